@@ -1,0 +1,45 @@
+# Pretrains the small CLIP that the package carries, from scratch, on a million clean pictures of glyphs:
+#     python tools/train.py configs/pretrain/clip_tiny_glyphs.py
+# The model folder it writes (work_dirs/clip_tiny_glyphs/hf) is mmcma/pretrained/clip-tiny-glyphs.
+_base_ = ['../_base_/models/clip_tiny_scratch.py', '../_base_/default_runtime.py']
+
+model = dict(precision='bf16')
+
+batch_size = 256
+max_iters = 4000
+
+train_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(type='GlyphPictures', length=batch_size * max_iters))
+val_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(type='GlyphPictures', length=500, test_mode=True))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='RetrievalMetric')
+test_evaluator = val_evaluator
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
+val_cfg = dict(type='RetrievalValLoop')
+test_cfg = dict(type='RetrievalTestLoop')
+
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
+    paramwise_cfg=dict(bias_decay_mult=0, norm_decay_mult=0),
+    clip_grad=dict(max_norm=1.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=300),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=300, end=max_iters, T_max=max_iters - 300, eta_min=0),
+]
+
+default_hooks = dict(checkpoint=dict(interval=500, by_epoch=False))
+custom_hooks = [
+    dict(type='FrozenParameterHook'),
+    dict(type='RetrievalReportHook', zero_shot=False),
+    dict(type='ExportBackboneHook', folder='hf'),
+]

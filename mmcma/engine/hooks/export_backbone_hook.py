@@ -1,0 +1,58 @@
+"""Writes a pretrained backbone in the form that every other config reads."""
+import json
+from pathlib import Path
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mmcma.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ExportBackboneHook(Hook):
+    """After training, writes both towers as one ``transformers`` model folder.
+
+    The folder holds weights (float16 safetensors), tokenizer and picture
+    normalisation; ``pretrained=`` reads it.
+
+    Args:
+        folder: Where, relative to the work directory.
+    """
+
+    def __init__(self, *, folder: str) -> None:
+        self.folder = folder
+
+    @master_only
+    def after_train(self, runner) -> None:
+        """Writes the folder."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        export_backbone(model, Path(runner.work_dir) / self.folder)
+        runner.logger.info(f'model folder written to {Path(runner.work_dir) / self.folder}')
+
+
+def export_backbone(model, folder: Path) -> None:
+    """Writes the towers of a :class:`CrossModalRetriever` of one CLIP as a ``CLIPModel`` folder in float16.
+
+    Args:
+        model: With an :class:`HFVisionTower` and an :class:`HFTextTower`.
+        folder: Created if needed; files in it are replaced.
+    """
+    from transformers import CLIPConfig, CLIPModel
+
+    vision, text = model.vision_backbone, model.text_backbone
+    config = CLIPConfig(vision_config=vision.encoder.config.to_dict(), text_config=text.encoder.config.to_dict(),
+                        projection_dim=vision.embed_dim)
+    dual = CLIPModel(config)
+    dual.vision_model.load_state_dict(vision.encoder.state_dict())
+    dual.text_model.load_state_dict(text.encoder.state_dict())
+    dual.visual_projection.load_state_dict(vision.projection.state_dict())
+    dual.text_projection.load_state_dict(text.projection.state_dict())
+    dual.logit_scale.data.copy_(model.head.logit_scale.data.clamp(max=model.head.max_logit_scale))
+    dual.to(torch.float16).save_pretrained(folder)
+    text.tokenizer.save_pretrained(folder)
+    preprocessor = dict(image_processor_type='CLIPImageProcessor', size=dict(shortest_edge=vision.image_size),
+                        crop_size=dict(height=vision.image_size, width=vision.image_size),
+                        image_mean=vision.image_mean, image_std=vision.image_std)
+    (folder / 'preprocessor_config.json').write_text(json.dumps(preprocessor, indent=2) + '\n')

@@ -1,0 +1,130 @@
+"""Reading dual-encoder models of ``transformers``, once for both towers, with errors that say the fix."""
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Optional
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.image_processing_base import ImageProcessingMixin
+from transformers.utils import logging as hf_logging
+
+from mmcma.errors import ConfigError, WeightsError
+
+#: Models that travel with this package: name -> folder.
+BUNDLED = {'mmcma/clip-tiny-glyphs': Path(__file__).parents[2] / 'pretrained' / 'clip-tiny-glyphs'}
+
+_shared: ContextVar[Optional[dict]] = ContextVar('shared_reads', default=None)
+
+
+@contextmanager
+def shared_reads():
+    """Within it, towers that name the same checkpoint get the halves of one model, read once."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def locate(pretrained: str) -> str:
+    """The folder of a bundled model or an existing local folder; any other name is left to the Hub.
+
+    Raises:
+        WeightsError: ``pretrained`` looks like a path and no folder is there,
+            or the folder is no model of ``transformers``.
+    """
+    if pretrained in BUNDLED:
+        return str(BUNDLED[pretrained])
+    path = Path(pretrained).expanduser()
+    if path.is_dir():
+        if not (path / 'config.json').is_file():
+            raise WeightsError(f'pretrained={pretrained!r}: the folder holds no config.json; expected a Hugging Face '
+                               'model folder (config.json, model.safetensors, tokenizer files, '
+                               'preprocessor_config.json).')
+        return str(path)
+    if path.is_absolute() or pretrained.startswith(('.', '~')) or pretrained.count('/') != 1:
+        raise WeightsError(f'pretrained={pretrained!r}: no such folder, and not a name of the form owner/model.')
+    return pretrained
+
+
+def read_dual(*, pretrained: Optional[str] = None, config: Optional[dict] = None) -> PreTrainedModel:
+    """A dual encoder in float32: with the weights of ``pretrained``, or random ones from ``config``.
+
+    Args:
+        pretrained: Name on the Hub, a bundled name, or a local folder.
+        config: ``model_type`` and the fields of that type's config, for a
+            model from scratch. Exactly one of the two is given.
+
+    Raises:
+        ConfigError: Both or none of the arguments are given.
+        WeightsError: The weights cannot be had, or lack a tensor.
+    """
+    if (pretrained is None) == (config is None):
+        raise ConfigError('a tower takes either pretrained=... or config=... (from scratch); '
+                          f'got pretrained={pretrained!r}, config={config!r}.')
+    cache, key = _shared.get(), pretrained or repr(config)
+    if cache is not None and key in cache:
+        return cache[key]
+    model = _from_config(config) if pretrained is None else _from_pretrained(pretrained)
+    if cache is not None:
+        cache[key] = model
+    return model
+
+
+def _from_config(config: dict) -> PreTrainedModel:
+    fields = dict(config)
+    return AutoModel.from_config(AutoConfig.for_model(fields.pop('model_type'), **fields))
+
+
+def _from_pretrained(pretrained: str) -> PreTrainedModel:
+    source = locate(pretrained)
+    with _quiet():
+        try:
+            model, info = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+        except (OSError, ValueError) as error:
+            raise _unreachable(pretrained) from error
+    if info['missing_keys']:
+        raise WeightsError(f'pretrained={pretrained!r}: the checkpoint lacks {sorted(info["missing_keys"])[:3]} '
+                           f'({len(info["missing_keys"])} tensors in all); it is no complete dual encoder.')
+    return model
+
+
+def _unreachable(pretrained: str) -> WeightsError:
+    return WeightsError(
+        f'pretrained={pretrained!r}: neither a local model folder nor reachable on the Hugging Face Hub. Offline, run '
+        f'`hf download {pretrained} --local-dir DIR` where there is a network, copy DIR here and set '
+        'model.vision_backbone.pretrained and model.text_backbone.pretrained to it.')
+
+
+def read_normalisation(pretrained: str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation per RGB channel, for pixels scaled to [0, 1].
+
+    Raises:
+        WeightsError: The model's ``preprocessor_config.json`` is missing or names none.
+    """
+    try:
+        fields, _ = ImageProcessingMixin.get_image_processor_dict(locate(pretrained))
+        return list(fields['image_mean']), list(fields['image_std'])
+    except (OSError, KeyError) as error:
+        raise WeightsError(f'pretrained={pretrained!r}: preprocessor_config.json with image_mean and image_std is '
+                           'missing; copy it from the original model.') from error
+
+
+def part(model: nn.Module, name: str) -> nn.Module:
+    """``model.name``, or an error that says which kind of model lacks it."""
+    if not hasattr(model, name):
+        raise WeightsError(f'{type(model).__name__} has no {name}: it is no dual encoder this tower can use.')
+    return getattr(model, name)
+
+
+@contextmanager
+def _quiet():
+    """Silences transformers' loading report: missing tensors are an error of ours, unused ones are expected."""
+    level = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)

@@ -1,0 +1,22 @@
+"""The places of a transformer tower whose output an adapter may rewrite."""
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Site:
+    """One residual branch of one layer.
+
+    Attributes:
+        layer: Index of the layer, from 0 at the input.
+        kind: ``'attn'`` (self-attention) or ``'ffn'`` (feed-forward).
+        module: Its output, before the residual sum, is the hidden state
+            ``(..., L, dim)``; or a tuple that begins with it.
+        dim: Width of that hidden state.
+    """
+    layer: int
+    kind: Literal['attn', 'ffn']
+    module: nn.Module
+    dim: int

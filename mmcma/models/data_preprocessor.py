@@ -1,0 +1,72 @@
+"""From what the data loader gives to what the towers take."""
+from typing import Optional
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from mmcma.errors import ConfigError
+from mmcma.registry import MODELS
+
+
+@MODELS.register_module()
+class RetrievalDataPreprocessor(BaseDataPreprocessor):
+    """Stacks a batch as uint8 on the device; normalises frames and tokenises captions for the towers.
+
+    Args:
+        max_words: Most tokens of a caption, its start and end tokens included;
+            None for the text tower's own limit.
+
+    Raises:
+        ConfigError: ``max_words`` is below 3 or, in :meth:`bind`, above what
+            the text tower takes.
+    """
+
+    def __init__(self, *, max_words: Optional[int] = None) -> None:
+        super().__init__()
+        if max_words is not None and max_words < 3:
+            raise ConfigError(f'model.data_preprocessor.max_words={max_words} leaves no room for a word: at least 3.')
+        self.max_words = max_words
+
+    def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer, context_length: int) -> None:
+        """Takes normalisation and tokenizer from the towers.
+
+        Args:
+            image_mean: Per RGB channel, of pixels in [0, 1].
+            image_std: Likewise.
+            tokenizer: A ``transformers`` tokenizer.
+            context_length: Most tokens that the text tower takes.
+        """
+        if self.max_words is not None and self.max_words > context_length:
+            raise ConfigError(f'model.data_preprocessor.max_words={self.max_words} exceeds the text tower\'s '
+                              f'{context_length} tokens.')
+        self.limit = self.max_words or context_length
+        self.tokenizer = tokenizer
+        mean, std = (torch.tensor(x).view(3, 1, 1) * 255 for x in (image_mean, image_std))
+        self.register_buffer('mean', mean, persistent=False)
+        self.register_buffer('std', std, persistent=False)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Batch of lists -> tensors on the device.
+
+        Args:
+            data: ``inputs``, a list of uint8 ``(T, 3, H, W)``, and
+                ``data_samples``, a list of :class:`RetrievalSample`.
+            training: Not used; part of mmengine's interface.
+
+        Returns:
+            ``inputs`` with ``frames`` uint8 ``(B, T, 3, H, W)`` and ``mask``
+            bool ``(B, T)``, and ``data_samples`` as they were.
+        """
+        samples = data['data_samples']
+        inputs = dict(frames=torch.stack(data['inputs']), mask=torch.stack([s.frame_mask for s in samples]))
+        return dict(inputs=self.cast_data(inputs), data_samples=samples)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """uint8 ``(..., 3, H, W)`` -> float32 of the same shape, as the vision tower takes it."""
+        return (frames.float() - self.mean) / self.std
+
+    def tokenise(self, captions: list[str]) -> Tensor:
+        """Token ids int64 ``(N, L)`` on the device, padded to the longest caption and cut at the limit."""
+        encoded = self.tokenizer(captions, padding=True, truncation=True, max_length=self.limit, return_tensors='pt')
+        return encoded.input_ids.to(self.device)

@@ -1,0 +1,3 @@
+from .retrieval_head import RetrievalHead
+
+__all__ = ['RetrievalHead']

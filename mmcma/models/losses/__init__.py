@@ -1,0 +1,3 @@
+from .info_nce import SymmetricInfoNCE
+
+__all__ = ['SymmetricInfoNCE']

@@ -1,0 +1,3 @@
+from .cross_modal_adapter import CrossModalAdapter
+
+__all__ = ['CrossModalAdapter']

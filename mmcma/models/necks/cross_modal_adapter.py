@@ -1,0 +1,153 @@
+"""Cross-Modal Adapter (Jiang et al., Pattern Recognition 159, 2025; arXiv 2211.09623)."""
+from contextlib import contextmanager
+from functools import partial
+from typing import Optional
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.activations import ACT2FN
+
+from mmcma.errors import ConfigError
+from mmcma.models.backbones.sites import Site
+from mmcma.registry import MODELS
+
+
+class Bottleneck(nn.Module):
+    """One modality's own weights at one site: down-projection, and the unshared rows of the up-projection."""
+
+    def __init__(self, *, dim: int, bottleneck_dim: int, shared_dim: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(dim, bottleneck_dim)
+        self.up = nn.Linear(bottleneck_dim, dim - shared_dim) if dim > shared_dim else None
+
+
+class AdapterSlot(nn.Module):
+    """The adapters of one slot (layer, attention or feed-forward), which share part of their up-projection.
+
+    ``A(h) = h + [s(h Wd + bd) Wu + bu, s(h Wd + bd) Ws + bs]``: the last
+    ``shared_dim`` output channels come from ``(Ws, bs)``, the same for both
+    modalities (paper, section 3.2).
+
+    Args:
+        vision_dim: Width of the vision site; None where the text tower is deeper.
+        text_dim: Width of the text site; None where the vision tower is deeper.
+        bottleneck_dim: Width r of the bottleneck.
+        shared_dim: Width d_s of the shared output channels; an unpaired slot has none.
+        activation: Name of the function s in ``transformers``.
+        dropout: Probability of dropping a bottleneck channel in training.
+    """
+
+    def __init__(self, *, vision_dim: Optional[int], text_dim: Optional[int], bottleneck_dim: int, shared_dim: int,
+                 activation: str, dropout: float) -> None:
+        super().__init__()
+        paired = vision_dim is not None and text_dim is not None
+        self.shared = nn.Linear(bottleneck_dim, shared_dim) if paired and shared_dim else None
+        for modality, dim in (('vision', vision_dim), ('text', text_dim)):
+            own = None if dim is None else Bottleneck(
+                dim=dim, bottleneck_dim=bottleneck_dim, shared_dim=shared_dim if paired else 0)
+            self.add_module(modality, own)
+        self.activation = ACT2FN[activation]
+        self.dropout = nn.Dropout(dropout)
+        self.enabled = True
+
+    def adapt(self, modality: str, hidden: Tensor) -> Tensor:
+        """``A(hidden)`` for hidden states ``(..., L, dim)`` of ``'vision'`` or ``'text'``."""
+        own = getattr(self, modality)
+        up = [layer for layer in (own.up, self.shared) if layer is not None]
+        middle = self.dropout(self.activation(own.down(hidden)))  # (..., L, r)
+        # One product with the joined weights: joining (dim, r) is cheaper than joining (..., L, dim).
+        return hidden + F.linear(middle, torch.cat([layer.weight for layer in up]),
+                                 torch.cat([layer.bias for layer in up]))
+
+    def rewrite(self, modality: str, module: nn.Module, args: tuple, output):
+        """Forward hook of a site: its output, adapted."""
+        if not self.enabled:
+            return None
+        if isinstance(output, tuple):
+            return (self.adapt(modality, output[0]), *output[1:])
+        return self.adapt(modality, output)
+
+
+@MODELS.register_module()
+class CrossModalAdapter(BaseModule):
+    """Bottleneck adapters after every attention and feed-forward branch of both towers, partly shared.
+
+    Sites are paired from the last layer down, so that towers of different
+    depth share where both have a layer; the rest is not shared.
+
+    Args:
+        bottleneck_dim: Width r of the bottleneck, at least 1.
+        shared_dim: Output channels d_s shared by the modalities: 0 (uni-modal
+            adapters) up to the narrower tower's width (nothing of its own).
+        activation: ``'quick_gelu'`` as in the released code, ``'gelu'`` as in
+            the paper, or any name of ``transformers.activations``.
+        dropout: Probability on the bottleneck; 0 in the released code.
+        init_std: Standard deviation of the truncated normal that weights start
+            from; biases start at zero.
+
+    Raises:
+        ConfigError: An argument is out of range; ``shared_dim`` is checked by
+            :meth:`attach`, which knows the widths.
+    """
+
+    def __init__(self, *, bottleneck_dim: int = 8, shared_dim: int = 16, activation: str = 'quick_gelu',
+                 dropout: float = 0.0, init_std: float = 0.01) -> None:
+        super().__init__()
+        if bottleneck_dim < 1:
+            raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be at least 1.')
+        if activation not in ACT2FN:
+            raise ConfigError(f'model.neck.activation={activation!r} is no activation of transformers; '
+                              "the paper's choices are 'quick_gelu' and 'gelu'.")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f'model.neck.dropout={dropout} must be in [0, 1).')
+        self.bottleneck_dim = bottleneck_dim
+        self.shared_dim = shared_dim
+        self.activation = activation
+        self.dropout = dropout
+        self.init_std = init_std
+        self.slots = nn.ModuleList()
+
+    def attach(self, *, vision: list[Site], text: list[Site]) -> None:
+        """Builds one slot for each pair of sites and hooks it to both.
+
+        Raises:
+            ConfigError: ``shared_dim`` does not fit the towers' widths.
+        """
+        widest = min(site.dim for site in [*vision, *text])
+        if not 0 <= self.shared_dim <= widest:
+            raise ConfigError(f'model.neck.shared_dim={self.shared_dim} must be between 0 (uni-modal adapters) and '
+                              f'{widest}, the width of the narrower tower.')
+        depth = max(len(vision), len(text))
+        padded = ([None] * (depth - len(sites)) + sites for sites in (vision, text))
+        for vision_site, text_site in zip(*padded):
+            slot = AdapterSlot(
+                vision_dim=vision_site and vision_site.dim, text_dim=text_site and text_site.dim,
+                bottleneck_dim=self.bottleneck_dim, shared_dim=self.shared_dim,
+                activation=self.activation, dropout=self.dropout)
+            for modality, site in (('vision', vision_site), ('text', text_site)):
+                if site is not None:
+                    site.module.register_forward_hook(partial(slot.rewrite, modality))
+            self.slots.append(slot)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, parameter in self.named_parameters():
+            if name.endswith('bias'):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.trunc_normal_(parameter, std=self.init_std)
+
+    @contextmanager
+    def disabled(self):
+        """Within it the towers work as if the neck were not there."""
+        self._enable(False)
+        try:
+            yield
+        finally:
+            self._enable(True)
+
+    def _enable(self, on: bool) -> None:
+        for slot in self.slots:
+            slot.enabled = on

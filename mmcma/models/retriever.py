@@ -1,0 +1,183 @@
+"""Two towers, a neck and a head, wired into one model."""
+from contextlib import contextmanager, nullcontext
+from typing import Optional, Union
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmcma.errors import ConfigError, NonFiniteError
+from mmcma.models.backbones.pretrained import shared_reads
+from mmcma.models.fingerprint import fingerprint
+from mmcma.registry import MODELS
+from mmcma.structures import Features, RetrievalSample
+
+_PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16}
+
+
+@MODELS.register_module()
+class CrossModalRetriever(BaseModel):
+    """Retrieval of visual items by text and of texts by visual items.
+
+    What trains is decided here, before the optimizer is built or DDP wraps
+    the model: the neck, the head's trainable parts, and of a tower only what
+    it names itself. Everything else is frozen and stays in eval mode.
+
+    Args:
+        vision_backbone: Config of a vision tower.
+        text_backbone: Config of a text tower with the same ``embed_dim``.
+        head: Config of a :class:`RetrievalHead`.
+        neck: Config of a neck that attaches itself to the towers' sites; None
+            for the towers as they are.
+        data_preprocessor: Config of :class:`RetrievalDataPreprocessor`.
+        precision: ``'fp32'``, or ``'bf16'`` for autocast of both towers; features
+            and everything after them are float32 in both.
+
+    Raises:
+        ConfigError: An argument is out of range or the parts do not fit.
+        WeightsError: Pretrained weights cannot be had.
+    """
+
+    def __init__(self, *, vision_backbone: dict, text_backbone: dict, head: dict, neck: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None, precision: str = 'fp32',
+                 init_cfg: Optional[dict] = None) -> None:
+        if precision not in _PRECISIONS:
+            raise ConfigError(f'model.precision={precision!r} must be one of {list(_PRECISIONS)}.')
+        super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='RetrievalDataPreprocessor')),
+                         init_cfg=init_cfg)
+        with shared_reads():
+            self.vision_backbone = MODELS.build(vision_backbone)
+            self.text_backbone = MODELS.build(text_backbone)
+        self.head = MODELS.build(head)
+        self.neck = None if neck is None else MODELS.build(neck)
+        self.precision = precision
+        self._wire()
+        self._freeze()
+
+    def _wire(self) -> None:
+        vision, text = self.vision_backbone, self.text_backbone
+        if vision.embed_dim != text.embed_dim:
+            raise ConfigError(f'model.vision_backbone {vision.source!r} embeds in {vision.embed_dim} dimensions, '
+                              f'model.text_backbone {text.source!r} in {text.embed_dim}: they must be equal.')
+        self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
+                                    tokenizer=text.tokenizer, context_length=text.context_length)
+        nn.init.constant_(self.head.logit_scale, text.logit_scale)
+        if self.neck is not None:
+            self.neck.attach(vision=vision.sites, text=text.sites)
+
+    def _freeze(self) -> None:
+        self.requires_grad_(False)
+        owned = [*self.vision_backbone.trainable_parameters(), *self.text_backbone.trainable_parameters(),
+                 *self.head.trainable_parameters()]
+        if self.neck is not None:
+            owned += self.neck.parameters()
+        for parameter in owned:
+            parameter.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> 'CrossModalRetriever':
+        """As in torch, but a part in which nothing trains stays in eval mode."""
+        super().train(mode)
+        for module in self.children():
+            if not any(p.requires_grad for p in module.parameters()):
+                module.eval()
+        return self
+
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """What trains, by name."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    @property
+    def backbone_name(self) -> str:
+        """``pretrained`` of the towers: one name, or ``vision + text`` where they differ."""
+        names = dict.fromkeys([self.vision_backbone.source, self.text_backbone.source])
+        return ' + '.join(names)
+
+    def backbone_fingerprint(self) -> str:
+        """Hex digest of both towers' tensors; see :func:`~mmcma.models.fingerprint.fingerprint`."""
+        return fingerprint(dict(vision=self.vision_backbone, text=self.text_backbone))
+
+    @contextmanager
+    def zero_shot(self):
+        """Within it the model works without its neck."""
+        with nullcontext() if self.neck is None else self.neck.disabled():
+            yield
+
+    def _autocast(self):
+        dtype = _PRECISIONS[self.precision]
+        return torch.autocast(self.data_preprocessor.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def encode_visual(self, frames: Tensor, mask: Optional[Tensor] = None) -> Features:
+        """Embeddings of videos or pictures.
+
+        Args:
+            frames: uint8 ``(B, T, 3, H, W)`` on the model's device; a picture has T = 1.
+            mask: bool ``(B, T)``, False on padding frames; None when all are valid.
+
+        Returns:
+            ``tokens`` float32 ``(B, T, D)``, ``pooled`` ``(B, D)``, their mean
+            over valid frames, and ``mask``; before L2 normalisation.
+        """
+        pixels = self.data_preprocessor.normalise(frames.flatten(0, 1))  # (B * T, 3, H, W)
+        with self._autocast():
+            tokens = self.vision_backbone(pixels)
+        tokens = tokens.float().unflatten(0, frames.shape[:2])  # (B, T, D)
+        if mask is None:
+            return Features(tokens.mean(dim=1), tokens)
+        weight = mask[..., None].float()
+        return Features((tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1), tokens, mask)
+
+    def encode_text(self, captions: list[str]) -> Features:
+        """Embeddings of captions: ``pooled`` float32 ``(N, D)`` before L2 normalisation."""
+        token_ids = self.data_preprocessor.tokenise(captions)
+        with self._autocast():
+            pooled = self.text_backbone(token_ids)
+        return Features(pooled.float())
+
+    def similarity(self, text: Features, visual: Features) -> Tensor:
+        """Cosines ``(N, M)``, float32, not scaled; any block of texts against any block of items."""
+        return self.head(text, visual)
+
+    def forward(self, inputs: dict, data_samples: list[RetrievalSample],
+                mode: str = 'tensor') -> Union[dict, list, tuple]:
+        """mmengine's three modes, on what the data preprocessor gives.
+
+        Args:
+            inputs: ``frames`` uint8 ``(B, T, 3, H, W)`` and ``mask`` bool ``(B, T)``.
+            data_samples: One :class:`RetrievalSample` per item.
+            mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
+
+        Returns:
+            ``'loss'``: dict of scalars. ``'predict'``: the samples with their
+            features. ``'tensor'``: text and visual :class:`Features`.
+        """
+        if mode not in ('loss', 'predict', 'tensor'):
+            raise ValueError(f"mode={mode!r} must be 'loss', 'predict' or 'tensor'.")
+        visual = self.encode_visual(inputs['frames'], inputs['mask'])
+        text = self.encode_text([caption for sample in data_samples for caption in sample.captions])
+        if mode == 'loss':
+            return self.loss(text, visual, data_samples)
+        return self.predict(text, visual, data_samples) if mode == 'predict' else (text, visual)
+
+    def loss(self, text: Features, visual: Features, data_samples: list[RetrievalSample]) -> dict[str, Tensor]:
+        """Losses of a batch with one caption an item.
+
+        Raises:
+            NonFiniteError: The loss is NaN or infinite; the error names the items.
+        """
+        item_index = torch.tensor([sample.item_index for sample in data_samples], device=text.pooled.device)
+        losses = self.head.loss(text, visual, item_index)
+        if not torch.isfinite(losses['loss']):
+            raise NonFiniteError(f'the loss is {losses["loss"].item()} on the items '
+                                 f'{[sample.item_id for sample in data_samples]}; stopped before the weights were '
+                                 'changed. Lower optim_wrapper.optimizer.lr, or look at these items.')
+        return losses
+
+    @staticmethod
+    def predict(text: Features, visual: Features, data_samples: list[RetrievalSample]) -> list[RetrievalSample]:
+        """The samples with their features on the CPU; see :class:`RetrievalSample`."""
+        pooled = text.pooled.cpu().split([len(sample.captions) for sample in data_samples])
+        for sample, text_pooled, tokens in zip(data_samples, pooled, visual.tokens.cpu()):
+            sample.text_pooled = text_pooled
+            sample.visual_tokens = tokens
+        return data_samples

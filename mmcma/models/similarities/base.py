@@ -1,0 +1,36 @@
+"""What every similarity keeps to."""
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmcma.errors import ConfigError
+from mmcma.structures import Features
+
+
+class Similarity(BaseModule):
+    """Scores every text against every visual item.
+
+    A score depends on its own text and item alone, so that a block of texts
+    against a block of items is a tile of the whole matrix.
+    """
+
+    def forward(self, text: Features, visual: Features) -> Tensor:
+        """Cosines ``(N, M)``, float32, of ``N`` texts and ``M`` visual items; not scaled."""
+        raise NotImplementedError
+
+
+def unit(x: Tensor) -> Tensor:
+    """``x`` with rows of length 1."""
+    return F.normalize(x, dim=-1)
+
+
+def require_tokens(visual: Features, name: str) -> Tensor:
+    """The frame embeddings ``(M, T, D)``.
+
+    Raises:
+        ConfigError: The visual tower gives none.
+    """
+    if visual.tokens is None:
+        raise ConfigError(f'model.head.similarity={name} weighs frames, but the vision tower gives no frame '
+                          'embeddings; use a similarity of pooled embeddings or another tower.')
+    return visual.tokens

@@ -1,0 +1,41 @@
+"""What travels between the parts: one item of a data set, and the features of many."""
+from typing import NamedTuple, Optional
+
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+
+class RetrievalSample(BaseDataElement):
+    """One visual item with its captions.
+
+    Fields set by the data set (``PackRetrievalInputs``):
+        item_id (str): The data set's own id.
+        item_index (int): Position in the data set's item list; captions that
+            share it describe the same item.
+        path (str): File or frame folder.
+        captions (list[str]): One in training, all of the item in a test set.
+        caption_kinds (list[str]): What each caption takes to be told apart,
+            parallel to ``captions``; only where the data set knows it.
+        frame_mask (Tensor): bool ``(T,)``, False on padding frames.
+
+    Fields added by ``CrossModalRetriever`` in predict mode, float32 on the CPU:
+        visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation.
+        text_pooled (Tensor): ``(len(captions), D)`` before normalisation.
+    """
+
+
+class Features(NamedTuple):
+    """Embeddings of a batch before L2 normalisation, float32.
+
+    Attributes:
+        pooled: ``(B, D)``; for visual items the mean of the valid tokens.
+        tokens: ``(B, T, D)`` frame embeddings; None for text.
+        mask: bool ``(B, T)``, True on valid tokens; None when all are valid.
+    """
+    pooled: Tensor
+    tokens: Optional[Tensor] = None
+    mask: Optional[Tensor] = None
+
+    def rows(self, index) -> 'Features':
+        """The items that ``index`` (a slice, or an int or bool tensor) picks."""
+        return Features(*(None if field is None else field[index] for field in self))
