@@ -122,9 +122,12 @@ def part(model: nn.Module, name: str) -> nn.Module:
 @contextmanager
 def _quiet():
     """Silences transformers' loading report: missing tensors are an error of ours, unused ones are expected."""
-    level = hf_logging.get_verbosity()
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
     try:
         yield
     finally:
         hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

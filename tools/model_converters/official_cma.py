@@ -1,0 +1,123 @@
+"""Maps a checkpoint of the released code (LeapLabTHU/Cross-Modal-Adapter) to ours, or ours back.
+
+    python tools/model_converters/official_cma.py ckpt_epoch5.pth cma.pth --backbone openai/clip-vit-base-patch32
+    python tools/model_converters/official_cma.py cma.pth official.pth
+
+The direction is seen from IN. Only the adapters travel: the released code
+stores the frozen CLIP weights too, and fills them in again where they are
+missing. --backbone names the model that the adapters belong to (a Hub name
+or a folder), so that its fingerprint guards the checkpoint; without it the
+fingerprint stays open and is not checked on loading.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+# Parameter of the released code -> (modality, part) of a slot; row i of each stack is slot i.
+STACKS = {
+    'visual_adapter_down': 'vision.down', 'visual_adapter_up_unique': 'vision.up',
+    'text_adapter_down': 'text.down', 'text_adapter_up_unique': 'text.up', 'vt_adapter_up_share': 'shared'}
+
+
+def to_ours(official: dict) -> dict:
+    """State dict of the released model -> ``neck.slots.*`` tensors in float32.
+
+    Args:
+        official: ``clip.visual_adapter_down_weight`` ``(2 * layers, r, dim)`` and so on.
+
+    Raises:
+        WeightsError: It holds no adapters, or one that is not known.
+    """
+    from mmcma.errors import WeightsError
+    ours = {}
+    for name, stack in official.items():
+        if '_adapter_' not in name:
+            continue
+        stem, _, kind = name.removeprefix('clip.').rpartition('_')
+        if stem not in STACKS:
+            raise WeightsError(f'{name} is no parameter of the released Cross-Modal Adapter.')
+        for slot, tensor in enumerate(stack.float()):
+            ours[f'neck.slots.{slot}.{STACKS[stem]}.{kind}'] = tensor.clone()
+    if not ours:
+        raise WeightsError('the checkpoint holds no clip.*_adapter_* parameters: it is none of the released code.')
+    return ours
+
+
+def to_official(ours: dict) -> dict:
+    """``neck.slots.*`` tensors -> stacks of the released code, without the frozen CLIP weights.
+
+    Raises:
+        WeightsError: The towers' depths differ, which the released code does not know.
+    """
+    import torch
+
+    from mmcma.errors import WeightsError
+    depth = 1 + max(int(name.split('.')[2]) for name in ours if name.startswith('neck.slots.'))
+    official = {}
+    for stem, part in STACKS.items():
+        for kind in ('weight', 'bias'):
+            rows = [ours.get(f'neck.slots.{slot}.{part}.{kind}') for slot in range(depth)]
+            present = sum(row is not None for row in rows)
+            if 0 < present < depth:
+                raise WeightsError(f'{part} exists in {present} of {depth} slots: towers of different depth have no '
+                                   'counterpart in the released code.')
+            if present:
+                official[f'clip.{stem}_{kind}'] = torch.stack(rows)
+    return official
+
+
+def convert(checkpoint: dict, backbone: str | None) -> dict:
+    """A checkpoint of one kind -> one of the other."""
+    if 'model' in checkpoint:
+        return dict(state_dict=to_ours(checkpoint['model']), meta={},
+                    backbone=dict(name=backbone, fingerprint=backbone and _fingerprint(backbone)))
+    return dict(model=to_official(checkpoint['state_dict']))
+
+
+def _fingerprint(pretrained: str) -> str:
+    from mmcma.models import HFTextTower, HFVisionTower
+    from mmcma.models.backbones.pretrained import shared_reads
+    from mmcma.models.fingerprint import fingerprint
+    with shared_reads():
+        return fingerprint(dict(vision=HFVisionTower(pretrained=pretrained), text=HFTextTower(pretrained=pretrained)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', metavar='IN', type=Path)
+    parser.add_argument('target', metavar='OUT', type=Path)
+    parser.add_argument('--backbone', help='model that the adapters belong to: Hub name or folder')
+    args = parser.parse_args()
+
+    import torch
+
+    from mmcma.errors import UserError
+    try:
+        checkpoint = _read(args.source)
+        torch.save(convert(checkpoint, args.backbone), args.target)
+    except UserError as error:
+        sys.exit(f'error: {args.source}: {error}')
+    print(f'{args.source} -> {args.target}')
+
+
+def _read(path: Path) -> dict:
+    """The checkpoint; the released code's also pickles its argparse.Namespace."""
+    import pickle
+
+    import torch
+
+    from mmcma.errors import WeightsError
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError('no such file.') from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise WeightsError(f'is no checkpoint that can be read safely: {str(error).splitlines()[0]}') from error
+    if not isinstance(checkpoint, dict) or not {'model', 'state_dict'} & set(checkpoint):
+        raise WeightsError("holds neither 'model' (released code) nor 'state_dict' (ours).")
+    return checkpoint
+
+
+if __name__ == '__main__':
+    main()
