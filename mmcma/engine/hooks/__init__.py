@@ -1,0 +1,8 @@
+from .activation_checkpoint_hook import ActivationCheckpointHook
+from .best_checkpoint_hook import BestCheckpointHook
+from .export_backbone_hook import ExportBackboneHook
+from .frozen_parameter_hook import FrozenParameterHook
+from .resume_hook import ResumeHook
+
+__all__ = ['ActivationCheckpointHook', 'BestCheckpointHook', 'ExportBackboneHook', 'FrozenParameterHook',
+           'ResumeHook']

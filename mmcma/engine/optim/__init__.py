@@ -1,0 +1,3 @@
+from .trained_optim_wrapper_constructor import TrainedOptimWrapperConstructor
+
+__all__ = ['TrainedOptimWrapperConstructor']

@@ -1,0 +1,58 @@
+"""Trains the model of a config and tests what came out."""
+import argparse
+
+from mmcma.command_line import add_run_arguments, nothing_half_written, read_config, run_tool
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help="go on from a checkpoint (default: the work directory's newest)")
+    add_run_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = read_config(args)
+    from mmengine.runner import Runner
+
+    from mmcma.engine.distributed import start_processes, stop_processes
+    set_resume(cfg, args.resume)
+    start_processes(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
+    runner = None
+    with nothing_half_written(cfg.work_dir, started=lambda: runner is not None and runner.iter > 0):
+        runner = Runner.from_cfg(cfg)
+        build_data(runner)
+        runner.train()
+    stop_processes()
+
+
+def set_resume(cfg, resume: str) -> None:
+    """Sets ``load_from`` and ``resume`` from the argument ``--resume``, or from the config's ``resume``."""
+    from mmcma.checkpoint import newest_checkpoint, read_checkpoint
+    if resume is None:
+        if not cfg.get('resume') or cfg.get('load_from'):
+            return
+        resume = 'auto'
+    if resume != 'auto':
+        read_checkpoint(resume)
+        cfg.load_from, cfg.resume = resume, True
+        return
+    newest = newest_checkpoint(cfg.work_dir)
+    if newest is None:
+        print(f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning.')
+        cfg.resume = False
+    else:
+        cfg.load_from, cfg.resume = str(newest), True
+
+
+def build_data(runner) -> None:
+    """Builds all data sets now, so that a missing test set is found before training and not after."""
+    for loop in ('train_loop', 'val_loop', 'test_loop'):
+        getattr(runner, loop)
+
+
+if __name__ == '__main__':
+    run_tool(main)
