@@ -1,0 +1,200 @@
+"""The metric of a retrieval test set."""
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+import torch
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from mmcma.errors import ConfigError, DataError, UserError
+from mmcma.evaluation.gather import gather_samples
+from mmcma.evaluation.ranking import V2T_PROTOCOLS, TiledScores, rank_metrics, retrieval_ranks
+from mmcma.registry import METRICS
+from mmcma.structures import Features
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """What a test set's ranks were counted from and came to: N captions, M items.
+
+    Attributes:
+        metrics: As :class:`RetrievalMetric` returns them, before a prefix.
+        protocols: How ``t2v`` and ``v2t`` were ranked.
+        gallery: Items that were ranked, and items that the protocol of the data set expects.
+        t2v_ranks: float64 ``(N,)``.
+        v2t_ranks: float64 ``(M,)``.
+        top_items: int64 ``(N, k)``, positions (not ``item_index``) of the best items.
+        item_ids: The M names.
+        item_index: The M positions in the data set.
+        captions: The N captions, item after item.
+        caption_item: int64 ``(N,)``, the position of each caption's item.
+        caption_kinds: The N kinds; None as a whole, or for a caption, where the data has none.
+    """
+    metrics: dict[str, float]
+    protocols: dict[str, str]
+    gallery: tuple[int, int]
+    t2v_ranks: Tensor
+    v2t_ranks: Tensor
+    top_items: Tensor
+    item_ids: list[str]
+    item_index: list[int]
+    captions: list[str]
+    caption_item: Tensor
+    caption_kinds: Optional[list[Optional[str]]] = None
+
+
+@METRICS.register_module()
+class RetrievalMetric(BaseMetric):
+    """R@1, R@5, R@10 (percent), median and mean rank, in both directions.
+
+    Keys are ``t2v/R@1`` … ``t2v/MnR``, ``v2t/…``, and ``t2v/{kind}/…`` for every
+    kind of caption that the data set marks. Where items are missing from the
+    gallery, ``gallery/present`` and ``gallery/expected`` join them.
+
+    The loops of :mod:`mmcma.engine.loops` set ``similarity`` to the model's and
+    ``dataset_gallery`` to the data set's. After an evaluation, ``result`` on
+    rank 0 is a :class:`RetrievalResult`.
+
+    Args:
+        v2t_protocol: ``'best_caption'`` ranks all captions and takes an item's best;
+            ``'max_over_captions'`` takes each item's best caption first and
+            ranks items, as CLIP4Clip does. See :mod:`mmcma.evaluation.ranking`.
+        top_k: How many of the best items of each caption are kept in ``result``.
+        text_block: Captions in a tile.
+        visual_block: Visual items in a tile; a tile of a frame-wise similarity
+            takes about ``text_block * visual_block * T * 4`` bytes.
+        prefix: Put before every key; only needed to tell two such metrics apart.
+
+    Raises:
+        ConfigError: The protocol is unknown, or no similarity was bound before ``evaluate``.
+        DataError: The test set is empty or gives one item in two versions.
+        NonFiniteError: A similarity is NaN or infinite.
+    """
+    default_prefix = ''  # none: mmengine would warn about None
+
+    def __init__(self, *, v2t_protocol: str = 'best_caption', top_k: int = 5, text_block: int = 512,
+                 visual_block: int = 512, prefix: Optional[str] = None) -> None:
+        super().__init__(prefix=prefix)
+        if v2t_protocol not in V2T_PROTOCOLS:
+            raise ConfigError(f'RetrievalMetric.v2t_protocol={v2t_protocol!r} is unknown; '
+                              f'choose one of {V2T_PROTOCOLS}')
+        self.v2t_protocol = v2t_protocol
+        self.top_k = top_k
+        self.blocks = dict(text_block=text_block, visual_block=visual_block)
+        self.similarity: Optional[Callable[[Features, Features], Tensor]] = None
+        self.dataset_gallery: Optional[tuple[int, int]] = None
+        self.result: Optional[RetrievalResult] = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keeps what ranking needs of a batch of :class:`~mmcma.structures.RetrievalSample` dicts."""
+        for sample in data_samples:
+            tokens = sample['visual_tokens']  # (T, D)
+            mask = sample.get('frame_mask')
+            mask = torch.ones(len(tokens), dtype=torch.bool) if mask is None else torch.as_tensor(mask)
+            self.results.append(dict(
+                item_index=int(sample['item_index']), item_id=sample['item_id'],
+                captions=list(sample['captions']), caption_kinds=sample.get('caption_kinds'),
+                visual_tokens=tokens.detach().cpu(), text_pooled=sample['text_pooled'].detach().cpu(),
+                frame_mask=mask.cpu()))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """The metrics of all ranks' samples, equal on all ranks to those of one process.
+
+        Args:
+            size: Items of the data set, to see whether any were left out.
+        """
+        samples = gather_samples(self.results)
+        self.results.clear()
+        outcome: list = [None]
+        if is_main_process():
+            try:
+                expected = self.dataset_gallery[1] if self.dataset_gallery else 0
+                metrics = self.compute_metrics(samples, expected=max(expected, size))
+                outcome = [{f'{self.prefix}/{key}' if self.prefix else key: v for key, v in metrics.items()}]
+            except UserError as error:
+                outcome = [error]  # the other ranks wait for an outcome, good or bad
+        broadcast_object_list(outcome)
+        if isinstance(outcome[0], UserError):
+            raise outcome[0]
+        return outcome[0]
+
+    @torch.no_grad()
+    def compute_metrics(self, results: list[dict], expected: int = 0) -> dict[str, float]:
+        """Ranks the samples in the order of the data set.
+
+        Args:
+            results: What ``process`` kept, in any order, with the copies that a
+                distributed sampler adds to fill the last batch.
+            expected: Items that the gallery should have; 0 if unknown.
+        """
+        if self.similarity is None:
+            raise ConfigError('RetrievalMetric has no similarity; set val_cfg.type to "RetrievalValLoop", '
+                              'test_cfg.type to "RetrievalTestLoop", or metric.similarity in Python')
+        samples = _in_dataset_order(results)
+        text, visual = _features(samples)
+        captions = [caption for sample in samples for caption in sample['captions']]
+        caption_item = torch.arange(len(samples)).repeat_interleave(
+            torch.tensor([len(sample['captions']) for sample in samples]))
+        item_ids = [sample['item_id'] for sample in samples]
+        ranks = retrieval_ranks(TiledScores(self.similarity, text, visual), caption_item, top_k=self.top_k,
+                                v2t_protocol=self.v2t_protocol, item_ids=item_ids, **self.blocks)
+        kinds = _caption_kinds(samples)
+        gallery = (len(samples), max(expected, len(samples)))
+        metrics = _flat_metrics(ranks, kinds)
+        metrics.update(_shrunken(gallery))
+        self.result = RetrievalResult(
+            metrics, dict(t2v='every_caption', v2t=self.v2t_protocol), gallery, *ranks, item_ids,
+            [sample['item_index'] for sample in samples], captions, caption_item, kinds)
+        return metrics
+
+
+def _in_dataset_order(results: list[dict]) -> list[dict]:
+    unique: dict[int, dict] = {}
+    for sample in results:
+        first = unique.setdefault(sample['item_index'], sample)
+        if first['captions'] != sample['captions']:
+            raise DataError(f'item {sample["item_id"]!r} came twice with different captions; '
+                            'set test_mode=True in the data set of val_dataloader and test_dataloader')
+    if not unique:
+        raise DataError('no item was tested; the data set of the test or validation dataloader is empty')
+    return [unique[index] for index in sorted(unique)]
+
+
+def _features(samples: list[dict]) -> tuple[Features, Features]:
+    """Features of all captions ``(N, …)`` and all items ``(M, …)``; shorter clips are padded at the end."""
+    text = torch.cat([sample['text_pooled'] for sample in samples]).float()  # (N, D)
+    tokens = [sample['visual_tokens'].float() for sample in samples]
+    tokens = pad_sequence(tokens, batch_first=True)  # (M, T, D)
+    mask = pad_sequence([sample['frame_mask'] for sample in samples], batch_first=True)  # (M, T)
+    weight = mask.unsqueeze(-1).float()
+    pooled = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+    return Features(text), Features(pooled, tokens, None if mask.all() else mask)
+
+
+def _caption_kinds(samples: list[dict]) -> Optional[list[Optional[str]]]:
+    kinds = [kind for sample in samples
+             for kind in sample['caption_kinds'] or [None] * len(sample['captions'])]
+    return kinds if any(kinds) else None
+
+
+def _flat_metrics(ranks, kinds: Optional[list[Optional[str]]]) -> dict[str, float]:
+    groups = {'t2v': ranks.t2v, 'v2t': ranks.v2t}
+    for kind in sorted({kind for kind in kinds or [] if kind}):
+        groups[f't2v/{kind}'] = ranks.t2v[torch.tensor([other == kind for other in kinds])]
+    return {f'{name}/{key}': value
+            for name, group in groups.items() for key, value in rank_metrics(group).items()}
+
+
+def _shrunken(gallery: tuple[int, int]) -> dict[str, float]:
+    present, expected = gallery
+    if present == expected:
+        return {}
+    print_log(f'The gallery has {present} of the {expected} items that the protocol expects: the numbers are '
+              'better than, and not comparable with, those of the whole set.',
+              logger='current', level=logging.WARNING)
+    return {'gallery/present': float(present), 'gallery/expected': float(expected)}

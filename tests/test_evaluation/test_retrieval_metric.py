@@ -1,0 +1,187 @@
+"""The metric over a test set, in one process and sharded over two and three."""
+import json
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from mmcma.errors import ConfigError, DataError, NonFiniteError
+from mmcma.evaluation import RetrievalMetric
+from mmcma.structures import RetrievalSample
+
+DIM = 8
+KINDS = ('appearance', 'event', 'order')
+
+
+def similarity(text, visual):
+    """Mean over valid frames of the dot products, summed in the same order for any block."""
+    scores = (text.pooled[:, None, None] * visual.tokens[None]).sum(-1)  # (N, M, T)
+    valid = torch.ones_like(scores[0]) if visual.mask is None else visual.mask.float()
+    return (scores * valid).sum(-1) / valid.sum(-1)
+
+
+def sample(index: int) -> dict:
+    """Item ``index`` of a made-up set: 1 to 3 captions, 2 to 4 frames, the last one padding for some."""
+    generator = torch.Generator().manual_seed(index)
+    count, frames = 1 + index % 3, 2 + index % 3
+    tokens = torch.randn(frames, DIM, generator=generator)
+    mask = torch.ones(frames, dtype=torch.bool)
+    mask[-1] = index % 2 == 0
+    noise = torch.randn(count, DIM, generator=generator)
+    return RetrievalSample(
+        item_id=f'clip-{index}', item_index=index, captions=[f'caption {index}.{i}' for i in range(count)],
+        caption_kinds=[KINDS[(index + i) % 3] for i in range(count)], frame_mask=mask,
+        visual_tokens=tokens, text_pooled=tokens[mask].mean(0) + noise).to_dict()
+
+
+def make_metric(**kwargs) -> RetrievalMetric:
+    metric = RetrievalMetric(text_block=5, visual_block=4, **kwargs)
+    metric.similarity = similarity
+    return metric
+
+
+def evaluate(indices, size=None, **kwargs):
+    metric = make_metric(**kwargs)
+    for index in indices:
+        metric.process(None, [sample(index)])
+    return metric.evaluate(size or len(set(indices))), metric
+
+
+def test_keys_are_flat_floats():
+    metrics, _ = evaluate(range(12))
+    groups = ['t2v', 'v2t', *(f't2v/{kind}' for kind in KINDS)]
+    names = ('R@1', 'R@5', 'R@10', 'MdR', 'MnR')
+    assert set(metrics) == {f'{group}/{name}' for group in groups for name in names}
+    assert all(type(value) is float for value in metrics.values())
+
+
+def test_result_keeps_what_a_report_needs():
+    metrics, metric = evaluate([3, 0, 2, 1], v2t_protocol='max_over_captions')
+    result = metric.result
+    assert result.metrics == metrics
+    assert result.item_ids == ['clip-0', 'clip-1', 'clip-2', 'clip-3']
+    assert result.caption_item.tolist() == [0, 1, 1, 2, 2, 2, 3]
+    assert result.captions[3] == 'caption 2.0' and result.caption_kinds[3] == 'order'
+    assert result.protocols == dict(t2v='every_caption', v2t='max_over_captions')
+    assert result.top_items.shape == (7, 4)
+    assert result.gallery == (4, 4)
+
+
+def test_padded_frames_do_not_count():
+    metric = make_metric()
+    for index in range(9):
+        item = sample(index)
+        item['visual_tokens'] = item['visual_tokens'].clone()
+        item['visual_tokens'][~item['frame_mask']] = 1e3
+        metric.process(None, [item])
+    assert metric.evaluate(9) == evaluate(range(9))[0]
+
+
+def test_order_and_copies_do_not_matter():
+    plain = evaluate(range(11))[0]
+    assert evaluate([5, 3, 3, 10, 0, 1, 2, 4, 9, 6, 8, 7, 0])[0] == plain
+
+
+def test_metric_starts_anew_after_an_evaluation():
+    metrics, metric = evaluate(range(12))
+    for index in range(12):
+        metric.process(None, [sample(index)])
+    assert metric.evaluate(12) == metrics
+
+
+def test_a_shrunken_gallery_is_reported():
+    metric = make_metric()
+    metric.dataset_gallery = (5, 8)
+    for index in range(5):
+        metric.process(None, [sample(index)])
+    metrics = metric.evaluate(5)
+    assert metric.result.gallery == (5, 8)
+    assert metrics['gallery/present'] == 5 and metrics['gallery/expected'] == 8
+    assert evaluate(range(5), size=6)[1].result.gallery == (5, 6)
+
+
+def test_prefix():
+    assert 'flickr/t2v/R@1' in evaluate(range(3), prefix='flickr')[0]
+
+
+def test_sets_without_kinds_masks_or_clips():
+    metric = make_metric()
+    for index in range(4):
+        item = sample(index)
+        del item['caption_kinds'], item['frame_mask']
+        item['visual_tokens'] = item['visual_tokens'][:1]
+        metric.process(None, [item])
+    assert len(metric.evaluate(4)) == 10
+    assert metric.result.caption_kinds is None
+
+
+def test_errors_name_what_is_wrong():
+    with pytest.raises(ConfigError, match="v2t_protocol='best'"):
+        RetrievalMetric(v2t_protocol='best')
+    metric = RetrievalMetric()
+    metric.process(None, [sample(0)])
+    with pytest.raises(ConfigError, match='RetrievalTestLoop'):
+        metric.evaluate(1)
+    with pytest.raises(DataError, match='no item was tested'):
+        make_metric().evaluate(0)
+    metric = make_metric()
+    metric.process(None, [sample(0), {**sample(0), 'captions': ['another']}])
+    with pytest.raises(DataError, match="'clip-0' came twice.*test_mode=True"):
+        metric.evaluate(1)
+
+
+def test_nan_features_name_the_item():
+    metric = make_metric()
+    metric.process(None, [sample(index) for index in range(6)])
+    metric.results[4]['visual_tokens'] = torch.full((2, DIM), torch.nan)
+    with pytest.raises(NonFiniteError, match="item 'clip-4'"):
+        metric.evaluate(6)
+
+
+def sharded(rank, shards, folder, spoil):
+    """One process: evaluates its shard, and writes what it was told."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank,
+                                         world_size=len(shards))
+    from mmcma.evaluation import gather
+    gather.ROWS_AT_ONCE = 7  # several pieces, of different number on each rank
+    metric = make_metric()
+    for index in shards[rank]:
+        metric.process(None, [sample(index)])
+    if spoil in shards[rank]:
+        metric.results[0]['text_pooled'] = torch.full((1, DIM), torch.nan)
+    try:
+        answer = metric.evaluate(len({index for shard in shards for index in shard}))
+        if rank == 0:
+            torch.save((metric.result.t2v_ranks, metric.result.v2t_ranks, metric.result.top_items,
+                        metric.result.captions), f'{folder}/result.pt')
+    except NonFiniteError as error:
+        answer = str(error)
+    with open(f'{folder}/{rank}.json', 'w') as file:
+        json.dump(answer, file)
+    torch.distributed.destroy_process_group()
+
+
+def run_sharded(shards, folder, spoil=None):
+    mp.spawn(sharded, args=(shards, str(folder), spoil), nprocs=len(shards))
+    return [json.loads((folder / f'{rank}.json').read_text()) for rank in range(len(shards))]
+
+
+@pytest.mark.parametrize('shards', [
+    [[0, 2, 4, 6, 8, 10, 12], [1, 3, 5, 7, 9, 11, 0]],  # 13 items: the sampler repeats the first
+    [[0, 1, 2], [], [3, 4]]])
+def test_sharded_evaluation_equals_that_of_one_process(shards, tmp_path):
+    metrics, metric = evaluate(sorted({index for shard in shards for index in shard}))
+    for answer in run_sharded(shards, tmp_path):
+        assert answer == metrics
+    t2v, v2t, top_items, captions = torch.load(tmp_path / 'result.pt')
+    assert torch.equal(t2v, metric.result.t2v_ranks)
+    assert torch.equal(v2t, metric.result.v2t_ranks)
+    assert torch.equal(top_items, metric.result.top_items)
+    assert captions == metric.result.captions
+
+
+def test_an_error_reaches_every_rank(tmp_path):
+    answers = run_sharded([[0, 1], [3, 4]], tmp_path, spoil=3)
+    assert answers[0] == answers[1]
+    assert "caption 3 of item 'clip-3'" in answers[0]
