@@ -142,12 +142,13 @@ class CrossModalAdapter(BaseModule):
     @contextmanager
     def disabled(self):
         """Within it the towers work as if the neck were not there."""
-        self._enable(False)
+        self.enable(False)
         try:
             yield
         finally:
-            self._enable(True)
+            self.enable(True)
 
-    def _enable(self, on: bool) -> None:
+    def enable(self, on: bool) -> None:
+        """Switches the adapters on or off; their weights stay."""
         for slot in self.slots:
             slot.enabled = on
