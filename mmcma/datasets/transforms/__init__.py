@@ -1,0 +1,6 @@
+"""Pipeline steps."""
+from .loading import LoadImage, LoadVideoFrames
+from .packing import PackRetrievalInputs
+from .processing import ResizeCrop
+
+__all__ = ['LoadImage', 'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop']
