@@ -1,0 +1,12 @@
+"""Data sets and their pipelines."""
+from .flickr8k import Flickr8k
+from .msrvtt import MSRVTT
+from .msvd import MSVD
+from .retrieval_dataset import RetrievalDataset
+from .transforms import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop
+from .video_reader import VideoReader, open_video
+
+__all__ = [
+    'MSRVTT', 'MSVD', 'Flickr8k', 'LoadImage', 'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop',
+    'RetrievalDataset', 'VideoReader', 'open_video',
+]

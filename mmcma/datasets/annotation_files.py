@@ -1,0 +1,112 @@
+"""Annotation files, read strictly: what is wrong is named by file and line.
+
+Any of them may be gzipped (``.gz``).
+"""
+import csv
+import gzip
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any, Iterable, Sequence
+
+from ..errors import DataError
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a UTF-8 file; a byte order mark is dropped.
+
+    Raises:
+        DataError: When it cannot be read, or is not UTF-8 (with the line).
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        if path.suffix == '.gz':
+            data = gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f'{path}: not a whole gzip file ({error}); truncated download?') from error
+    except OSError as error:
+        raise DataError(f'{path}: cannot be read ({error.strerror or error})') from error
+    try:
+        return data.decode('utf-8').removeprefix('\ufeff')
+    except UnicodeDecodeError as error:
+        line = data[:error.start].count(b'\n') + 1
+        raise DataError(f'{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; '
+                        'convert the file to UTF-8') from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Raises: DataError: When the file is not JSON, with line and column."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f'{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); '
+                        'truncated download?') from error
+    except RecursionError as error:
+        raise DataError(f'{path}: not an annotation file (nested too deeply)') from error
+
+
+def read_lines(path: str | Path) -> list[tuple[str, str]]:
+    """``(where, line)`` for each line that is not blank; ``where`` is ``'FILE, line N'``."""
+    lines = enumerate(read_text(path).split('\n'), start=1)
+    return [(f'{path}, line {number}', line.rstrip('\r')) for number, line in lines if line.strip()]
+
+
+def read_table(path: str | Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """``(where, row)`` for each row of a comma-separated file with a header.
+
+    Raises:
+        DataError: When the header lacks one of ``columns``.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=''), strict=True)
+    try:
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f"{path}: no column {', '.join(missing)} (its header is "
+                            f'{reader.fieldnames}); is it the right file?')
+        return [(f'{path}, line {reader.line_num}', row) for row in reader]
+    except csv.Error as error:
+        raise DataError(f'{path}, line {reader.line_num}: not CSV ({error})') from error
+
+
+def read_ids(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """The ids of ``(where, id)`` rows.
+
+    Raises:
+        DataError: When an id cannot be a file name, comes twice, or there is none.
+    """
+    seen: dict[str, str] = {}
+    where = None
+    for where, value in rows:
+        item_id = check_id(value, where)
+        if item_id in seen:
+            raise DataError(f'{where}: id {item_id!r} comes twice (first in {seen[item_id]})')
+        seen[item_id] = where
+    return list(seen)
+
+
+def check_id(value: Any, where: str) -> str:
+    """``value`` without surrounding blanks, if it is text that names a file in one folder.
+
+    Raises:
+        DataError: Otherwise; ids must not lead out of the data folder.
+    """
+    item_id = value.strip() if isinstance(value, str) else value
+    if not isinstance(item_id, str) or item_id in ('', '.', '..') or set('/\\\0') & set(item_id):
+        raise DataError(f'{where}: {value!r} is not an id (a file name without its folder)')
+    return item_id
+
+
+def check_caption(value: Any, where: str) -> str:
+    """``value`` without surrounding blanks, if it is text.
+
+    Raises:
+        DataError: When it is no text, or empty.
+    """
+    if not isinstance(value, str):
+        raise DataError(f'{where}: caption {value!r} is not text')
+    caption = value.strip()
+    if not caption:
+        raise DataError(f'{where}: empty caption')
+    return caption

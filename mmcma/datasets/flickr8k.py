@@ -1,0 +1,33 @@
+"""Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013)."""
+from ..errors import DataError
+from ..registry import DATASETS
+from .annotation_files import check_caption, read_ids, read_lines
+from .media_folder import IMAGE_SUFFIXES
+from .retrieval_dataset import RetrievalDataset, Standard
+
+
+@DATASETS.register_module()
+class Flickr8k(RetrievalDataset):
+    """8,000 photos with five sentences each, read from its own text files."""
+    SPLITS = {'train': Standard(6000, 30000), 'dev': Standard(1000, 5000), 'test': Standard(1000, 5000)}
+    DATA_PREFIX = dict(ann='', visual='images')
+    LAYOUT = ('{ann}/Flickr8k.token.txt', '{ann}/Flickr_8k.trainImages.txt', '{ann}/Flickr_8k.devImages.txt',
+              '{ann}/Flickr_8k.testImages.txt', '{visual}/1000268201_693b08cb0e.jpg and so on')
+    SUFFIXES = IMAGE_SUFFIXES
+
+    def read_items(self) -> list[dict]:
+        ids = read_ids(read_lines(self.annotation(f'Flickr_8k.{self.split}Images.txt')))
+        path = self.caption_file('Flickr8k.token.txt')
+        captions: dict[str, list[str]] = {name: [] for name in ids}
+        for where, line in read_lines(path):
+            key, tab, caption = line.partition('\t')
+            name, mark, _ = key.rpartition('#')
+            if not tab or not mark:
+                raise DataError(f"{where}: {line[:60]!r} is not 'photo.jpg#0<TAB>caption'")
+            if name in captions:
+                captions[name].append(check_caption(caption, where))
+        bare = [name for name in ids if not captions[name]]
+        if bare:
+            raise DataError(f"{path}: no captions for {len(bare):,} of the {len(ids):,} photos of "
+                            f"{self.split!r}, e.g. {', '.join(bare[:3])}")
+        return [dict(id=name, captions=captions[name]) for name in ids]

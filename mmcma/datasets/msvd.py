@@ -1,0 +1,45 @@
+"""MSVD, the Microsoft Research Video Description corpus (Chen and Dolan, ACL 2011)."""
+from typing import Any
+
+from ..errors import DataError
+from ..registry import DATASETS
+from .annotation_files import check_caption, read_ids, read_lines
+from .retrieval_dataset import RetrievalDataset, Standard
+from .unpickling import load_plain_pickle
+
+
+@DATASETS.register_module()
+class MSVD(RetrievalDataset):
+    """1,970 short clips with about 40 sentences each, read from the files as distributed.
+
+    Every caption of a test clip is a query (splits of Venugopalan et al., 2015).
+    """
+    SPLITS = {'train': Standard(1200, 48774), 'val': Standard(100, 4290), 'test': Standard(670, 27763)}
+    DATA_PREFIX = dict(ann='', visual='videos')
+    LAYOUT = ('{ann}/raw-captions.pkl', '{ann}/train_list.txt', '{ann}/val_list.txt', '{ann}/test_list.txt',
+              '{visual}/-4wsuPCjDBc_5_15.avi and so on')
+
+    def read_items(self) -> list[dict]:
+        ids = read_ids(read_lines(self.annotation(f'{self.split}_list.txt')))
+        path = self.caption_file('raw-captions.pkl')
+        captions = load_plain_pickle(path)
+        if not isinstance(captions, dict):
+            raise DataError(f'{path}: holds a {type(captions).__name__}, not a dict of captions by video id')
+        bare = [video_id for video_id in ids if not captions.get(video_id)]
+        if bare:
+            raise DataError(f"{path}: no captions for {len(bare):,} of the {len(ids):,} videos of "
+                            f"{self.split!r}, e.g. {', '.join(bare[:3])}")
+        return [dict(id=video_id, captions=_sentences(captions[video_id], f'{path}, {video_id!r}'))
+                for video_id in ids]
+
+
+def _sentences(token_lists: Any, where: str) -> list[str]:
+    if not isinstance(token_lists, (list, tuple)):
+        raise DataError(f'{where}: {type(token_lists).__name__} where a list of captions should be')
+    sentences = []
+    for number, tokens in enumerate(token_lists):
+        place = f'{where}, caption {number}'
+        if not isinstance(tokens, (list, tuple)) or not all(isinstance(token, str) for token in tokens):
+            raise DataError(f'{place}: {tokens!r} is not a list of words')
+        sentences.append(check_caption(' '.join(tokens), place))
+    return sentences

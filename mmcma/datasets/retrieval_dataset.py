@@ -1,0 +1,302 @@
+"""The base of all data sets: visual items with their captions."""
+import bisect
+import logging
+import os
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional, Sequence
+
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from ..errors import ConfigError, DataError, MediaError, did_you_mean
+from ..registry import TRANSFORMS
+from .item_list import ItemList
+from .media_folder import VIDEO_SUFFIXES, MediaFolder
+
+
+class Standard(NamedTuple):
+    """What a split of the published protocol holds."""
+    items: int
+    captions: int
+
+
+class RetrievalDataset(BaseDataset):
+    """Visual items, each with all its captions.
+
+    An item is ``dict(id=str, path=str, captions=list[str], start=float|None,
+    end=float|None)``, times in seconds, and optionally ``caption_kinds``, a
+    list parallel to ``captions``. In training a sample is one (item, caption)
+    pair; in test mode it is one item with all its captions, so that each video
+    is decoded and encoded once. The pipeline receives the item, its captions
+    for this sample, and ``item_index``.
+
+    A subclass for files as distributed sets ``SPLITS``, ``DATA_PREFIX`` and
+    ``LAYOUT`` and writes ``read_items``; one that knows its files writes
+    ``load_data_list`` instead.
+
+    Args:
+        split: Part of the data set, one of ``SPLITS``.
+        ann_file: Replaces the file with the captions, relative to ``data_root``.
+        data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
+        data_prefix: ``visual``, folder of the videos or pictures, and ``ann``,
+            folder of the annotation files; what is not given is as in ``DATA_PREFIX``.
+        pipeline: Transforms, from loading to ``PackRetrievalInputs``.
+        test_mode: Samples are items and not (item, caption) pairs.
+        on_error: An unreadable file is raised (``'raise'``) or replaced by the
+            next readable pair with a warning (``'resample'``, training only).
+            None means ``'raise'`` in test mode, else ``'resample'``.
+        missing: Whether items without a file are an error (``'error'``) or left
+            out (``'skip'``), which shows in ``gallery``.
+        indices: Use these items only (the first n, for an int), as in ``BaseDataset``.
+        max_refetch: After this many unreadable items in a row, give up.
+
+    Raises:
+        ConfigError: When an option has no such value.
+        DataError: When files are missing or wrong; the message says what is expected.
+    """
+    #: Splits by name with their published sizes.
+    SPLITS: dict[str, Standard] = {}
+    #: Folders inside ``data_root``.
+    DATA_PREFIX: dict[str, str] = dict(visual='')
+    #: The files expected, with ``{ann}`` and ``{visual}`` for the folders.
+    LAYOUT: Sequence[str] = ()
+    #: Suffixes of the media files, best first.
+    SUFFIXES: Sequence[str] = VIDEO_SUFFIXES
+
+    def __init__(self, *, split: str = '', ann_file: str = '', data_root: str = '',
+                 data_prefix: Optional[dict] = None, pipeline: Sequence[dict | Callable] = (),
+                 test_mode: bool = False, on_error: Optional[str] = None, missing: str = 'error',
+                 metainfo: Optional[dict] = None, indices: Optional[int | Sequence[int]] = None,
+                 serialize_data: bool = True, lazy_init: bool = False, max_refetch: int = 100) -> None:
+        on_error = on_error or ('raise' if test_mode else 'resample')
+        if self.SPLITS:
+            self._check_option('split', split, list(self.SPLITS))
+        self._check_option('missing', missing, ['error', 'skip'])
+        self._check_option('on_error', on_error, ['raise', 'resample'])
+        if test_mode and on_error == 'resample':
+            raise ConfigError(f"{type(self).__name__}: on_error='resample' would put another item twice into "
+                              "a test set; use 'raise', and to go on without a broken file remove it and "
+                              "set missing='skip'")
+        self.split, self.on_error, self.missing = split, on_error, missing
+        self._unreadable: set[int] = set()
+        super().__init__(
+            ann_file=ann_file, metainfo=metainfo, data_root=data_root or '',
+            data_prefix={**self.DATA_PREFIX, **(data_prefix or {})},
+            # Built here, so that our transforms are found without a default scope too.
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
+            indices=indices, serialize_data=serialize_data, test_mode=test_mode, lazy_init=True,
+            max_refetch=max_refetch)
+        # After super(): it would look for a file called 'train'.
+        self._metainfo = {'dataset': type(self).__name__, 'split': split, **self._metainfo}
+        if not lazy_init:
+            self.full_init()
+
+    def _check_option(self, name: str, value: Any, known: list[str]) -> None:
+        if value not in known:
+            raise ConfigError(f'{type(self).__name__}: {name}={value!r} is none of {known}.'
+                              f'{did_you_mean(str(value), known)}')
+
+    @property
+    def title(self) -> str:
+        """Name and split, for messages."""
+        return f'{type(self).__name__} {self.split}'.strip()
+
+    # ---- the list of items ----
+
+    def read_items(self) -> list[dict]:
+        """``dict(id=..., captions=[...])`` of every item that the split lists, its file there or not."""
+        raise NotImplementedError(f'{type(self).__name__} has neither read_items nor load_data_list')
+
+    def load_data_list(self) -> list[dict]:
+        """The items of the split whose files exist."""
+        items = self.read_items()
+        self._compare_with_standard(items)
+        return self._find_media(items)
+
+    def annotation(self, name: str) -> Path:
+        """The annotation file ``name`` (or ``name.gz``) in the folder ``data_prefix['ann']``.
+
+        Raises:
+            DataError: When there is none, with the layout expected.
+        """
+        path = Path(self.data_prefix.get('ann', self.data_root), name)
+        for candidate in (path, path.with_name(path.name + '.gz')):
+            if candidate.is_file():
+                return candidate
+        raise self._not_there(path)
+
+    def caption_file(self, name: str) -> Path:
+        """``ann_file`` if the config names one, else the annotation file ``name``."""
+        if not self.ann_file:
+            return self.annotation(name)
+        if not os.path.isfile(self.ann_file):
+            raise self._not_there(Path(self.ann_file))
+        return Path(self.ann_file)
+
+    def _not_there(self, path: Path) -> DataError:
+        root = self.data_root
+        if root and not os.path.isdir(root):
+            what = f'data_root {root!r} is not a folder'
+        else:
+            what = f'{path}: no such file or folder'
+        folders = {key: str(Path(prefix)) for key, prefix in self.data_prefix.items()}
+        layout = ', '.join(line.format(**folders) for line in self.LAYOUT)
+        return DataError(f'{what}; {self.title} expects {layout or path}. Put the files there, or set '
+                         f'data_root (now {root!r}) or data_prefix.')
+
+    def _compare_with_standard(self, items: list[dict]) -> None:
+        standard = self.SPLITS.get(self.split)
+        captions = sum(len(item['captions']) for item in items)
+        if standard is None or standard == (len(items), captions):
+            return
+        message = (f'{self.title} lists {len(items):,} items and {captions:,} captions; the published split '
+                   f'has {standard.items:,} and {standard.captions:,}')
+        twin = next((name for name, other in self.SPLITS.items()
+                     if other.items == len(items) != standard.items), None)
+        if twin and self.missing == 'error':
+            raise DataError(f'{message}. It is the size of {twin!r}: is that list in the place of this one '
+                            f"(folder {self.data_prefix.get('ann', self.data_root)})?")
+        print_log(message, logger='current', level=logging.WARNING)
+
+    def _find_media(self, items: list[dict]) -> list[dict]:
+        """Add ``path`` to each item; items without a file are an error, or left out."""
+        folder = Path(self.data_prefix['visual'])
+        if not folder.is_dir():
+            raise self._not_there(folder)
+        media = MediaFolder(folder, self.SUFFIXES)
+        found = [dict(start=None, end=None, **item, path=path)
+                 for item in items if (path := media.find(item['id'])) is not None]
+        if len(found) == len(items):
+            return found
+        present = {item['id'] for item in found}
+        absent = [item['id'] for item in items if item['id'] not in present]
+        message = (f"{self.title}: {len(absent):,} of {len(items):,} items have no file in {folder}, "
+                   f"e.g. {', '.join(absent[:3])}")
+        if self.missing == 'error' or not found:
+            kinds = f"one of {' '.join(self.SUFFIXES)} or a folder of frames"
+            remedy = f"or set missing='skip' to go on with the {len(found):,} there are" if found else \
+                'or set data_prefix'
+            raise DataError(f'{message}. A file is found by id, as {kinds}. Complete the folder, {remedy}.')
+        print_log(f"{message} (missing='skip': going on with {len(found):,})", logger='current',
+                  level=logging.WARNING)
+        return found
+
+    def full_init(self) -> None:
+        """Read the annotations and index the captions, once."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        self._index_captions()
+
+    def filter_data(self) -> list[dict]:
+        """Check what every reader must deliver; nothing is dropped."""
+        seen: set[str] = set()
+        for item in self.data_list:
+            where = f"{self.title}, item {item['id']!r}"
+            kinds = item.get('caption_kinds')
+            if item['id'] in seen:
+                raise DataError(f'{where}: the id comes twice')
+            if not item['captions'] or kinds is not None and len(kinds) != len(item['captions']):
+                raise DataError(f"{where}: {len(item['captions'])} captions" +
+                                (f' for {len(kinds)} caption kinds' if kinds is not None else ''))
+            start, end = item.get('start'), item.get('end')
+            if start is not None and start < 0 or end is not None and end <= (start or 0):
+                raise DataError(f'{where}: from {start} s to {end} s is no stretch of time')
+            seen.add(item['id'])
+        if not self.data_list:
+            raise DataError(f'{self.title}: no items')
+        self._expected = self.SPLITS[self.split].items if self.split in self.SPLITS else len(self.data_list)
+        return self.data_list
+
+    def _index_captions(self) -> None:
+        #: ``_ends[i]``: captions in the items up to and including item i.
+        self._ends = list(accumulate(len(item['captions']) for item in self.items))
+
+    # ---- access ----
+
+    @property
+    def items(self) -> ItemList:
+        """All items; the position is the ``item_index`` of the samples."""
+        self.full_init()
+        return ItemList(self)
+
+    @property
+    def num_captions(self) -> int:
+        """Captions of all items together."""
+        self.full_init()
+        return self._ends[-1]
+
+    @property
+    def gallery(self) -> tuple[int, int]:
+        """Items present, and items that the protocol has."""
+        return len(self.items), self._expected
+
+    def __len__(self) -> int:
+        return len(self.items) if self.test_mode else self.num_captions
+
+    def get_data_info(self, idx: int) -> dict:
+        """What the pipeline receives for sample ``idx``."""
+        if not -len(self) <= idx < len(self):
+            raise IndexError(f'sample {idx} of {len(self)}')
+        idx %= len(self)
+        if self.test_mode:
+            return dict(self.items[idx], item_index=idx, sample_idx=idx)
+        index = self._item_of(idx)
+        item = self.items[index]
+        which = idx - self._ends[index]  # counted from the end of the item's captions: negative
+        for key in ('captions', 'caption_kinds'):
+            if key in item:
+                item[key] = [item[key][which]]
+        return dict(item, item_index=index, sample_idx=idx)
+
+    def _item_of(self, idx: int) -> int:
+        return idx if self.test_mode else bisect.bisect_right(self._ends, idx)
+
+    def __getitem__(self, idx: int) -> dict:
+        self.full_init()
+        if self.on_error == 'raise':
+            return self._load(idx)
+        return self._load_next_readable(idx)
+
+    def _load(self, idx: int) -> dict:
+        try:
+            data = self.prepare_data(idx)
+        except MediaError as error:
+            item = self.items[self._item_of(idx % len(self))]
+            raise MediaError(f"{self.title}, item {item['id']!r}: {error}") from error
+        if data is None:
+            raise MediaError(f'{self.title}, sample {idx}: the pipeline returned None')
+        return data
+
+    def _load_next_readable(self, idx: int) -> dict:
+        """Sample ``idx``, or if its file is broken the first after it whose file is not."""
+        failures = 0
+        for candidate in ((idx + offset) % len(self) for offset in range(len(self))):
+            item = self._item_of(candidate)
+            if item in self._unreadable:
+                continue
+            try:
+                return self._load(candidate)
+            except MediaError as error:
+                self._unreadable.add(item)
+                failures += 1
+                print_log(f'{error}; another sample takes its place '
+                          f'({len(self._unreadable)} unreadable in this process so far)',
+                          logger='current', level=logging.WARNING)
+                if failures >= self.max_refetch:
+                    raise MediaError(f'{error}; {failures} unreadable items in a row, giving up') from error
+        raise MediaError(f'{self.title}: none of its {len(self.items)} items can be read; see the warnings')
+
+    # ---- subsets count in items ----
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """Keep these items only (the first or last n, for an int)."""
+        super().get_subset_(indices)
+        self._index_captions()
+
+    def get_subset(self, indices: Sequence[int] | int) -> 'RetrievalDataset':
+        """A copy with these items only."""
+        subset = super().get_subset(indices)
+        subset._index_captions()
+        return subset
