@@ -1,0 +1,54 @@
+# Flickr8k: 6,000 photos to train, 1,000 (dev) to choose the checkpoint, 1,000 to
+# test; a photo is a clip of one frame.
+#
+# Expected under data_root: Flickr8k.token.txt, Flickr_8k.trainImages.txt,
+# Flickr_8k.devImages.txt, Flickr_8k.testImages.txt and the folder images/.
+#
+# A child config changes the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/flickr8k.py']
+#     pipeline = _base_.pipeline
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+dataset_type = 'Flickr8k'
+data_root = 'data/flickr8k'
+data_prefix = dict(ann='', visual='images')
+image_size = 224
+
+pipeline = [
+    dict(type='LoadImage'),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+# batch_size is per process; 128 over all of them is our choice.
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='train', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='dev', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
+        test_mode=True))
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='test', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
+        test_mode=True))
+
+val_evaluator = dict(type='RetrievalMetric')
+test_evaluator = dict(type='RetrievalMetric')

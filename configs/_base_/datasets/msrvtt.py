@@ -1,0 +1,62 @@
+# MSR-VTT with the 1k-A protocol: trained on train-9k, tested on test-1kA.
+#
+# Expected under data_root: MSRVTT_data.json (or .json.gz), MSRVTT_train.9k.csv,
+# MSRVTT_JSFUSION_test.csv and the folder videos/.
+#
+# Validation: this protocol has no validation split. The 497 official validation
+# videos are part of train-9k (and of train-7k), so a figure on them says nothing.
+# As in the paper, the test videos are evaluated after every epoch, and a checkpoint
+# chosen by them is slightly optimistic; the last epoch is not. To choose on videos
+# that are neither trained on nor tested on, set split='train' in train_dataloader
+# and split='val' in val_dataloader (6,513 and 497 videos).
+#
+# A child config changes the clip or the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/msrvtt.py']
+#     pipeline = _base_.pipeline
+#     pipeline[0].update(num_frames=64)
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+dataset_type = 'MSRVTT'
+data_root = 'data/msrvtt'
+data_prefix = dict(ann='', visual='videos')
+num_frames = 12
+image_size = 224
+
+pipeline = [
+    dict(type='LoadVideoFrames', num_frames=num_frames, fps=1.0),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+# batch_size is per process; the paper's batch is 128 over all of them.
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='train-9k', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='test-1kA', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
+        test_mode=True))
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='test-1kA', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
+        test_mode=True))
+
+val_evaluator = dict(type='RetrievalMetric')
+test_evaluator = dict(type='RetrievalMetric')

@@ -1,0 +1,56 @@
+# MSVD: 1,200 clips to train, 100 to choose the checkpoint, 670 to test; every
+# caption of a test clip is a query.
+#
+# Expected under data_root: raw-captions.pkl, train_list.txt, val_list.txt,
+# test_list.txt and the folder videos/.
+#
+# A child config changes the clip or the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/msvd.py']
+#     pipeline = _base_.pipeline
+#     pipeline[0].update(num_frames=64)
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+dataset_type = 'MSVD'
+data_root = 'data/msvd'
+data_prefix = dict(ann='', visual='videos')
+num_frames = 12
+image_size = 224
+
+pipeline = [
+    dict(type='LoadVideoFrames', num_frames=num_frames, fps=1.0),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+# batch_size is per process; the paper's batch is 128 over all of them.
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='train', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='val', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
+        test_mode=True))
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type=dataset_type, split='test', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
+        test_mode=True))
+
+val_evaluator = dict(type='RetrievalMetric')
+test_evaluator = dict(type='RetrievalMetric')
