@@ -1,0 +1,21 @@
+# The small CLIP on MSVD's real clips and sentences, official annotation files; tested on the validation list.
+#     python tools/train.py configs/cma/cma_tiny_msvd.py --cfg-options data_root=DIR
+# DIR/annotations/MSVD holds raw-captions.pkl and the lists, DIR/clips/MSVD the .avi files; where only some clips
+# are there, the run goes on with these and every result says how many (`missing='skip'`).
+_base_ = [
+    '../_base_/models/clip_tiny.py', '../_base_/datasets/msvd.py', '../_base_/schedules/cma_tiny.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(neck=dict(type='CrossModalAdapter', bottleneck_dim=16, shared_dim=16))
+
+data_root = 'data/msvd'
+pipeline = [
+    dict(type='LoadVideoFrames', num_frames=12, fps=1.0),
+    dict(type='ResizeCrop', size=64),
+    dict(type='PackRetrievalInputs'),
+]
+source = dict(
+    data_root=data_root, data_prefix=dict(ann='annotations/MSVD', visual='clips/MSVD'), missing='skip', pipeline=pipeline)
+train_dataloader = dict(batch_size=32, num_workers=2, dataset=source)
+val_dataloader = dict(num_workers=2, dataset=dict(split='val', **source))
+test_dataloader = val_dataloader
