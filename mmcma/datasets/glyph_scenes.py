@@ -139,8 +139,8 @@ class _Planner:
             scenes = getattr(self, f'_{kind}')(draft)
             if self._admit(draft, scenes):
                 return scenes
-        raise ConfigError(f'num_clips[{self.split!r}] of GlyphMotion is too large: no further {kind} scene with '
-                          f'a meaning of its own after {len(self.casts)} groups; lower it')
+        raise ConfigError(f'num_clips[{self.split!r}] of GlyphMotion is too large: no further {kind} scene '
+                          f'has a meaning of its own after {len(self.casts)} groups; lower it')
 
     def _admit(self, draft: Scene, scenes: Optional[list[Scene]]) -> bool:
         if scenes is None:
