@@ -1,8 +1,7 @@
 """From frames of any size to the model's input size."""
 import numpy as np
-import torch
-import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
+from PIL import Image
 
 from ...errors import ConfigError
 from ...registry import TRANSFORMS
@@ -13,8 +12,9 @@ class ResizeCrop(BaseTransform):
     """CLIP's own preprocessing, the same for all frames of a clip.
 
     The shorter side is resized to ``size``, bicubic and antialiased, and the
-    centre is cut out. PyTorch's resize of uint8 pictures follows Pillow's
-    algorithm, equals it within 1 of 255, and takes a quarter of the time.
+    centre is cut out, with Pillow as CLIP does it. The two quicker ways were
+    measured and differ on fine texture by more than 20 of 255: PyTorch's resize,
+    and Pillow's own with ``box`` (its passes then come in another order).
 
     Required Keys: ``frames``, uint8 ``(T, H, W, 3)``; ``frame_mask``, bool ``(T,)``.
 
@@ -32,20 +32,18 @@ class ResizeCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         frames, shown = results['frames'], int(results['frame_mask'].sum())
         resized = np.zeros((len(frames), 3, self.size, self.size), dtype=np.uint8)
-        resized[:shown] = self._resize(frames[:shown])  # padding stands at the end
+        for target, frame in zip(resized[:shown], frames):  # padding stands at the end
+            target[:] = self._resize(Image.fromarray(frame)).transpose(2, 0, 1)  # (3, size, size)
         results['frames'] = resized
         return results
 
-    def _resize(self, frames: np.ndarray) -> np.ndarray:
-        height, width = frames.shape[1:3]
-        short = min(height, width)
-        # The long side is cut down to whole pixels, as torchvision does for CLIP.
-        new_height, new_width = self.size * height // short, self.size * width // short
-        top, left = round((new_height - self.size) / 2), round((new_width - self.size) / 2)
-        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (T, 3, H, W), channels last in memory
-        if (new_height, new_width) != (height, width):
-            pixels = F.interpolate(pixels, size=(new_height, new_width), mode='bicubic', antialias=True)
-        return pixels[:, :, top:top + self.size, left:left + self.size].numpy()
+    def _resize(self, image: Image.Image) -> np.ndarray:
+        short = min(image.size)
+        # The long side is cut down to whole pixels and the margin rounded, as torchvision does for CLIP.
+        width, height = (self.size * side // short for side in image.size)
+        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(image)[top:top + self.size, left:left + self.size]
 
     def __repr__(self) -> str:
         return f'ResizeCrop(size={self.size})'
