@@ -29,7 +29,8 @@ class MediaFolder:
                     if not entry.is_dir():
                         continue
                     stem, rank = entry.name, len(ranks)
-                self._names[entry.name] = entry.path
+                else:
+                    self._names[entry.name] = entry.path
                 best[stem] = min(best.get(stem, (rank, entry.path)), (rank, entry.path))
         self._stems = {stem: path for stem, (_, path) in best.items()}
 
