@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from media_files import SHARED, needs_shared_data, shade, write_picture, write_video
+from PIL import Image
+
+from mmcma.datasets import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop
+from mmcma.errors import ConfigError, MediaError
+from mmcma.structures import RetrievalSample
+
+
+def clip_preprocess(frame: np.ndarray, size: int) -> np.ndarray:
+    """CLIP's resize and centre crop with Pillow, as torchvision does them: (H, W, 3) -> (3, size, size)."""
+    height, width = frame.shape[:2]
+    short = min(height, width)
+    new = (int(size * width / short), int(size * height / short))
+    left, top = int(round((new[0] - size) / 2.0)), int(round((new[1] - size) / 2.0))
+    image = Image.fromarray(frame).resize(new, Image.BICUBIC).crop((left, top, left + size, top + size))
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(8, 200), st.integers(8, 200), st.sampled_from([16, 64, 96]), st.integers(0, 2**31 - 1))
+def test_resize_is_clips(height, width, size, seed):
+    frames = np.random.default_rng(seed).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    results = ResizeCrop(size=size)(dict(frames=frames, frame_mask=np.ones(2, dtype=bool)))
+    expected = np.stack([clip_preprocess(frame, size) for frame in frames])
+    assert results['frames'].shape == (2, 3, size, size) and results['frames'].dtype == np.uint8
+    assert (results['frames'] == expected).all()
+
+
+@needs_shared_data
+def test_resize_of_real_frames_is_clips():
+    results = LoadVideoFrames()(dict(path=f'{SHARED}/clips/MSR-VTT/video0.mp4'))
+    expected = np.stack([clip_preprocess(frame, 224) for frame in results['frames']])
+    assert (ResizeCrop()(results)['frames'] == expected).all()
+
+
+def test_no_resize_where_the_size_fits():
+    frames = np.random.default_rng(0).integers(0, 256, (1, 32, 40, 3), dtype=np.uint8)
+    results = ResizeCrop(size=32)(dict(frames=frames, frame_mask=np.ones(1, dtype=bool)))
+    assert (results['frames'][0] == frames[0, :, 4:36].transpose(2, 0, 1)).all()
+
+
+def test_short_clip_is_padded(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', num_frames=30, fps=10)
+    results = ResizeCrop(size=32)(LoadVideoFrames(num_frames=5)(dict(path=str(path))))
+    assert results['frame_mask'].tolist() == [True, True, True, False, False]
+    greys = results['frames'].astype(int).mean(axis=(1, 2, 3))
+    assert np.abs(greys - [shade(0), shade(10), shade(20), 0, 0]).max() <= 4
+    assert not results['frames'][3:].any()
+
+
+def test_start_and_end(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', num_frames=30, fps=10)
+    results = LoadVideoFrames(num_frames=4, fps=None)(dict(path=str(path), start=1.0, end=1.4))
+    greys = results['frames'].astype(int).mean(axis=(1, 2, 3))
+    assert np.abs(greys - [shade(i) for i in (10, 11, 12, 13)]).max() <= 4
+    with pytest.raises(MediaError, match='a.mp4: start 9 s is beyond its end'):
+        LoadVideoFrames()(dict(path=str(path), start=9.0, end=10.0))
+
+
+def test_picture_is_a_clip_of_one_frame(tmp_path):
+    results = LoadImage()(dict(path=str(write_picture(tmp_path / 'a.jpg', size=(50, 40)))))
+    assert results['frames'].shape == (1, 40, 50, 3) and results['frame_mask'].tolist() == [True]
+
+
+def test_pack():
+    results = dict(frames=np.zeros((2, 3, 8, 8), dtype=np.uint8), frame_mask=np.array([True, False]), id='v1',
+                   item_index=7, path='v1.mp4', captions=['a', 'b'], caption_kinds=['order', 'event'],
+                   start=1.0)
+    packed = PackRetrievalInputs(meta_keys=['start'])(results)
+    sample = packed['data_samples']
+    assert packed['inputs'].shape == (2, 3, 8, 8) and packed['inputs'].dtype == torch.uint8
+    assert isinstance(sample, RetrievalSample) and sample.start == 1.0
+    assert (sample.item_id, sample.item_index, sample.path) == ('v1', 7, 'v1.mp4')
+    assert (sample.captions, sample.caption_kinds) == (['a', 'b'], ['order', 'event'])
+    assert sample.frame_mask.tolist() == [True, False]
+    assert 'caption_kinds' not in PackRetrievalInputs()(
+        {key: value for key, value in results.items() if key != 'caption_kinds'})['data_samples']
+    with pytest.raises(ConfigError, match='fps'):
+        PackRetrievalInputs(meta_keys=['fps'])(results)
+
+
+@pytest.mark.parametrize('build', [
+    lambda: LoadVideoFrames(num_frames=0), lambda: LoadVideoFrames(fps=0), lambda: LoadVideoFrames(fps=-1.0),
+    lambda: LoadVideoFrames(folder_fps=0), lambda: LoadVideoFrames(backend='opencv'),
+    lambda: ResizeCrop(size=0)])
+def test_values_that_cannot_work(build):
+    with pytest.raises(ConfigError):
+        build()
