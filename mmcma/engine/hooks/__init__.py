@@ -3,6 +3,7 @@ from .best_checkpoint_hook import BestCheckpointHook
 from .export_backbone_hook import ExportBackboneHook
 from .frozen_parameter_hook import FrozenParameterHook
 from .resume_hook import ResumeHook
+from .retrieval_report_hook import RetrievalReportHook
 
 __all__ = ['ActivationCheckpointHook', 'BestCheckpointHook', 'ExportBackboneHook', 'FrozenParameterHook',
-           'ResumeHook']
+           'ResumeHook', 'RetrievalReportHook']

@@ -1,0 +1,90 @@
+"""The captions that a model ranked worst, with pictures of what it should have found and what it found."""
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Optional
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mmcma.evaluation import RetrievalResult
+
+#: Gives the frames of a data set's item: uint8 ``(T, 3, H, W)``, padding frames left out.
+FrameReader = Callable[[int], Tensor]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One item in an answer: its id, whether it is the right one, and its frames side by side as JPEG."""
+    item_id: str
+    right: bool
+    strip: Optional[bytes] = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class HardQuery:
+    """A caption, the rank of its item, that item, and the best ranked ones."""
+    caption: str
+    kind: Optional[str]
+    rank: float
+    target: Found
+    retrieved: list[Found]
+
+    def to_dict(self) -> dict:
+        return dict(caption=self.caption, kind=self.kind, rank=self.rank, item=self.target.item_id,
+                    retrieved=[found.item_id for found in self.retrieved])
+
+
+def hardest_queries(result: RetrievalResult, count: int, frames: Optional[FrameReader] = None,
+                    retrieved: int = 3) -> list[HardQuery]:
+    """Up to ``count`` captions with the worst ranks, of which no two describe the same item.
+
+    Captions that found their item first are left out.
+
+    Args:
+        result: Of the test set.
+        count: How many captions.
+        frames: Reads pictures; without it the queries have none.
+        retrieved: How many of the best ranked items to show.
+    """
+    strips: dict[int, Optional[bytes]] = {}
+
+    def found(position: int, target: int) -> Found:
+        if position not in strips:
+            strips[position] = film_strip(frames(result.item_index[position])) if frames else None
+        return Found(result.item_ids[position], position == target, strips[position])
+
+    queries, seen = [], set()
+    for caption in torch.argsort(result.t2v_ranks, descending=True, stable=True).tolist():
+        target, rank = int(result.caption_item[caption]), float(result.t2v_ranks[caption])
+        if len(queries) == count or rank <= 1:
+            break
+        if target in seen:
+            continue
+        seen.add(target)
+        queries.append(HardQuery(
+            result.captions[caption], result.caption_kinds[caption] if result.caption_kinds else None, rank,
+            found(target, target),
+            [found(position, target) for position in result.top_items[caption, :retrieved].tolist()]))
+    return queries
+
+
+def film_strip(frames: Tensor, count: int = 4, height: int = 112, gap: int = 3) -> bytes:
+    """Evenly spaced frames side by side, from left to right in time, as a JPEG.
+
+    Args:
+        frames: uint8 ``(T, 3, H, W)``.
+        count: Frames in the strip; all if there are fewer.
+        height: Of the strip, in pixels.
+        gap: White pixels between frames.
+    """
+    chosen = torch.linspace(0, len(frames) - 1, min(count, len(frames))).round().long()
+    pictures = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in frames[chosen]]
+    width = round(height * pictures[0].width / pictures[0].height)
+    strip = Image.new('RGB', (len(pictures) * (width + gap) - gap, height), 'white')
+    for number, picture in enumerate(pictures):
+        strip.paste(picture.resize((width, height), Image.Resampling.BICUBIC), (number * (width + gap), 0))
+    buffer = BytesIO()
+    strip.save(buffer, 'JPEG', quality=85)
+    return buffer.getvalue()

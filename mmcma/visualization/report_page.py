@@ -1,0 +1,213 @@
+"""The report as one page of HTML that needs nothing else: no script, no network, pictures inside."""
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from string import Template
+
+from mmcma.visualization.hardest_queries import Found, HardQuery
+from mmcma.visualization.report_table import METRICS, caption_kinds
+
+_PAGE = Template('''<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { --ink: #26323f; --soft: #67788a; --line: #e3e8ee; --right: #2f9e55; --wrong: #d64545; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #f5f7f9; color: var(--ink);
+  font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 28px 16px 56px; }
+h1 { font-size: 1.65rem; line-height: 1.25; margin: 0; }
+h2 { font-size: 1.1rem; margin: 0 0 10px; }
+header p, .note { color: var(--soft); margin: 4px 0 0; font-size: .92rem; }
+section, .tile { background: #fff; border: 1px solid var(--line); border-radius: 12px; }
+section { padding: 20px; margin-top: 18px; }
+.warning { background: #fff7e6; border-color: #f0cf8a; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px;
+  margin-top: 18px; }
+.tile { padding: 14px 16px; }
+.tile b { display: block; font-size: 1.55rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: .85rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: 7px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { color: var(--soft); font-weight: 500; font-size: .86rem; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+tr:last-child td { border-bottom: 0; }
+tr.last td { font-weight: 650; }
+tbody + tbody tr:first-child td { border-top: 2px solid var(--line); }
+img { display: block; max-width: 100%; height: auto; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 16px;
+  align-items: center; }
+.plots img { width: 100%; }
+.query { padding: 18px 0; border-top: 1px solid var(--line); }
+.query:first-of-type { border-top: 0; padding-top: 14px; }
+.query h3 { font-size: 1.02rem; font-weight: 600; margin: 0 0 8px; overflow-wrap: anywhere; }
+.chip { display: inline-block; border-radius: 99px; padding: 1px 10px; margin-right: 6px; font-size: .8rem;
+  background: #eef2f6; color: var(--soft); }
+.answers { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 12px;
+  margin-top: 10px; }
+figure { margin: 0; min-width: 0; }
+figure img { border: 3px solid var(--wrong); border-radius: 8px; }
+figure.right img { border-color: var(--right); }
+figcaption { font-size: .8rem; color: var(--soft); overflow-wrap: anywhere; margin-bottom: 3px; }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 5px 18px; margin: 0;
+  font-size: .92rem; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 560px) {
+  section { padding: 16px 14px; }
+  .tiles { grid-template-columns: 1fr 1fr; }
+  .tile b { font-size: 1.15rem; }
+  table { font-size: .84rem; }
+  th, td { padding: 6px 0 6px 8px; }
+  h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
+}
+</style>
+</head>
+<body>
+<main>
+<header><h1>$title</h1><p>$subtitle</p></header>
+$warning
+<div class="tiles">$tiles</div>
+<section><h2>Results</h2>$results<p class="note">$protocol</p></section>
+$kinds
+<section><h2>Ranks of the right answers</h2><div class="plots">$histograms</div></section>
+$hardest
+<section><h2>This run</h2><dl>$facts</dl></section>
+</main>
+</body>
+</html>
+''')
+
+_PROTOCOLS = {
+    'best_caption': 'every item ranks all captions and takes the rank of its best one',
+    'max_over_captions': 'every item ranks all items by the best of their captions, as CLIP4Clip does '
+                         '(R@5 and R@10 are optimistic)'}
+
+
+def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[HardQuery]) -> str:
+    """The page.
+
+    Args:
+        report: As written to ``report.json``; see :func:`~mmcma.engine.retrieval_report.write_report`.
+        plots: PNG bytes of ``rank_histogram_t2v``, ``rank_histogram_v2t`` and, where there are kinds of
+            captions, ``recall_by_kind``.
+        hardest: The queries to show.
+    """
+    results = report['results']
+    data = ' · '.join(str(report[key]) for key in ('dataset', 'split') if report.get(key)) or 'test set'
+    return _PAGE.substitute(
+        title=escape(f'Retrieval report: {report["config"]}' if report.get('config') else 'Retrieval report'),
+        subtitle=escape(f'{data}: {report["num_items"]:,} items, {report["num_captions"]:,} captions'),
+        warning=_warning(report['gallery']), tiles=_tiles(report), results=_results_table(results),
+        protocol=escape('T2V: every caption ranks all items. '
+                        f'V2T: {_PROTOCOLS[report["protocols"]["v2t"]]}. Ties count half.'),
+        kinds=_kinds_section(results, plots.get('recall_by_kind')),
+        histograms=''.join(_image(plots[f'rank_histogram_{direction}'], 'png', f'{direction} ranks')
+                           for direction in ('t2v', 'v2t')),
+        hardest=_hardest_section(hardest), facts=_facts(report))
+
+
+def _tiles(report: Mapping) -> str:
+    names, metrics = list(report['results']), list(report['results'].values())
+    tiles = [(' → '.join(f'{of[f"{direction}/R@1"]:.1f}' for of in metrics),
+              f'{direction.upper()} R@1, {" → ".join(names)}') for direction in ('t2v', 'v2t')]
+    parameters = report.get('parameters')
+    if parameters:
+        tiles.append((f'{parameters["share_percent"]:.2f} %',
+                      f'of the weights train: {parameters["trainable"]:,} of {parameters["total"]:,}'))
+    gallery = report['gallery']
+    tiles.append((f'{gallery["present"]:,} of {gallery["expected"]:,}', 'items in the gallery'))
+    return ''.join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+                   for value, label in tiles)
+
+
+def _warning(gallery: Mapping[str, int]) -> str:
+    if gallery['present'] == gallery['expected']:
+        return ''
+    return ('<section class="warning"><b>The gallery is not complete.</b> '
+            f'It has {gallery["present"]:,} of the {gallery["expected"]:,} items that the protocol expects, '
+            'so these numbers are better than, and not comparable with, those of the whole set.</section>')
+
+
+def _results_table(results: Mapping[str, Mapping[str, float]]) -> str:
+    bodies = ''
+    for direction, label in (('t2v', 'T2V'), ('v2t', 'V2T')):
+        rows = [[f'{label}, {name}', *(f'{metrics[f"{direction}/{key}"]:.1f}' for key in METRICS)]
+                for name, metrics in results.items()]
+        bodies += _body(rows, mark_last=len(results) > 1)
+    return _table(['', *METRICS], bodies)
+
+
+def _kinds_section(results: Mapping[str, Mapping[str, float]], plot: bytes | None) -> str:
+    kinds = caption_kinds(next(iter(results.values())))
+    if not kinds:
+        return ''
+    rows = [[kind, *(f'{metrics[f"t2v/{kind}/R@1"]:.1f}' for metrics in results.values())] for kind in kinds]
+    image = _image(plot, 'png', 'R@1 by kind of caption') if plot else ''
+    return (f'<section><h2>R@1 by kind of caption, T2V</h2><div class="plots">'
+            f'{_table(["kind", *results], _body(rows))}{image}</div></section>')
+
+
+def _table(head: Sequence[str], bodies: str) -> str:
+    cells = ''.join(f'<th>{escape(cell)}</th>' for cell in head)
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead>{bodies}</table></div>'
+
+
+def _body(rows: Sequence[Sequence[str]], mark_last: bool = False) -> str:
+    lines = ''
+    for row in rows:
+        style = ' class="last"' if mark_last and row is rows[-1] else ''
+        lines += f'<tr{style}>' + ''.join(f'<td>{escape(cell)}</td>' for cell in row) + '</tr>'
+    return f'<tbody>{lines}</tbody>'
+
+
+def _hardest_section(hardest: Sequence[HardQuery]) -> str:
+    if not hardest:
+        note = 'Every caption found its item first.'
+    else:
+        note = 'The worst ranked captions, one for each item. Green: the right item; red: others.'
+    return (f'<section><h2>Hardest queries</h2><p class="note">{note}</p>'
+            + ''.join(map(_query, hardest)) + '</section>')
+
+
+def _query(query: HardQuery) -> str:
+    chips = [f'rank {query.rank:g}', *([query.kind] if query.kind else [])]
+    figures = _figure(query.target, f'right: {query.target.item_id}') + ''.join(
+        _figure(found, f'{place}. {found.item_id}') for place, found in enumerate(query.retrieved, 1))
+    return (f'<div class="query"><h3>{escape(query.caption)}</h3>'
+            + ''.join(f'<span class="chip">{escape(chip)}</span>' for chip in chips)
+            + f'<div class="answers">{figures}</div></div>')
+
+
+def _figure(found: Found, label: str) -> str:
+    style = ' class="right"' if found.right else ''
+    picture = _image(found.strip, 'jpeg', f'frames of {found.item_id}') if found.strip else ''
+    return f'<figure{style}><figcaption>{escape(label)}</figcaption>{picture}</figure>'
+
+
+def _facts(report: Mapping) -> str:
+    facts = {key: report.get(key) for key in ('config', 'checkpoint', 'seed', 'device')}
+    if report.get('backbone'):
+        facts['backbone'] = report['backbone']['name']
+        facts['backbone fingerprint'] = report['backbone']['fingerprint']
+    facts['time'] = ', '.join(f'{name.replace("_", " ")} {_duration(seconds)}'
+                              for name, seconds in report.get('seconds', {}).items())
+    facts['versions'] = ', '.join(f'{name} {version}' for name, version in report.get('versions', {}).items())
+    return ''.join(f'<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>'
+                   for key, value in facts.items() if value not in (None, ''))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f'{hours} h {minutes} min'
+    return f'{minutes} min {rest} s' if minutes else f'{seconds:.1f} s'
+
+
+def _image(data: bytes, kind: str, description: str) -> str:
+    return f'<img alt="{escape(description)}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
