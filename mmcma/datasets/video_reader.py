@@ -119,9 +119,9 @@ class PyAVReader(VideoReader):
 class DecordReader(VideoReader):
     """decord on one thread.
 
-    Version 0.6.0 returns wrong frames when it skips in AVI files and in
-    MPEG-4 and HEVC streams with B-frames. H.264, VP8 and VP9 in ``.mp4``,
-    ``.mov``, ``.mkv`` and ``.webm`` are exact.
+    Version 0.6.0 was seen to return wrong frames when it skips: in AVI files
+    with H.264 or MPEG video, and in other files with MPEG-2, MPEG-4 or HEVC and
+    B-frames. H.264, VP8 and VP9 in ``.mp4``, ``.mkv`` and the like came out right.
     """
 
     def __init__(self, path: str) -> None:
