@@ -6,12 +6,10 @@ the name and fingerprint of the frozen rest, and mmengine's other entries
 """
 import hashlib
 import logging
-import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Optional, Union
-from zipfile import BadZipFile
 
 import torch
 from mmengine.logging import print_log
@@ -61,8 +59,8 @@ def read_checkpoint(path: Union[str, Path], map_location: str = 'cpu') -> dict:
                            f'{sorted(file.name for file in path.parent.glob("*.pth")) or "no .pth file"}.')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')
-    except (RuntimeError, EOFError, OSError, BadZipFile, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or ['empty'])[0]
+    except Exception as error:  # Unpickling arbitrary bytes raises almost anything.
+        reason = ' '.join([type(error).__name__, *str(error).splitlines()[:1]])
         raise WeightsError(f'checkpoint {str(path)!r} cannot be read ({reason}): cut off, or no PyTorch '
                            'file.') from error
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:

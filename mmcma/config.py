@@ -1,4 +1,5 @@
 """Reading configs, with one-line errors that name file, key and fix."""
+import ast
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -75,7 +76,8 @@ def _read(path: Path) -> Config:
     try:
         return Config.fromfile(path)
     except SyntaxError as error:
-        raise ConfigError(_syntax_message(path, error)) from error
+        faulty = _first_syntax_error(path) or error
+        raise ConfigError(f'config {faulty.filename!r}, line {faulty.lineno}: {faulty.msg}.') from error
     except FileNotFoundError as error:
         raise ConfigError(f'config {str(path)!r}: a _base_ file is missing: {_one_line(error)}') from error
     except Exception as error:  # A config is code: whatever it raises is its author's to mend.
@@ -83,11 +85,21 @@ def _read(path: Path) -> Config:
                           f'{_where(error)}') from error
 
 
-def _syntax_message(path: Path, error: SyntaxError) -> str:
-    # mmengine wraps the error of ast.parse into its message; the faulty file is this one or a base of it.
-    inner = error.__context__ if isinstance(error.__context__, SyntaxError) else error
-    file = str(error).removeprefix('There are syntax errors in config file ').partition(': ')[0]
-    return f'config {file if Path(file).is_file() else str(path)!r}, line {inner.lineno}: {inner.msg}'
+def _first_syntax_error(path: Path) -> Optional[SyntaxError]:
+    """The syntax error of a config or of its bases; mmengine's does not say in which file it is."""
+    try:
+        tree = ast.parse(path.read_text(encoding='utf-8'), str(path))
+    except SyntaxError as error:
+        return error
+    except OSError:  # A missing base; the syntax error is in another file.
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', None) == '_base_':
+            bases = ast.literal_eval(node.value)
+            for base in [bases] if isinstance(bases, str) else bases:
+                if error := _first_syntax_error(path.parent / base):
+                    return error
+    return None
 
 
 def _where(error: Exception) -> str:
@@ -106,7 +118,7 @@ def _check_option(cfg: Config, key: str, value) -> None:
     top, *rest = key.split('.')
     if top not in cfg and top not in RUNNER_KEYS:
         raise ConfigError(f'--cfg-options {key}: {cfg.filename} has no {top!r}.'
-                          f'{did_you_mean(top, [*cfg.keys(), *RUNNER_KEYS])}')
+                          f'{did_you_mean(top, sorted({*cfg.keys(), *RUNNER_KEYS}))}')
     if rest or top in RUNNER_KEYS or isinstance(cfg[top], str):
         return
     places = [path for path, _ in _paths(cfg.to_dict()) if path.split('.')[-1] == top and path != top]

@@ -81,6 +81,7 @@ def check_config(cfg: Config) -> None:
         ConfigError: A type is unknown, a keyword is unknown or missing; the
             message gives file, key path and near matches.
     """
+    import mmcma.engine  # noqa: F401  registers parts in registries of mmengine too
     for path, node, place in _parts(cfg.to_dict()):
         where = f'{cfg.filename or "config"}: {path}'
         if not isinstance(node, dict):
@@ -141,10 +142,22 @@ def _find(place: Place, name: str, where: str):
     return known[short]
 
 
+def _parameters(builder) -> dict[str, inspect.Parameter]:
+    """The constructor's parameters; with those of the base that a ``…SchedulerMixin`` passes all on to."""
+    parameters = dict(inspect.signature(builder).parameters)
+    mro = getattr(builder, '__mro__', ())
+    mixin = next((base for base in mro if base.__name__.endswith('SchedulerMixin')), None)
+    if mixin is not None and 'kwargs' in parameters:
+        base = dict(inspect.signature(mro[mro.index(mixin) + 1]).parameters)
+        own = {key: parameter for key, parameter in parameters.items() if key not in ('args', 'kwargs')}
+        parameters = {key: parameter for key, parameter in {**base, **own}.items() if key != 'param_name'}
+    return parameters
+
+
 def _check_keywords(builder, node: dict, place: Place, where: str) -> None:
     try:
-        parameters = dict(inspect.signature(builder).parameters)
-    except (TypeError, ValueError):
+        parameters = _parameters(builder)
+    except (TypeError, ValueError):  # Some classes of C extensions tell no signature.
         return
     given = {key for key in node if key != 'type' and not (key.startswith('_') and key.endswith('_'))}
     kinds = {parameter.kind for parameter in parameters.values()}

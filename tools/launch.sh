@@ -13,6 +13,7 @@ launch() {
     # torchrun would give every process one thread, however many cores there are.
     local threads=$(($(nproc) / processes))
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}
+    export MKL_NUM_THREADS=${MKL_NUM_THREADS:-$OMP_NUM_THREADS}
     export PYTHONPATH=$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}
     exec "$python" -m torch.distributed.run --nnodes="$nnodes" --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="$port" --nproc_per_node="$processes" \

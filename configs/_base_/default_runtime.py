@@ -29,7 +29,7 @@ env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-model_wrapper_cfg = dict(type='mmcma.RetrieverDataParallel', broadcast_buffers=False)
+model_wrapper_cfg = dict(type='mmcma.RetrieverDataParallel')
 
 visualizer = dict(
     type='Visualizer',

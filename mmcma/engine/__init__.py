@@ -1,10 +1,10 @@
 from .atomic_backend import AtomicBackend
 from .distributed import RetrieverDataParallel
 from .hooks import (ActivationCheckpointHook, BestCheckpointHook, ExportBackboneHook, FrozenParameterHook,
-                    ResumeHook)
+                    ResumeHook, RetrievalReportHook)
 from .loops import RetrievalTestLoop, RetrievalValLoop
-from .optim import TrainedOptimWrapperConstructor
+from .optim import TrainedOptimWrapperConstructor, WarmupCosineLR
 
 __all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'ExportBackboneHook',
-           'FrozenParameterHook', 'ResumeHook', 'RetrievalTestLoop', 'RetrievalValLoop',
-           'RetrieverDataParallel', 'TrainedOptimWrapperConstructor']
+           'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
+           'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'WarmupCosineLR']

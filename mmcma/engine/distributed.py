@@ -1,6 +1,7 @@
 """Several processes: one per GPU with NCCL, or several on a CPU-only machine with gloo."""
 import os
 import subprocess
+import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Optional
@@ -22,11 +23,17 @@ _LAUNCHERS = {
 
 @MODEL_WRAPPERS.register_module()
 class RetrieverDataParallel(MMDistributedDataParallel):
-    """mmengine's distributed wrapper, also for a model on the CPU, where PyTorch takes no ``device_ids``."""
+    """mmengine's distributed wrapper, also for a model on the CPU, where PyTorch takes no ``device_ids``.
+
+    Buffers are not broadcast: those of the retriever do not change.
+    """
 
     def __init__(self, module: nn.Module, device_ids: Optional[list[int]] = None, **kwargs) -> None:
         on_gpu = next(module.parameters()).is_cuda
-        super().__init__(module=module, device_ids=device_ids if on_gpu else None, **kwargs)
+        with warnings.catch_warnings():  # From 2.15 on, PyTorch has a new name for broadcast_buffers.
+            warnings.simplefilter('ignore', FutureWarning)
+            super().__init__(module=module, device_ids=device_ids if on_gpu else None,
+                             **{'broadcast_buffers': False, **kwargs})
 
 
 def start_processes(launcher: str, dist_cfg: Optional[Mapping] = None) -> None:

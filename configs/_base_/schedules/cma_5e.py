@@ -8,12 +8,8 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-5, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2),
     clip_grad=dict(max_norm=1.0))
 
-# Linear warm-up over a tenth of training, then a cosine to zero, both stepped every iteration. The cosine has
-# no `end`: it ends with training, whatever max_epochs is.
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=0.5, by_epoch=True, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=0, begin=0.5, by_epoch=True, convert_to_iter_based=True),
-]
+# Linear warm-up over a tenth of all iterations, then a cosine to zero.
+param_scheduler = [dict(type='WarmupCosineLR', warmup_ratio=0.1, by_epoch=False)]
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=1)
 val_cfg = dict(type='RetrievalValLoop')

@@ -1,3 +1,4 @@
 from .trained_optim_wrapper_constructor import TrainedOptimWrapperConstructor
+from .warmup_cosine_lr import WarmupCosineLR
 
-__all__ = ['TrainedOptimWrapperConstructor']
+__all__ = ['TrainedOptimWrapperConstructor', 'WarmupCosineLR']

@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import pytest
+from tiny_run import config_text, write_config
+
+from mmcma.config import check_config, load_config, parse_options
+from mmcma.errors import ConfigError
+
+def written(folder: Path, text: str, name: str = 'a.py') -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def message_of(function, *args) -> str:
+    with pytest.raises(ConfigError) as error:
+        function(*args)
+    assert '\n' not in str(error.value)
+    return str(error.value)
+
+
+def test_options_are_read_as_mmengine_reads_them():
+    assert parse_options(['a.b=1', 'c=[1,2]', 'd=(x,None)', 'e=a=b', 'f=1e-3', 'g=True', 'h=']) == {
+        'a.b': 1, 'c': [1, 2], 'd': ('x', None), 'e': 'a=b', 'f': 1e-3, 'g': True, 'h': ''}
+
+
+@pytest.mark.parametrize('pair', ['a', '=1', 'a=[1,2,(3]'])
+def test_a_malformed_option_is_named(pair):
+    assert repr(pair) in message_of(parse_options, [pair])
+
+
+def test_a_missing_file_is_named_with_near_matches(tmp_path):
+    written(tmp_path, '', 'cma_tiny.py')
+    assert "Did you mean 'cma_tiny.py'?" in message_of(load_config, tmp_path / 'cma_tyni.py')
+    assert 'does not exist' in message_of(load_config, tmp_path / 'no' / 'a.py')
+
+
+@pytest.mark.parametrize('text, parts', [
+    ('x = 1\nmodel = dict(type=\n', ['a.py', 'line 2']),
+    ('x = 1\ny = z\n', ['a.py', 'NameError', "'z'"]),
+    ("_base_ = ['base.py']\n", ['a.py', '_base_', 'base.py']),
+    ("custom_imports = dict(imports=['no_such_module'])\n", ['a.py', 'no_such_module']),
+])
+def test_a_faulty_file_is_named(tmp_path, text, parts):
+    message = message_of(load_config, written(tmp_path, text))
+    assert all(part in message for part in parts), message
+
+
+def test_the_file_with_the_syntax_error_is_named_and_not_the_one_that_inherits(tmp_path):
+    written(tmp_path, 'x = 1\n\nx = (\n', 'base.py')
+    message = message_of(load_config, written(tmp_path, "_base_ = ['base.py']\n"))
+    assert 'base.py' in message and 'line 3' in message
+
+
+def test_a_replaced_variable_is_replaced_where_it_was_used(tmp_path):
+    path = written(tmp_path, '''
+data_root = 'data/msvd/'
+train_dataloader = dict(dataset=dict(data_root=data_root, ann_file=data_root + 'raw-captions.pkl', n=3),
+                        other=['data/msvd', 'data/msvd2', 'x/data/msvd/'])
+''')
+    cfg = load_config(path, dict(data_root='/real', **{'train_dataloader.dataset.n': 4}))
+    assert cfg.data_root == '/real'
+    assert cfg.train_dataloader.dataset == dict(data_root='/real', ann_file='/real/raw-captions.pkl', n=4)
+    assert cfg.train_dataloader.other == ['data/msvd', 'data/msvd2', 'x/data/msvd/']
+    assert load_config(path).data_root == 'data/msvd/'
+
+
+def test_options_that_would_change_nothing_are_errors(tmp_path):
+    path = written(tmp_path, 'batch_size = 8\ntrain_dataloader = dict(batch_size=batch_size)\n')
+    message = message_of(load_config, path, dict(batch_size=16))
+    assert 'set train_dataloader.batch_size' in message
+    message = message_of(load_config, path, {'train_dataloadr.batch_size': 1})
+    assert "Did you mean 'train_dataloader'" in message
+    assert load_config(path, dict(compile=True)).compile is True
+
+
+def test_options_that_do_not_fit_are_errors(tmp_path):
+    path = written(tmp_path, 'custom_hooks = [dict(a=1)]\n')
+    assert 'custom_hooks.3.a' in message_of(load_config, path, {'custom_hooks.3.a': 1})
+
+
+def test_a_right_config_passes(tiny_clip, tmp_path):
+    check_config(load_config(write_config(tmp_path, tiny_clip)))
+
+
+@pytest.mark.parametrize('key, value, parts', [
+    ('model.type', 'CrossModalRetreiver', ["model.type='CrossModalRetreiver'", "'CrossModalRetriever'"]),
+    ('model.neck.type', 'CrossModalAdaptor', ["model.neck.type='CrossModalAdaptor'", "'CrossModalAdapter'"]),
+    ('model.head.similarity.type', 'QuerryScore', ['model.head.similarity.type=', "'QueryScore'"]),
+    ('model.neck.bottleneck', 8, ['model.neck: CrossModalAdapter', "no 'bottleneck'", "'bottleneck_dim'"]),
+    ('train_dataloader.dataset.type', 'NoiseClip', ['train_dataloader.dataset.type', "'NoiseClips'"]),
+    ('train_dataloader.dataset.sise', 3, ["NoiseClips takes no 'sise'", "'size'"]),
+    ('val_dataloader.sampler.shufle', True, ['val_dataloader.sampler', "'shuffle'"]),
+    ('train_dataloader.sampler.type', 'InfinitSampler', ["'InfiniteSampler'"]),
+    ('custom_hooks.0.type', 'FrozenParamHook', ['custom_hooks.0.type', "'FrozenParameterHook'"]),
+    ('default_hooks.logger.intervall', 3, ['default_hooks.logger', "'interval'"]),
+    ('optim_wrapper.optimizer.type', 'AdamWW', ['optim_wrapper.optimizer.type', "'AdamW'"]),
+    ('optim_wrapper.optimizer.beta', 1, ["AdamW takes no 'beta'", "'betas'"]),
+    ('optim_wrapper.clip_grads', {}, ['optim_wrapper', "'clip_grad'"]),
+    ('param_scheduler.0.warmup', 1, ['param_scheduler.0', "'warmup_ratio'"]),
+    ('val_evaluator.type', 'RetrievalMetrics', ["'RetrievalMetric'"]),
+    ('test_cfg.type', 'RetrievalTestLop', ["'RetrievalTestLoop'"]),
+    ('visualizer.vis_backends.0.type', 'LocalBackend', ["'LocalVisBackend'"]),
+    ('log_processor.windowsize', 3, ["'window_size'"]),
+])
+def test_typos_are_found_with_place_and_near_matches(tiny_clip, tmp_path, key, value, parts):
+    cfg = load_config(write_config(tmp_path, tiny_clip), {key: value})
+    message = message_of(check_config, cfg)
+    assert 'tiny.py' in message
+    assert all(part in message for part in parts), message
+
+
+def test_what_is_missing_is_found(tiny_clip, tmp_path):
+    text = config_text(tiny_clip).replace("type='NoiseClips', size=24, seed=1", "type='NoiseClips', size=24")
+    assert 'NoiseClips needs seed' in message_of(check_config, load_config(written(tmp_path, text)))
+    text = config_text(tiny_clip).replace("dict(type='BestCheckpointHook')", 'dict()')
+    assert 'custom_hooks.2 needs a type' in message_of(check_config, load_config(written(tmp_path, text)))
+
+
+@pytest.mark.parametrize('key, value', [
+    ('custom_hooks.0.priority', 'LOW'),
+    ('param_scheduler', [dict(type='LinearLR', start_factor=0.1, begin=0, end=1, by_epoch=True,
+                              convert_to_iter_based=True), dict(type='CosineAnnealingLR', eta_min=0)]),
+    ('model.neck', None),
+    ('model.init_cfg', dict(type='Pretrained', checkpoint='a')),
+    ('model.vision_backbone.type', 'mmpretrain.VisionTransformer'),
+    ('val_evaluator', [dict(type='RetrievalMetric')]),
+    ('train_dataloader.collate_fn', dict(type='pseudo_collate')),
+    ('train_dataloader.num_batch_per_epoch', 2),
+    ('train_cfg', dict(by_epoch=False, max_iters=3)),
+    ('default_hooks.timer', None),
+    ('custom_hooks', [dict(type='EMAHook', ema_type='StochasticWeightAverage', momentum=0.1)]),
+    ('optim_wrapper.accumulative_counts', 2),
+    ('optim_wrapper.paramwise_cfg', dict(custom_keys={})),
+])
+def test_what_works_is_no_error(tiny_clip, tmp_path, key, value):
+    path = write_config(tmp_path, tiny_clip)
+    cfg = load_config(path)
+    cfg.merge_from_dict({key: value})
+    if key == 'train_cfg':
+        cfg.train_cfg = value
+    check_config(cfg)
