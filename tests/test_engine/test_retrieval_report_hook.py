@@ -43,7 +43,7 @@ class Colours(Dataset):
 
 class Twin(BaseModel):
     """Colours as they are, times a neck; the parts of a retriever that the hook asks for."""
-    backbone_name = 'tiny/colours'
+    backbone_name = 'tiny/colours + /models/words'
 
     def __init__(self):
         super().__init__()
@@ -132,7 +132,7 @@ def test_report_of_a_training(trained):
     assert (report['num_items'], report['num_captions']) == (23, 46)
     assert report['protocols'] == dict(t2v='every_caption', v2t='best_caption')
     assert report['parameters'] == dict(trainable=12, total=24, share_percent=50)
-    assert report['backbone'] == dict(name='tiny/colours', fingerprint='f00d')
+    assert report['backbone'] == dict(name='tiny/colours + words', fingerprint='f00d')
     assert (report['dataset'], report['split'], report['seed']) == ('Colours', 'test', 3)
     assert report['checkpoint'].startswith('best_t2v_R@1_epoch_')
     assert set(report['seconds']) == {'training', 'zero-shot_test', 'adapted_test'}

@@ -64,6 +64,10 @@ class RetrievalReportHook(Hook):
         """Takes the backbone's identity, which is that before any weights are loaded or trained."""
         if is_main_process() and self._backbone is None:
             self._backbone = backbone_identity(unwrapped(runner.model))
+            # Of folders the last part will do: where they lie concerns this machine only.
+            parts = self._backbone['name'].split(' + ')
+            self._backbone['name'] = ' + '.join(Path(part).name if Path(part).is_absolute() else part
+                                                for part in parts)
 
     def before_train(self, runner: Runner) -> None:
         """Tests the model without its neck."""
