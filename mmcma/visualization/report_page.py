@@ -116,7 +116,7 @@ def _tiles(report: Mapping) -> str:
     tiles = [(' → '.join(f'{of[f"{direction}/R@1"]:.1f}' for of in metrics),
               f'{direction.upper()} R@1, {" → ".join(names)}') for direction in ('t2v', 'v2t')]
     parameters = report.get('parameters')
-    if parameters:
+    if parameters and parameters['trainable']:
         tiles.append((f'{parameters["share_percent"]:.2f} %',
                       f'of the weights train: {parameters["trainable"]:,} of {parameters["total"]:,}'))
     gallery = report['gallery']
