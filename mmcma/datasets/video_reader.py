@@ -59,6 +59,8 @@ class PyAVReader(VideoReader):
         import av
         self._av = av
         self._container = av.open(path)
+        # One for the reader: frame.to_ndarray(format=...) makes a scaler anew for every frame.
+        self._reformatter = av.video.reformatter.VideoReformatter()
         try:
             self._index()
         except BaseException:
@@ -99,7 +101,8 @@ class PyAVReader(VideoReader):
             key = frame.pts if self._times else number
             if key in wanted and not frame.is_corrupt:
                 # FFmpeg's libraries leave turning the picture to their user.
-                found[key] = np.rot90(frame.to_ndarray(format='rgb24'), k=frame.rotation // 90)
+                rgb = self._reformatter.reformat(frame, format='rgb24').to_ndarray()
+                found[key] = np.rot90(rgb, k=frame.rotation // 90)
                 if len(found) == len(wanted):
                     break
         return found
