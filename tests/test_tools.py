@@ -1,0 +1,213 @@
+"""The command line tools end to end: what they write, what they say of bad input, and what a kill leaves."""
+import importlib.util
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import write_clip
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
+from tiny_run import write_config
+
+TOOLS = Path(__file__).parents[1] / 'tools'
+
+
+def tool(name: str):
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(name: str, *arguments) -> int:
+    """Exit code of a tool, run in this process."""
+    from mmcma.command_line import run_tool
+    # mmengine names loggers and message hubs by the second, so that two runs within one would share them.
+    for kind in (DefaultScope, MMLogger, MessageHub, Visualizer):
+        kind._instance_dict.clear()
+    argv, sys.argv = sys.argv, [f'{name}.py', *map(str, arguments)]
+    try:
+        run_tool(tool(name).main)
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv = argv
+    return 0
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_help_answers_without_heavy_imports(name):
+    code = ('import sys, runpy; sys.argv = ["tool", "--help"]\n'
+            f'try: runpy.run_path({str(TOOLS / f"{name}.py")!r}, run_name="__main__")\n'
+            'except SystemExit as end: assert end.code == 0\n'
+            'assert not {"torch", "mmengine", "transformers"} & sys.modules.keys()')
+    environment = dict(os.environ, PYTHONPATH=str(TOOLS.parent))
+    shown = subprocess.run([sys.executable, '-c', code], env=environment, check=True, capture_output=True, text=True)
+    assert 'config file' in shown.stdout
+
+
+def test_training_and_testing_a_config(tiny_clip, here):
+    config = write_config(here, tiny_clip)
+    assert run('train', config, '--seed', 5) == 0
+    work = here / 'work_dirs' / 'tiny'
+    assert {'best.pth', 'epoch_2.pth', 'tiny.py'} <= {path.name for path in work.iterdir()}
+    assert torch.load(work / 'best.pth', weights_only=False)['meta']['seed'] == 5
+    assert run('test', config, work / 'best.pth', '--out', 'adapted.json') == 0
+    assert run('test', config, '--out', 'zero_shot.json') == 0
+    adapted, zero_shot = (json.loads(Path(name).read_text()) for name in ('adapted.json', 'zero_shot.json'))
+    assert adapted.keys() == zero_shot.keys() and 't2v/R@1' in adapted
+    assert adapted != zero_shot
+
+
+@pytest.mark.parametrize('options, parts', [
+    (['--cfg-options', 'model.neck.type=CrossModalAdaptor'], ['model.neck.type', "'CrossModalAdapter'"]),
+    (['--cfg-options', 'modle.precision=bf16'], ["no 'modle'", "'model'"]),
+    (['--cfg-options', 'model.neck.bottleneck_dim=0'], ['bottleneck_dim=0']),
+    (['--cfg-options', 'model.neck.shared_dim=900'], ['shared_dim=900']),
+    (['--cfg-options', 'pretrained=/no/such/folder'], ['/no/such/folder']),
+    (['--cfg-options', 'train_dataloader.dataset.broken=3'], ['clip3.mp4: not a video.']),
+    (['--cfg-options', 'train_dataloader.dataset.broken=3', 'train_dataloader.num_workers=1'],
+     ['clip3.mp4: not a video.']),
+    (['--resume', 'no.pth'], ['no.pth', 'does not exist']),
+    (['--launcher', 'pytorch'], ['RANK', 'dist_train.sh']),
+])
+def test_bad_input_gets_one_line_and_leaves_nothing(tiny_clip, here, capfd, monkeypatch, options, parts):
+    monkeypatch.delenv('RANK', raising=False)
+    assert run('train', write_config(here, tiny_clip), '--work-dir', 'runs/a', *options) == 2
+    line, = (line for line in capfd.readouterr().err.splitlines() if line.startswith('error:'))
+    assert all(part in line for part in parts), line
+    assert {path.name for path in here.iterdir()} == {'tiny.py'}
+
+
+def test_a_run_that_fails_late_keeps_what_it_has(tiny_clip, here, capfd):
+    config = write_config(here, tiny_clip)
+    assert run('train', config, '--work-dir', 'a', '--cfg-options', 'val_dataloader.dataset.broken=1') == 2
+    assert 'error: clip1.mp4: not a video.' in capfd.readouterr().err
+    assert Path('a/epoch_1.pth').is_file()
+
+
+def test_an_adapter_for_another_backbone_is_refused(tiny_clip, here, capfd):
+    assert run('train', write_config(here, tiny_clip, epochs=1), '--work-dir', 'a') == 0
+    other = here / 'other'
+    other.mkdir()
+    config = write_config(here, write_clip(other, seed=9))
+    assert run('test', config, 'a/best.pth', '--work-dir', 'b') == 2
+    error = capfd.readouterr().err
+    assert 'was trained on backbone' in error and 'allow_other_backbone=True' in error
+    assert not Path('b').exists()
+    allowed = ['--cfg-options', 'custom_hooks.0.allow_other_backbone=True']
+    assert run('test', config, 'a/best.pth', '--work-dir', 'b', *allowed) == 0
+
+
+#: Where a run of 3 epochs is killed: name of the method that kills, and which of its calls.
+KILLS = {
+    'in the first epoch': ('before_train_iter', 3),
+    'in the second epoch': ('before_train_iter', 6),
+    'while a checkpoint is written': ('replace epoch_2.pth', 1),
+    'between the checkpoint and its validation': ('before_val_epoch', 2),
+    'while the best is written': ('replace best_', 2),
+    'in the last validation': ('before_val_iter', 8),
+    'before the report': ('after_train', 1),
+}
+
+#: The mean rank becomes better with every epoch, so that there is a best checkpoint to replace.
+REPORTED = """
+default_hooks.update(checkpoint=dict(save_best='t2v/MnR', rule='less'))
+custom_hooks = [dict(type='FrozenParameterHook'), dict(type='BestCheckpointHook'), dict(type='ResumeHook'),
+                dict(type='RetrievalReportHook', num_hardest=1)]
+"""
+
+
+def train_until(arguments: list, kill: tuple, log: str) -> None:
+    """Runs tools/train.py and kills it; the body of a process."""
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+    os.dup2(1, 2)
+    torch.set_num_threads(1)
+    if kill is not None:
+        arm(*kill)
+    sys.exit(run('train', *arguments))
+
+
+def arm(point: str, count: int) -> None:
+    left = [count]
+
+    def die_at_last() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if point.startswith('replace '):
+        replace = os.replace
+
+        def replace_or_die(source, target):
+            if Path(target).name.startswith(point.removeprefix('replace ')):
+                die_at_last()
+            replace(source, target)
+        os.replace = replace_or_die
+    else:
+        from mmengine.runner import Runner
+        call_hook = Runner.call_hook
+
+        def call_hook_or_die(self, name, **kwargs):
+            # Testing zero-shot before training also calls hooks, but not these.
+            if name == point:
+                die_at_last()
+            call_hook(self, name, **kwargs)
+        Runner.call_hook = call_hook_or_die
+
+
+@pytest.fixture(scope='module')
+def processes():
+    """Starts processes that have imported the heavy modules, but have not run anything."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mmcma.engine', 'mmcma.models', 'tiny_run', 'test_tools'])
+    return context
+
+
+def start(processes, config: Path, work: Path, *options, kill=None) -> int:
+    arguments = [str(config), '--work-dir', str(work), *options]
+    process = processes.Process(target=train_until, args=(arguments, kill, f'{work}.log'))
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def outcome(work: Path) -> tuple:
+    last, best = (torch.load(work / name, weights_only=False) for name in ('epoch_3.pth', 'best.pth'))
+    report = json.loads((work / 'report.json').read_text())
+    return last['state_dict'], best['state_dict'], best['meta']['epoch'], report['results']
+
+
+@pytest.fixture(scope='module')
+def unbroken(processes, tiny_clip, tmp_path_factory) -> tuple:
+    folder = tmp_path_factory.mktemp('unbroken')
+    config = write_config(folder, tiny_clip, epochs=3, extra=REPORTED)
+    assert start(processes, config, folder / 'work') == 0, Path(f'{folder}/work.log').read_text()[-3000:]
+    return config, outcome(folder / 'work')
+
+
+@pytest.mark.parametrize('kill', KILLS.values(), ids=list(KILLS))
+def test_a_killed_run_resumes_to_the_same_end(processes, unbroken, tmp_path, kill):
+    config, expected = unbroken
+    work = tmp_path / 'work'
+    assert start(processes, config, work, kill=kill) == -signal.SIGKILL
+    assert start(processes, config, work, '--resume') == 0, Path(f'{work}.log').read_text()[-3000:]
+    found = outcome(work)
+    for ours, theirs in zip(found[:2], expected[:2]):
+        assert ours.keys() == theirs.keys()
+        for name in theirs:
+            assert torch.equal(ours[name], theirs[name]), name
+    assert found[2:] == expected[2:]
