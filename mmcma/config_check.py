@@ -9,7 +9,6 @@ import inspect
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
-from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.registry import Registry
 
@@ -44,18 +43,18 @@ TRANSFORM = _place(registry.TRANSFORMS, 'transform')
 HOOK = _place(registry.HOOKS, 'hook', 'priority')
 METRIC = _place(registry.METRICS, 'metric')
 LOOP = _place(registry.LOOPS, 'loop', 'runner', 'dataloader', 'evaluator')
-SAMPLER = _place(root.DATA_SAMPLERS, 'sampler', 'dataset', 'seed', 'sampler', 'batch_size')
-FUNCTION = _place(root.FUNCTIONS, 'function', complete=False)
-OPTIM_WRAPPER = _place(root.OPTIM_WRAPPERS, 'optimizer wrapper', 'optimizer', 'constructor', 'paramwise_cfg',
+SAMPLER = _place(registry.DATA_SAMPLERS, 'sampler', 'dataset', 'seed', 'sampler', 'batch_size')
+FUNCTION = _place(registry.FUNCTIONS, 'function', complete=False)
+OPTIM_WRAPPER = _place(registry.OPTIM_WRAPPERS, 'optimizer wrapper', 'optimizer', 'constructor', 'paramwise_cfg',
                        default_type='OptimWrapper')
-OPTIMIZER = _place(root.OPTIMIZERS, 'optimizer', complete=False)
-SCHEDULER = _place(root.PARAM_SCHEDULERS, 'parameter scheduler', 'optimizer', 'end', 'epoch_length',
+OPTIMIZER = _place(registry.OPTIMIZERS, 'optimizer', complete=False)
+SCHEDULER = _place(registry.PARAM_SCHEDULERS, 'parameter scheduler', 'optimizer', 'end', 'epoch_length',
                    'convert_to_iter_based')
 VISUALIZER = _place(registry.VISUALIZERS, 'visualizer', 'name', 'save_dir')
-VIS_BACKEND = _place(root.VISBACKENDS, 'visualization backend', 'save_dir')
+VIS_BACKEND = _place(registry.VISBACKENDS, 'visualization backend', 'save_dir')
 WRAPPER = _place(registry.MODEL_WRAPPERS, 'model wrapper', 'module', 'device_ids',
                  default_type='MMDistributedDataParallel')
-LOG_PROCESSOR = _place(root.LOG_PROCESSORS, 'log processor', default_type='LogProcessor')
+LOG_PROCESSOR = _place(registry.LOG_PROCESSORS, 'log processor', default_type='LogProcessor')
 
 _TOP = {
     'model': MODEL, 'data_preprocessor': MODEL, 'optim_wrapper': OPTIM_WRAPPER, 'param_scheduler': SCHEDULER,
@@ -81,7 +80,6 @@ def check_config(cfg: Config) -> None:
         ConfigError: A type is unknown, a keyword is unknown or missing; the
             message gives file, key path and near matches.
     """
-    import mmcma.engine  # noqa: F401  registers parts in registries of mmengine too
     for path, node, place in _parts(cfg.to_dict()):
         where = f'{cfg.filename or "config"}: {path}'
         if not isinstance(node, dict):

@@ -13,7 +13,7 @@ from unittest.mock import MagicMock
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-import official_reference as reference  # noqa: E402
+import official_reference as reference
 
 
 def run_official(checkout: str) -> dict[str, torch.Tensor]:

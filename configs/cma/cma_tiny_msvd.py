@@ -15,7 +15,10 @@ pipeline = [
     dict(type='PackRetrievalInputs'),
 ]
 source = dict(
-    data_root=data_root, data_prefix=dict(ann='annotations/MSVD', visual='clips/MSVD'), missing='skip', pipeline=pipeline)
+    data_root=data_root,
+    data_prefix=dict(ann='annotations/MSVD', visual='clips/MSVD'),
+    missing='skip',
+    pipeline=pipeline)
 train_dataloader = dict(batch_size=32, num_workers=2, dataset=source)
 val_dataloader = dict(num_workers=2, dataset=dict(split='val', **source))
 test_dataloader = val_dataloader

@@ -2,9 +2,9 @@
 import math
 
 from mmengine.optim import _ParamScheduler
-from mmengine.registry import PARAM_SCHEDULERS
 
 from mmcma.errors import ConfigError
+from mmcma.registry import PARAM_SCHEDULERS
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -28,8 +28,8 @@ class WarmupCosineLR(_ParamScheduler):
     def __init__(self, optimizer, *, end: int, by_epoch: bool = False, warmup_ratio: float = 0.1,
                  last_step: int = -1) -> None:
         if by_epoch:
-            raise ConfigError('param_scheduler.by_epoch=True: WarmupCosineLR steps by iteration, so set it to '
-                              'False.')
+            raise ConfigError('param_scheduler.by_epoch=True: WarmupCosineLR steps by iteration, so set it '
+                              'to False.')
         if not 0 <= warmup_ratio < 1:
             raise ConfigError(f'param_scheduler.warmup_ratio={warmup_ratio} must be in [0, 1).')
         self.warmup_ratio = warmup_ratio

@@ -1,7 +1,6 @@
 """Joining the batches of all processes, with gradients."""
 import torch
-import torch.distributed.nn.functional as differentiable
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from torch import Tensor
 
 from mmcma.structures import Features
@@ -10,17 +9,13 @@ from mmcma.structures import Features
 def gather_features(features: Features) -> Features:
     """The features of all processes, rank after rank; their own where there is one process.
 
-    The backward pass adds up what every process's loss says of the local
-    slice. A gather that only keeps the local slice of the gradient makes it
-    too small by the number of processes, since DDP then averages.
-
     Args:
         features: Of the local batch; the same shapes on every process.
     """
     if get_world_size() == 1:
         return features
-    return Features(pooled=_gather(features.pooled),
-                    tokens=None if features.tokens is None else _gather(features.tokens),
+    return Features(pooled=_Gather.apply(features.pooled),
+                    tokens=None if features.tokens is None else _Gather.apply(features.tokens),
                     mask=None if features.mask is None else gather_constant(features.mask))
 
 
@@ -29,5 +24,21 @@ def gather_constant(x: Tensor) -> Tensor:
     return torch.cat(all_gather(x.contiguous()))
 
 
-def _gather(x: Tensor) -> Tensor:
-    return torch.cat(differentiable.all_gather(x.contiguous()))
+class _Gather(torch.autograd.Function):
+    """Gather whose backward adds up what every process's loss says of the local slice.
+
+    Keeping the local slice of the local gradient alone would make it too
+    small by the number of processes, since DDP averages afterwards.
+    PyTorch's own differentiable gather is deprecated without a public heir.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.size = len(x)
+        return gather_constant(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        grad = grad.contiguous()
+        all_reduce(grad, op='sum')
+        return grad[ctx.size * get_rank():ctx.size * (get_rank() + 1)]
