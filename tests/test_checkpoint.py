@@ -3,8 +3,15 @@ import torch
 from conftest import model_config, write_clip
 from torch import nn
 
-from mmcma.checkpoint import (backbone_identity, load_trained, newest_checkpoint, pin, read_checkpoint,
-                              trained_names, trained_state)
+from mmcma.checkpoint import (
+    backbone_identity,
+    load_trained,
+    newest_checkpoint,
+    pin,
+    read_checkpoint,
+    trained_names,
+    trained_state,
+)
 from mmcma.errors import WeightsError
 
 

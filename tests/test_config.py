@@ -6,6 +6,7 @@ from tiny_run import config_text, write_config
 from mmcma.config import check_config, load_config, parse_options
 from mmcma.errors import ConfigError
 
+
 def written(folder: Path, text: str, name: str = 'a.py') -> Path:
     path = folder / name
     path.write_text(text)

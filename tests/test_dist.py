@@ -108,9 +108,9 @@ def test_sharded_evaluation_equals_that_of_one_process(trained, environment, tmp
 
 
 def test_a_launcher_that_is_not_there_is_an_error(monkeypatch):
-    for variable in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+    variables = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+    for launcher, variable in variables.items():
         monkeypatch.delenv(variable, raising=False)
-    for launcher, variable in (('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK')):
         with pytest.raises(ConfigError, match=f'{launcher} needs the environment variable {variable}'):
             start_processes(launcher)
 

@@ -55,8 +55,8 @@ def test_help_answers_without_heavy_imports(name):
             'except SystemExit as end: assert end.code == 0\n'
             'assert not {"torch", "mmengine", "transformers"} & sys.modules.keys()')
     environment = dict(os.environ, PYTHONPATH=str(TOOLS.parent))
-    shown = subprocess.run([sys.executable, '-c', code], env=environment, check=True, capture_output=True, text=True)
-    assert 'config file' in shown.stdout
+    shown = subprocess.run([sys.executable, '-c', code], env=environment, check=True, capture_output=True)
+    assert b'config file' in shown.stdout
 
 
 def test_training_and_testing_a_config(tiny_clip, here):
@@ -211,3 +211,46 @@ def test_a_killed_run_resumes_to_the_same_end(processes, unbroken, tmp_path, kil
         for name in theirs:
             assert torch.equal(ours[name], theirs[name]), name
     assert found[2:] == expected[2:]
+
+
+BY_ITERATION = """
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=9, val_interval=3)
+train_dataloader.update(sampler=dict(type='InfiniteSampler'))
+default_hooks.update(checkpoint=dict(by_epoch=False, interval=3, save_best='t2v/MnR', rule='less'))
+log_processor = dict(by_epoch=False)
+"""
+
+
+@pytest.mark.parametrize('kill', [('before_train_iter', 5), ('before_val_epoch', 2)])
+def test_a_killed_run_by_iteration_resumes_to_the_same_end(processes, tiny_clip, tmp_path, kill):
+    config = write_config(tmp_path, tiny_clip, extra=BY_ITERATION)
+    assert start(processes, config, tmp_path / 'unbroken') == 0
+    assert start(processes, config, tmp_path / 'killed', kill=kill) == -signal.SIGKILL
+    assert start(processes, config, tmp_path / 'killed', '--resume') == 0
+    for name in ('iter_9.pth', 'best.pth'):
+        expected, found = (torch.load(tmp_path / work / name, weights_only=False)
+                           for work in ('unbroken', 'killed'))
+        assert found['meta']['iter'] == expected['meta']['iter']
+        for key, tensor in expected['state_dict'].items():
+            assert torch.equal(found['state_dict'][key], tensor), key
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
+def test_scripts_say_how_they_are_used(script):
+    shown = subprocess.run(['bash', TOOLS / script], capture_output=True, text=True)
+    assert shown.returncode == 2
+    assert shown.stderr.startswith('usage: ')
+
+
+def test_slurm_gets_the_whole_command(tmp_path):
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    environment = dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='4',
+                       SRUN_ARGS='--time=1 --mem=2G')
+    words = ['bash', TOOLS / 'slurm_train.sh', 'part', 'job', 'a config.py', 'dir', '--seed', '1']
+    run = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    shown = run.stdout.splitlines()
+    assert {'--partition=part', '--ntasks=4', '--gres=gpu:4', '--time=1', '--mem=2G'} <= set(shown)
+    assert shown[-8:] == [str(TOOLS / 'train.py'), 'a config.py', '--work-dir', 'dir', '--launcher', 'slurm',
+                          '--seed', '1']

@@ -1,7 +1,13 @@
 from .atomic_backend import AtomicBackend
 from .distributed import RetrieverDataParallel
-from .hooks import (ActivationCheckpointHook, BestCheckpointHook, ExportBackboneHook, FrozenParameterHook,
-                    ResumeHook, RetrievalReportHook)
+from .hooks import (
+    ActivationCheckpointHook,
+    BestCheckpointHook,
+    ExportBackboneHook,
+    FrozenParameterHook,
+    ResumeHook,
+    RetrievalReportHook,
+)
 from .loops import RetrievalTestLoop, RetrievalValLoop
 from .optim import TrainedOptimWrapperConstructor, WarmupCosineLR
 

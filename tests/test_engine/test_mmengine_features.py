@@ -1,4 +1,4 @@
-"""What mmengine offers and the model must not stand in the way of (EMAHook: test_frozen_parameter_hook.py)."""
+"""What mmengine offers and the model must not stand in the way of."""
 import pytest
 import torch
 from mmengine.runner import Runner
