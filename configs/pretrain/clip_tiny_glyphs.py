@@ -40,6 +40,8 @@ param_scheduler = [
 default_hooks = dict(checkpoint=dict(interval=500, by_epoch=False))
 custom_hooks = [
     dict(type='FrozenParameterHook'),
+    dict(type='BestCheckpointHook'),
+    dict(type='ResumeHook'),
     dict(type='RetrievalReportHook', zero_shot=False),
     dict(type='ExportBackboneHook', folder='hf'),
 ]

@@ -1,6 +1,7 @@
 """Data sets and their pipelines."""
 from .flickr8k import Flickr8k
 from .glyph_motion import GlyphMotion
+from .glyph_pictures import GlyphPictures
 from .msrvtt import MSRVTT
 from .msvd import MSVD
 from .retrieval_dataset import RetrievalDataset
@@ -8,6 +9,6 @@ from .transforms import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeC
 from .video_reader import VideoReader, open_video
 
 __all__ = [
-    'MSRVTT', 'MSVD', 'Flickr8k', 'GlyphMotion', 'LoadImage', 'LoadVideoFrames', 'PackRetrievalInputs',
-    'ResizeCrop', 'RetrievalDataset', 'VideoReader', 'open_video',
+    'MSRVTT', 'MSVD', 'Flickr8k', 'GlyphMotion', 'GlyphPictures', 'LoadImage', 'LoadVideoFrames',
+    'PackRetrievalInputs', 'ResizeCrop', 'RetrievalDataset', 'VideoReader', 'open_video',
 ]

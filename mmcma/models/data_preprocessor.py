@@ -66,6 +66,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         """uint8 ``(..., 3, H, W)`` -> float32 of the same shape, as the vision tower takes it."""
         return (frames.float() - self.mean) / self.std
 
+    @torch.compiler.disable
     def tokenise(self, captions: list[str]) -> Tensor:
         """Token ids int64 ``(N, L)`` on the device, padded to the longest caption and cut at the limit."""
         encoded = self.tokenizer(captions, padding=True, truncation=True, max_length=self.limit, return_tensors='pt')

@@ -76,10 +76,11 @@ class CrossModalRetriever(BaseModel):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> 'CrossModalRetriever':
-        """As in torch, but a part in which nothing trains stays in eval mode."""
+        """As in torch, but a module that has weights of which none trains stays in eval mode."""
         super().train(mode)
-        for module in self.children():
-            if not any(p.requires_grad for p in module.parameters()):
+        for module in self.modules():
+            trains = [p.requires_grad for p in module.parameters()]
+            if module is not self and trains and not any(trains):
                 module.eval()
         return self
 
@@ -90,12 +91,17 @@ class CrossModalRetriever(BaseModel):
     @property
     def backbone_name(self) -> str:
         """``pretrained`` of the towers: one name, or ``vision + text`` where they differ."""
-        names = dict.fromkeys([self.vision_backbone.source, self.text_backbone.source])
-        return ' + '.join(names)
+        names = [tower.source or 'from scratch' for tower in (self.vision_backbone, self.text_backbone)]
+        return ' + '.join(dict.fromkeys(names))
 
-    def backbone_fingerprint(self) -> str:
-        """Hex digest of both towers' tensors; see :func:`~mmcma.models.fingerprint.fingerprint`."""
-        return fingerprint(dict(vision=self.vision_backbone, text=self.text_backbone))
+    def backbone_fingerprint(self) -> Optional[str]:
+        """Hex digest of both towers' tensors as they are now, or None for towers from scratch.
+
+        It names the pretrained weights, so take it before anything trains;
+        see :func:`~mmcma.models.fingerprint.fingerprint`.
+        """
+        towers = dict(vision=self.vision_backbone, text=self.text_backbone)
+        return None if any(tower.source is None for tower in towers.values()) else fingerprint(towers)
 
     @contextmanager
     def zero_shot(self):
@@ -138,6 +144,8 @@ class CrossModalRetriever(BaseModel):
         """Cosines ``(N, M)``, float32, not scaled; any block of texts against any block of items."""
         return self.head(text, visual)
 
+    # Only the towers are worth compiling; captions and ids, which are new in every batch, would be guarded on.
+    @torch.compiler.disable(recursive=False)
     def forward(self, inputs: dict, data_samples: list[RetrievalSample],
                 mode: str = 'tensor') -> Union[dict, list, tuple]:
         """mmengine's three modes, on what the data preprocessor gives.
@@ -159,6 +167,7 @@ class CrossModalRetriever(BaseModel):
             return self.loss(text, visual, data_samples)
         return self.predict(text, visual, data_samples) if mode == 'predict' else (text, visual)
 
+    @torch.compiler.disable(recursive=False)
     def loss(self, text: Features, visual: Features, data_samples: list[RetrievalSample]) -> dict[str, Tensor]:
         """Losses of a batch with one caption an item.
 

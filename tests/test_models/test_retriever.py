@@ -175,3 +175,20 @@ def test_the_package_imports_without_torchvision_and_mmpretrain():
             'from mmcma.registry import MODELS\n'
             'assert MODELS.get("CrossModalRetriever")')
     subprocess.run([sys.executable, '-c', code], check=True, timeout=120)
+
+
+def test_from_scratch_there_is_no_pretrained_model_to_tell_apart(build):
+    from conftest import TOKENIZER, clip_config
+    config = model_config('', neck=None)
+    config['vision_backbone'] = dict(type='HFVisionTower', config=clip_config(), trainable=True)
+    config['text_backbone'] = dict(type='HFTextTower', config=clip_config(), tokenizer=TOKENIZER, trainable=True)
+    model = build(config)
+    assert model.backbone_name == 'from scratch' and model.backbone_fingerprint() is None
+
+
+def test_frozen_parts_of_a_trained_part_stay_in_eval_mode(tiny_clip, build):
+    model = build(model_config(tiny_clip))
+    layer = model.vision_backbone.blocks[0].layer_norm1
+    layer.requires_grad_(True)
+    model.train()
+    assert layer.training and not model.vision_backbone.blocks[0].mlp.training

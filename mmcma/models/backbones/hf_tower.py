@@ -18,7 +18,7 @@ class HFTower(BaseModule):
     Args:
         encoder: A ``transformers`` encoder with ``encoder.layers``.
         projection: Into the joint space.
-        source: Name of the model, for reports and checkpoints.
+        source: Name of the pretrained model, for reports and checkpoints; None from scratch.
         width: Channels of the hidden states.
         embed_dim: Channels of the joint space.
         logit_scale: Log of the similarity's scale that the model was trained with.
@@ -26,7 +26,7 @@ class HFTower(BaseModule):
             pretraining); otherwise all of them are frozen.
     """
 
-    def __init__(self, *, encoder, projection, source: str, width: int, embed_dim: int,
+    def __init__(self, *, encoder, projection, source: Optional[str], width: int, embed_dim: int,
                  logit_scale: Tensor, trainable: bool) -> None:
         super().__init__()
         self.encoder = encoder
@@ -80,7 +80,7 @@ class HFVisionTower(HFTower):
         vision = dual.config.vision_config
         super().__init__(
             encoder=part(dual, 'vision_model'), projection=part(dual, 'visual_projection'),
-            source=pretrained or 'from scratch', width=vision.hidden_size,
+            source=pretrained, width=vision.hidden_size,
             embed_dim=dual.config.projection_dim, logit_scale=dual.logit_scale, trainable=trainable)
         self.image_size = vision.image_size
         self.image_mean, self.image_std = (
@@ -115,13 +115,13 @@ class HFTextTower(HFTower):
         text = dual.config.text_config
         super().__init__(
             encoder=part(dual, 'text_model'), projection=part(dual, 'text_projection'),
-            source=pretrained or 'from scratch', width=text.hidden_size,
+            source=pretrained, width=text.hidden_size,
             embed_dim=dual.config.projection_dim, logit_scale=dual.logit_scale, trainable=trainable)
         self.context_length = text.max_position_embeddings
         self.tokenizer = _read_tokenizer(tokenizer or pretrained)
         if len(self.tokenizer) > text.vocab_size:
             raise WeightsError(f'the tokenizer of {tokenizer or pretrained!r} has {len(self.tokenizer)} tokens, the '
-                               f'text tower of {self.source!r} knows {text.vocab_size}: take both from one model.')
+                               f'text tower knows {text.vocab_size}: take both from one model.')
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """Token ids ``(N, L)``, padded after the end token -> embeddings ``(N, D)``.

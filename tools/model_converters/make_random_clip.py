@@ -1,0 +1,53 @@
+"""Writes a CLIP of true size with random weights, to try a config's memory and speed without the real weights.
+
+    python tools/model_converters/make_random_clip.py vit-b16 /tmp/clip-b16
+    python tools/train.py configs/cma/cma_vit-b16_msrvtt.py --cfg-options \
+        model.vision_backbone.pretrained=/tmp/clip-b16 model.text_backbone.pretrained=/tmp/clip-b16
+
+The tokenizer is the bundled one; its ids lie within CLIP's vocabulary.
+"""
+import argparse
+import json
+from pathlib import Path
+
+# patch size; vision width, layers, heads; text width, heads; joint dimensions (Radford et al., 2021, table 20)
+SIZES = {'vit-b32': (32, 768, 12, 12, 512, 8, 512), 'vit-b16': (16, 768, 12, 12, 512, 8, 512),
+         'vit-l14': (14, 1024, 24, 16, 768, 12, 768)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('size', choices=SIZES)
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
+
+    import torch
+    from transformers import AutoTokenizer
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+    from mmcma.models.backbones.pretrained import locate, read_dual
+    tokenizer = AutoTokenizer.from_pretrained(locate('mmcma/clip-tiny-glyphs'))
+    torch.manual_seed(args.seed)
+    read_dual(config=clip_config(args.size, tokenizer)).save_pretrained(args.folder)
+    tokenizer.save_pretrained(args.folder)
+    (args.folder / 'preprocessor_config.json').write_text(json.dumps(
+        dict(image_mean=list(OPENAI_CLIP_MEAN), image_std=list(OPENAI_CLIP_STD))))
+    print(f'random {args.size} in {args.folder}')
+
+
+def clip_config(size: str, tokenizer) -> dict:
+    """``model_type`` and fields of CLIPConfig."""
+    patch, width, layers, heads, text_width, text_heads, joint = SIZES[size]
+    return dict(
+        model_type='clip', projection_dim=joint,
+        vision_config=dict(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
+                           num_attention_heads=heads, image_size=224, patch_size=patch),
+        text_config=dict(hidden_size=text_width, intermediate_size=4 * text_width, num_hidden_layers=12,
+                         num_attention_heads=text_heads, vocab_size=49408, max_position_embeddings=77,
+                         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+                         pad_token_id=tokenizer.pad_token_id))
+
+
+if __name__ == '__main__':
+    main()
