@@ -51,6 +51,9 @@ def export_backbone(model, folder: Path) -> None:
     dual.text_projection.load_state_dict(text.projection.state_dict())
     dual.logit_scale.data.copy_(model.head.logit_scale.data.clamp(max=model.head.max_logit_scale))
     dual.to(torch.float16).save_pretrained(folder)
+    # Each call of a tokenizer leaves its padding and truncation behind; they are not part of the model.
+    text.tokenizer.backend_tokenizer.no_padding()
+    text.tokenizer.backend_tokenizer.no_truncation()
     text.tokenizer.save_pretrained(folder)
     preprocessor = dict(image_processor_type='CLIPImageProcessor', size=dict(shortest_edge=vision.image_size),
                         crop_size=dict(height=vision.image_size, width=vision.image_size),
