@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
-from ..errors import DataError
+from mmcma.errors import DataError
 
 
 def read_text(path: str | Path) -> str:

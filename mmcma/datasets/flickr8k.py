@@ -1,9 +1,9 @@
 """Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013)."""
-from ..errors import DataError
-from ..registry import DATASETS
-from .annotation_files import check_caption, read_ids, read_lines
-from .media_folder import IMAGE_SUFFIXES
-from .retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.annotation_files import check_caption, read_ids, read_lines
+from mmcma.datasets.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.errors import DataError
+from mmcma.registry import DATASETS
 
 
 @DATASETS.register_module()

@@ -2,13 +2,13 @@
 import os
 from typing import Optional
 
-from ..errors import ConfigError
-from ..registry import DATASETS
-from .annotation_files import read_json
-from .glyph_captions import CAPTIONS_PER_CLIP
-from .glyph_clips import Recipe, ensure_rendered
-from .glyph_scenes import SPLITS
-from .retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.annotation_files import read_json
+from mmcma.datasets.glyph_captions import CAPTIONS_PER_CLIP
+from mmcma.datasets.glyph_clips import Recipe, ensure_rendered
+from mmcma.datasets.glyph_scenes import SPLITS
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.errors import ConfigError
+from mmcma.registry import DATASETS
 
 
 def _sizes(recipe: Recipe) -> dict[str, Standard]:

@@ -1,8 +1,8 @@
 """MSR-VTT (Xu et al., CVPR 2016)."""
-from ..errors import DataError
-from ..registry import DATASETS
-from .annotation_files import check_caption, check_id, read_ids, read_json, read_table
-from .retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.annotation_files import check_caption, check_id, read_ids, read_json, read_table
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.errors import DataError
+from mmcma.registry import DATASETS
 
 _LISTS = {'train-9k': 'MSRVTT_train.9k.csv', 'train-7k': 'MSRVTT_train.7k.csv',
           'test-1kA': 'MSRVTT_JSFUSION_test.csv'}

@@ -9,10 +9,10 @@ from typing import Any, Callable, NamedTuple, Optional, Sequence
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from ..errors import ConfigError, DataError, MediaError, did_you_mean
-from ..registry import TRANSFORMS
-from .item_list import ItemList
-from .media_folder import VIDEO_SUFFIXES, MediaFolder
+from mmcma.datasets.item_list import ItemList
+from mmcma.datasets.media_folder import VIDEO_SUFFIXES, MediaFolder
+from mmcma.errors import ConfigError, DataError, MediaError, did_you_mean
+from mmcma.registry import TRANSFORMS
 
 
 class Standard(NamedTuple):

@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from mmcma.errors import DataError
 
 # Lists, tuples, dicts, strings, bytes, numbers, booleans and None have opcodes
 # of their own and need no class. These two do in the older protocols.

@@ -12,8 +12,8 @@ from typing import Any, Iterator, Optional, Sequence
 
 import numpy as np
 
-from ..errors import ConfigError, MediaError, did_you_mean
-from .media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.media_folder import IMAGE_SUFFIXES
+from mmcma.errors import ConfigError, MediaError, did_you_mean
 
 
 class VideoReader(ABC):

@@ -11,6 +11,8 @@
 #     train_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     val_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
 dataset_type = 'Flickr8k'
 data_root = 'data/flickr8k'
 data_prefix = dict(ann='', visual='images')
@@ -22,33 +24,7 @@ pipeline = [
     dict(type='PackRetrievalInputs'),
 ]
 
-# batch_size is per process; 128 over all of them is our choice.
-train_dataloader = dict(
-    batch_size=128,
-    num_workers=8,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(
-        type=dataset_type, split='train', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline))
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=8,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(
-        type=dataset_type, split='dev', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
-        test_mode=True))
-test_dataloader = dict(
-    batch_size=32,
-    num_workers=8,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(
-        type=dataset_type, split='test', data_root=data_root, data_prefix=data_prefix, pipeline=pipeline,
-        test_mode=True))
-
-val_evaluator = dict(type='RetrievalMetric')
-test_evaluator = dict(type='RetrievalMetric')
+source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+train_dataloader = dict(dataset=dict(split='train', **source))
+val_dataloader = dict(dataset=dict(split='dev', test_mode=True, **source))
+test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))

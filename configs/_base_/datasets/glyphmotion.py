@@ -10,6 +10,8 @@
 #     train_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     val_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
 dataset_type = 'GlyphMotion'
 data_root = 'data/glyphmotion'
 num_frames = 8
@@ -21,27 +23,8 @@ pipeline = [
     dict(type='PackRetrievalInputs'),
 ]
 
+source = dict(type=dataset_type, data_root=data_root, pipeline=pipeline)
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(type=dataset_type, split='train', data_root=data_root, pipeline=pipeline))
-val_dataloader = dict(
-    batch_size=50,
-    num_workers=1,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(type=dataset_type, split='val', data_root=data_root, pipeline=pipeline, test_mode=True))
-test_dataloader = dict(
-    batch_size=50,
-    num_workers=1,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(type=dataset_type, split='test', data_root=data_root, pipeline=pipeline, test_mode=True))
-
-val_evaluator = dict(type='RetrievalMetric')
-test_evaluator = dict(type='RetrievalMetric')
+    batch_size=64, num_workers=1, persistent_workers=True, dataset=dict(split='train', **source))
+val_dataloader = dict(batch_size=50, num_workers=1, dataset=dict(split='val', test_mode=True, **source))
+test_dataloader = dict(batch_size=50, num_workers=1, dataset=dict(split='test', test_mode=True, **source))

@@ -4,10 +4,10 @@ from typing import Optional
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from ...errors import ConfigError, MediaError
-from ...registry import TRANSFORMS
-from ..frame_sampling import sample_frames
-from ..video_reader import check_backend, open_video, read_image
+from mmcma.datasets.frame_sampling import sample_frames
+from mmcma.datasets.video_reader import check_backend, open_video, read_image
+from mmcma.errors import ConfigError, MediaError
+from mmcma.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()

@@ -4,9 +4,9 @@ from typing import Sequence
 import torch
 from mmcv.transforms import BaseTransform
 
-from ...errors import ConfigError
-from ...registry import TRANSFORMS
-from ...structures import RetrievalSample
+from mmcma.errors import ConfigError
+from mmcma.registry import TRANSFORMS
+from mmcma.structures import RetrievalSample
 
 
 @TRANSFORMS.register_module()

@@ -3,8 +3,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
-from ...errors import ConfigError
-from ...registry import TRANSFORMS
+from mmcma.errors import ConfigError
+from mmcma.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
