@@ -1,29 +1,13 @@
 # Pretrains the small CLIP that the package carries, from scratch, on a million clean pictures of glyphs:
 #     python tools/train.py configs/pretrain/clip_tiny_glyphs.py
 # The model folder it writes (work_dirs/clip_tiny_glyphs/hf) is mmcma/pretrained/clip-tiny-glyphs.
-_base_ = ['../_base_/models/clip_tiny_scratch.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/clip_tiny_scratch.py', '../_base_/datasets/glyphpictures.py', '../_base_/default_runtime.py'
+]
 
 model = dict(precision='bf16')
 
-batch_size = 256
-max_iters = 4000
-
-train_dataloader = dict(
-    batch_size=batch_size,
-    num_workers=0,
-    sampler=dict(type='InfiniteSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(type='GlyphPictures', length=batch_size * max_iters))
-val_dataloader = dict(
-    batch_size=batch_size,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(type='GlyphPictures', length=500, test_mode=True))
-test_dataloader = val_dataloader
-val_evaluator = dict(type='RetrievalMetric')
-test_evaluator = val_evaluator
-
+max_iters = 4000  # of 256 pictures
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
 val_cfg = dict(type='RetrievalValLoop')
 test_cfg = dict(type='RetrievalTestLoop')

@@ -47,7 +47,7 @@ img { display: block; max-width: 100%; height: auto; }
 .query h3 { font-size: 1.02rem; font-weight: 600; margin: 0 0 8px; overflow-wrap: anywhere; }
 .chip { display: inline-block; border-radius: 99px; padding: 1px 10px; margin-right: 6px; font-size: .8rem;
   background: #eef2f6; color: var(--soft); }
-.answers { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 12px;
+.answers { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 12px;
   margin-top: 10px; }
 figure { margin: 0; min-width: 0; }
 figure img { border: 3px solid var(--wrong); border-radius: 8px; }
