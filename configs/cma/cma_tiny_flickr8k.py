@@ -8,6 +8,7 @@ _base_ = [
 model = dict(
     neck=dict(type='CrossModalAdapter', bottleneck_dim=16, shared_dim=16),
     head=dict(similarity=dict(type='MeanPool', _delete_=True)))
+train_cfg = dict(max_epochs=2)
 
 data_root = 'data/flickr8k'
 pipeline = [dict(type='LoadImage'), dict(type='ResizeCrop', size=64), dict(type='PackRetrievalInputs')]

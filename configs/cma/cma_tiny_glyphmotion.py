@@ -4,3 +4,4 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 model = dict(neck=dict(type='CrossModalAdapter', bottleneck_dim=8, shared_dim=16))
+train_cfg = dict(max_epochs=1)  # of 10,000 pairs of clip and caption

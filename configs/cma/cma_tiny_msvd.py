@@ -7,6 +7,7 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 model = dict(neck=dict(type='CrossModalAdapter', bottleneck_dim=16, shared_dim=16))
+train_cfg = dict(max_epochs=2)
 
 data_root = 'data/msvd'
 pipeline = [
