@@ -92,6 +92,14 @@ def test_bad_input_gets_one_line_and_leaves_nothing(tiny_clip, here, capfd, monk
     assert {path.name for path in here.iterdir()} == {'tiny.py'}
 
 
+def test_a_missing_data_folder_leaves_nothing(tiny_clip, here, capfd):
+    """The data set of the package: its files are looked for when it is built."""
+    missing = "train_dataloader['dataset'] = dict(type='MSVD', split='train', data_root='/no/data')"
+    assert run('train', write_config(here, tiny_clip, extra=missing), '--work-dir', 'runs/a') == 2
+    assert "error: data_root '/no/data' is not a folder; MSVD train expects" in capfd.readouterr().err
+    assert {path.name for path in here.iterdir()} == {'tiny.py'}
+
+
 def test_a_run_that_fails_late_keeps_what_it_has(tiny_clip, here, capfd):
     config = write_config(here, tiny_clip)
     assert run('train', config, '--work-dir', 'a', '--cfg-options', 'val_dataloader.dataset.broken=1') == 2

@@ -22,11 +22,17 @@ def main() -> None:
     set_resume(cfg, args.resume)
     start_processes(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
     runner = None
-    with nothing_half_written(cfg.work_dir, started=lambda: runner is not None and runner.iter > 0):
+    with nothing_half_written(cfg.work_dir, started=lambda: has_stepped(runner)):
         runner = Runner.from_cfg(cfg)
         build_data(runner)
         runner.train()
     stop_processes()
+
+
+def has_stepped(runner) -> bool:
+    """Whether training did anything yet; asking ``runner.iter`` alone would build the training data."""
+    from mmengine.runner import BaseLoop
+    return runner is not None and isinstance(runner._train_loop, BaseLoop) and runner.iter > 0
 
 
 def set_resume(cfg, resume: str) -> None:
