@@ -3,9 +3,9 @@ import os
 from typing import Optional
 
 from mmcma.datasets.annotation_files import read_json
-from mmcma.datasets.glyph_captions import CAPTIONS_PER_CLIP
-from mmcma.datasets.glyph_clips import Recipe, ensure_rendered
-from mmcma.datasets.glyph_scenes import SPLITS
+from mmcma.datasets.glyph_world.captions import CAPTIONS_PER_CLIP
+from mmcma.datasets.glyph_world.clips import Recipe, ensure_rendered
+from mmcma.datasets.glyph_world.scenes import SPLITS
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
 from mmcma.errors import ConfigError
 from mmcma.registry import DATASETS

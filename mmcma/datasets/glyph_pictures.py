@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mmcma.datasets.glyphs import COLOURS, GLYPHS, glyph_mask, paint
+from mmcma.datasets.glyph_world.glyphs import COLOURS, GLYPHS, glyph_mask, paint
 from mmcma.registry import DATASETS
 from mmcma.structures import RetrievalSample
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmcma.datasets import GlyphMotion, glyph_clips
+from mmcma.datasets import GlyphMotion
 from mmcma.datasets.frame_sampling import sample_frames
-from mmcma.datasets.glyph_backdrops import draw_backdrop
-from mmcma.datasets.glyph_captions import CAPTIONS_PER_CLIP, SYNONYMS, VERBS, write_captions
-from mmcma.datasets.glyph_clips import Recipe, ensure_rendered, render_frames, write_clip
-from mmcma.datasets.glyph_events import PATHS, REVERSE
-from mmcma.datasets.glyph_scenes import KINDS, SPLITS, count_kinds, plan_scenes
-from mmcma.datasets.glyphs import COLOURS, GLYPHS
+from mmcma.datasets.glyph_world import clips
+from mmcma.datasets.glyph_world.backdrops import draw_backdrop
+from mmcma.datasets.glyph_world.captions import CAPTIONS_PER_CLIP, SYNONYMS, VERBS, write_captions
+from mmcma.datasets.glyph_world.clips import Recipe, ensure_rendered, render_frames, write_clip
+from mmcma.datasets.glyph_world.events import PATHS, REVERSE
+from mmcma.datasets.glyph_world.glyphs import COLOURS, GLYPHS
+from mmcma.datasets.glyph_world.scenes import KINDS, SPLITS, count_kinds, plan_scenes
 from mmcma.errors import ConfigError, DataError
 from mmcma.registry import DATASETS
 
@@ -235,7 +236,7 @@ def test_compression_keeps_the_glyphs(scenes, tmp_path):
 
 
 def test_a_finished_folder_is_reused(data_root, monkeypatch):
-    monkeypatch.setattr(glyph_clips, 'write_clip', None)
+    monkeypatch.setattr(clips, 'write_clip', None)
     assert ensure_rendered(SMALL, str(data_root)) == data_root / SMALL.checksum
 
 
@@ -243,7 +244,7 @@ def test_another_recipe_gets_another_folder(monkeypatch):
     recipes = [SMALL, replace(SMALL, seed=1), replace(SMALL, train=16), replace(SMALL, fps=12)]
     checksums = {recipe.checksum for recipe in recipes}
     assert len(checksums) == 4 and replace(SMALL).checksum in checksums
-    monkeypatch.setattr(glyph_clips, 'GENERATOR_VERSION', glyph_clips.GENERATOR_VERSION + 1)
+    monkeypatch.setattr(clips, 'GENERATOR_VERSION', clips.GENERATOR_VERSION + 1)
     assert SMALL.checksum not in checksums
 
 
@@ -251,7 +252,7 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(path, frames, fps):
         path.write_bytes(b'half a clip')
         raise KeyboardInterrupt
-    monkeypatch.setattr(glyph_clips, 'write_clip', interrupt)
+    monkeypatch.setattr(clips, 'write_clip', interrupt)
     with pytest.raises(KeyboardInterrupt):
         ensure_rendered(SMALL, str(tmp_path))
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
@@ -267,13 +268,13 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
 
 
 def _render(root, start, log):
-    write = glyph_clips.write_clip
+    write = clips.write_clip
 
     def counted(path, frames, fps):
         with open(log, 'a') as file:
             file.write('x')
         write(path, frames, fps)
-    glyph_clips.write_clip = counted
+    clips.write_clip = counted
     start.wait()
     ensure_rendered(SMALL, root)
 

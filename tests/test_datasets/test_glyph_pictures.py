@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmcma.datasets import GlyphPictures
-from mmcma.datasets.glyphs import COLOURS, GLYPHS, glyph_mask, paint
+from mmcma.datasets.glyph_world.glyphs import COLOURS, GLYPHS, glyph_mask, paint
 
 
 def test_a_picture_depends_on_seed_and_number_alone():

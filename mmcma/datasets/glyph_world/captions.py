@@ -5,8 +5,8 @@ captions of a mirrored pair are each other's mirror.
 """
 from random import Random
 
-from mmcma.datasets.glyph_events import Actor
-from mmcma.datasets.glyph_scenes import Scene
+from mmcma.datasets.glyph_world.events import Actor
+from mmcma.datasets.glyph_world.scenes import Scene
 
 CAPTIONS_PER_CLIP = 5
 

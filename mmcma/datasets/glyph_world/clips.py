@@ -15,11 +15,11 @@ from filelock import FileLock
 from PIL import Image
 from rich.progress import track
 
-from mmcma.datasets.glyph_backdrops import draw_backdrop
-from mmcma.datasets.glyph_captions import write_captions
-from mmcma.datasets.glyph_events import Actor, look_at
-from mmcma.datasets.glyph_scenes import SPLITS, Scene, plan_scenes
-from mmcma.datasets.glyphs import COLOURS, glyph_mask, paint
+from mmcma.datasets.glyph_world.backdrops import draw_backdrop
+from mmcma.datasets.glyph_world.captions import write_captions
+from mmcma.datasets.glyph_world.events import Actor, look_at
+from mmcma.datasets.glyph_world.glyphs import COLOURS, glyph_mask, paint
+from mmcma.datasets.glyph_world.scenes import SPLITS, Scene, plan_scenes
 from mmcma.errors import DataError
 
 #: Raise it with every change that alters scenes, captions or frames.

@@ -1,7 +1,7 @@
 """Backgrounds of GlyphMotion: muted textures strewn with plain grey shapes that no caption mentions."""
 import numpy as np
 
-from mmcma.datasets.glyphs import COLOURS
+from mmcma.datasets.glyph_world.glyphs import COLOURS
 
 _CLEARANCE = 85  # least distance in RGB to every colour that an actor can have
 _ACTOR_COLOURS = np.asarray(list(COLOURS.values()), float)

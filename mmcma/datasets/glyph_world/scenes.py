@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Optional
 
-from mmcma.datasets.glyph_events import REVERSE, ROUND_GLYPHS, Actor
-from mmcma.datasets.glyphs import COLOURS, GLYPHS
+from mmcma.datasets.glyph_world.events import REVERSE, ROUND_GLYPHS, Actor
+from mmcma.datasets.glyph_world.glyphs import COLOURS, GLYPHS
 from mmcma.errors import ConfigError
 
 KINDS = ('appearance', 'event', 'order')
