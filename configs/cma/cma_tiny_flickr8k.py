@@ -10,7 +10,7 @@ model = dict(
     head=dict(similarity=dict(type='MeanPool', _delete_=True)))
 # Far from what the backbone knows, the first steps at a larger rate drive all embeddings together.
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
-train_cfg = dict(max_epochs=5)
+train_cfg = dict(max_epochs=3)
 # What is tested here is the validation list, so it must not choose the checkpoint: the last one is reported.
 default_hooks = dict(checkpoint=dict(save_best=None))
 
