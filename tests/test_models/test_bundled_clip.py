@@ -1,4 +1,6 @@
 """The small CLIP that the package carries."""
+from pathlib import Path
+
 import torch
 from conftest import model_config
 from mmengine.dataset import pseudo_collate
@@ -51,3 +53,17 @@ def test_exported_backbone_reads_back_the_same(build, tmp_path):
         torch.testing.assert_close(exported.encode_visual(frames).pooled, scratch.encode_visual(frames).pooled,
                                    atol=5e-3, rtol=1e-2)
     assert (tmp_path / 'tokenizer.json').read_text() == (FOLDER / 'tokenizer.json').read_text()
+
+
+def test_the_tokenizer_is_what_its_tool_makes(tmp_path, monkeypatch):
+    import importlib.util
+    import json
+    import sys
+    tool = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'train_tokenizer.py'
+    spec = importlib.util.spec_from_file_location('train_tokenizer', tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, 'argv', ['train_tokenizer.py', str(tmp_path)])
+    module.main()
+    made, carried = (json.loads((folder / 'tokenizer.json').read_text()) for folder in (tmp_path, FOLDER))
+    assert made['model']['vocab'] == carried['model']['vocab']
