@@ -3,7 +3,9 @@
     python tools/model_converters/train_tokenizer.py mmcma/pretrained/clip-tiny-glyphs
 
 Its words come from the captions of GlyphPictures and a list of everyday
-English words; anything else falls to smaller pieces, down to bytes.
+English words; anything else falls to smaller pieces, down to bytes. The pieces
+are the same in every run, their ids are not where pieces are equally frequent:
+weights belong to the tokenizer that they were trained with.
 """
 import argparse
 import json
