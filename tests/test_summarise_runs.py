@@ -18,11 +18,10 @@ def tool():
 
 def report(tool, config: str, seed: int, recall: float) -> dict:
     figures = {key: recall for key in (*tool.COLUMNS, 't2v/order/R@1')}
-    kept = ('dataset', 'split', 'num_items', 'num_captions', 'gallery', 'protocols', 'parameters', 'backbone', 'device',
-            'versions', 'seconds')
-    return dict.fromkeys(kept) | dict(config=config, seed=seed,
-                                      results={'zero-shot': figures,
-                                               'adapted': {key: value + 1 for key, value in figures.items()}})
+    kept = ('num_items', 'num_captions', 'protocols', 'parameters', 'backbone', 'device', 'versions', 'seconds')
+    results = {'zero-shot': figures, 'adapted': {key: value + 1 for key, value in figures.items()}}
+    return dict.fromkeys(kept) | dict(config=config, seed=seed, dataset='D', split='test', results=results,
+                                      gallery=dict(present=9, expected=1000))
 
 
 def test_mean_and_spread_by_config(tool, tmp_path, monkeypatch, capsys):
@@ -33,8 +32,8 @@ def test_mean_and_spread_by_config(tool, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['summarise_runs.py', *runs, '--out', str(tmp_path / 'out' / 'all.json')])
     tool.main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].startswith('| zero-shot | 1 | 10.0 |')
-    assert lines[3].startswith('| cma.py | 2 | 13.0 ± 2.8 |') and 't2v/order/R@1' in lines[0]
-    assert lines[4].startswith('| adapter.py | 1 | 11.0 |')
+    assert lines[2].startswith('| zero-shot (D test, 9 of 1,000) | 1 | 10.0 |')
+    assert lines[3].startswith('| cma.py (D test, 9 of 1,000) | 2 | 13.0 ± 2.8 |') and 't2v/order/R@1' in lines[0]
+    assert lines[4].startswith('| adapter.py (D test, 9 of 1,000) | 1 | 11.0 |')
     kept = json.loads((tmp_path / 'out' / 'all.json').read_text())
     assert [run['seed'] for run in kept] == [0, 1, 2] and kept[1]['results']['adapted']['t2v/R@1'] == 15.0

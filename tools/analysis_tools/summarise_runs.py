@@ -38,9 +38,10 @@ def table(reports: list[dict]) -> str:
     """Markdown table of ``mean ± standard deviation``."""
     rows: dict[str, list[dict]] = {}
     for report in reports:
+        gallery = '{dataset} {split}, {present:,} of {expected:,}'.format(**report, **report['gallery'])
         if 'zero-shot' in report['results']:
-            rows['zero-shot'] = [report['results']['zero-shot']]
-        rows.setdefault(report['config'], []).append(report['results']['adapted'])
+            rows[f'zero-shot ({gallery})'] = [report['results']['zero-shot']]
+        rows.setdefault(f'{report["config"]} ({gallery})', []).append(report['results']['adapted'])
     known = next(iter(rows.values()))[0]
     columns = [*COLUMNS, *(key for key in sorted(known) if key.count('/') == 2 and key.endswith('/R@1'))]
     lines = ['| | runs | ' + ' | '.join(columns) + ' |', '|---' * (len(columns) + 2) + '|']
