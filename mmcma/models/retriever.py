@@ -117,13 +117,15 @@ class CrossModalRetriever(BaseModel):
         """Embeddings of videos or pictures.
 
         Args:
-            frames: uint8 ``(B, T, 3, H, W)`` on the model's device; a picture has T = 1.
+            frames: uint8 ``(B, T, 3, H, W)``; a picture has T = 1.
             mask: bool ``(B, T)``, False on padding frames; None when all are valid.
 
         Returns:
             ``tokens`` float32 ``(B, T, D)``, ``pooled`` ``(B, D)``, their mean
             over valid frames, and ``mask``; before L2 normalisation.
         """
+        device = self.data_preprocessor.device
+        frames, mask = frames.to(device), None if mask is None else mask.to(device)
         pixels = self.data_preprocessor.normalise(frames.flatten(0, 1))  # (B * T, 3, H, W)
         with self._autocast():
             tokens = self.vision_backbone(pixels)
