@@ -21,7 +21,8 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=False, begin=300, end=max_iters, T_max=max_iters - 300, eta_min=0),
 ]
 
-default_hooks = dict(checkpoint=dict(interval=500, by_epoch=False))
+default_hooks = dict(checkpoint=dict(interval=500, by_epoch=False), logger=dict(interval=50))
+log_processor = dict(by_epoch=False)
 custom_hooks = [
     dict(type='FrozenParameterHook'),
     dict(type='BestCheckpointHook'),
