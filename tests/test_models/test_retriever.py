@@ -110,6 +110,15 @@ def test_bf16_is_near_fp32_and_returns_float32(tiny_clip, build):
     torch.testing.assert_close(*results, atol=0.02, rtol=0)
 
 
+def test_scores_are_float32_inside_someone_elses_autocast(tiny_clip, build):
+    model = build(model_config(tiny_clip))
+    with torch.no_grad():
+        text, visual = model(**model.data_preprocessor(batch()), mode='tensor')
+        expected = model.similarity(text, visual)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            assert torch.equal(model.similarity(text, visual), expected)
+
+
 def test_nan_loss_names_the_items(tiny_clip, build):
     model = build(model_config(tiny_clip))
     torch.nn.init.constant_(next(model.neck.parameters()), float('nan'))

@@ -39,8 +39,9 @@ class RetrievalHead(BaseModule):
         return [*own, self.logit_scale] if self.train_logit_scale else own
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """Cosines ``(N, M)``, not scaled."""
-        return self.similarity(text, visual)
+        """Cosines ``(N, M)``, float32 also where the caller has turned autocast on, not scaled."""
+        with torch.autocast(text.pooled.device.type, enabled=False):
+            return self.similarity(text, visual)
 
     def loss(self, text: Features, visual: Features, item_index: Tensor) -> dict[str, Tensor]:
         """Loss over all processes' pairs; captions of one item are positives of each other.
@@ -57,5 +58,5 @@ class RetrievalHead(BaseModule):
         item_index = gather_constant(item_index)
         positives = item_index[:, None] == item_index[None, :]
         scale = self.logit_scale.clamp(max=self.max_logit_scale).exp()
-        loss = self.loss_fn(scale * self.similarity(text, visual), positives)
+        loss = self.loss_fn(scale * self(text, visual), positives)
         return dict(loss=loss, logit_scale=scale.detach())
