@@ -1,5 +1,8 @@
 """Data sets and their pipelines."""
+from .captioned_files import CaptionedFiles
+from .coco import COCO
 from .flickr8k import Flickr8k
+from .flickr30k import Flickr30k
 from .glyph_motion import GlyphMotion
 from .glyph_pictures import GlyphPictures
 from .msrvtt import MSRVTT
@@ -9,6 +12,6 @@ from .transforms import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeC
 from .video_reader import VideoReader, open_video
 
 __all__ = [
-    'MSRVTT', 'MSVD', 'Flickr8k', 'GlyphMotion', 'GlyphPictures', 'LoadImage', 'LoadVideoFrames',
-    'PackRetrievalInputs', 'ResizeCrop', 'RetrievalDataset', 'VideoReader', 'open_video',
+    'COCO', 'MSRVTT', 'MSVD', 'CaptionedFiles', 'Flickr30k', 'Flickr8k', 'GlyphMotion', 'GlyphPictures', 'LoadImage',
+    'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop', 'RetrievalDataset', 'VideoReader', 'open_video',
 ]

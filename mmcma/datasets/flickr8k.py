@@ -1,5 +1,6 @@
 """Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013)."""
-from mmcma.datasets.annotation_files import check_caption, read_ids, read_lines
+from mmcma.datasets.annotation_files import check_caption, read_ids, read_json, read_lines
+from mmcma.datasets.karpathy import karpathy_items
 from mmcma.datasets.media_folder import IMAGE_SUFFIXES
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
 from mmcma.errors import DataError
@@ -8,7 +9,11 @@ from mmcma.registry import DATASETS
 
 @DATASETS.register_module()
 class Flickr8k(RetrievalDataset):
-    """8,000 photos with five sentences each, read from its own text files."""
+    """8,000 photos with five sentences each, read from its own text files.
+
+    With ``ann_file='dataset_flickr8k.json'``, Karpathy's file, that one alone is
+    read; the splits are the same, and its ``val`` is ``dev``.
+    """
     SPLITS = {'train': Standard(6000, 30000), 'dev': Standard(1000, 5000), 'test': Standard(1000, 5000)}
     DATA_PREFIX = dict(ann='', visual='images')
     LAYOUT = ('{ann}/Flickr8k.token.txt', '{ann}/Flickr_8k.trainImages.txt', '{ann}/Flickr_8k.devImages.txt',
@@ -16,6 +21,9 @@ class Flickr8k(RetrievalDataset):
     SUFFIXES = IMAGE_SUFFIXES
 
     def read_items(self) -> list[dict]:
+        if self.ann_file.removesuffix('.gz').endswith('.json'):
+            path = self.caption_file('')
+            return karpathy_items(read_json(path), path, 'flickr8k', ('val' if self.split == 'dev' else self.split,))
         ids = read_ids(read_lines(self.annotation(f'Flickr_8k.{self.split}Images.txt')))
         path = self.caption_file('Flickr8k.token.txt')
         captions: dict[str, list[str]] = {name: [] for name in ids}

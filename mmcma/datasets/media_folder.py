@@ -11,6 +11,8 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
 class MediaFolder:
     """The media files of one folder, listed once: asking for 10,000 ids touches the disk once.
 
+    So is each subfolder, when the first file in it is asked for.
+
     Args:
         folder: Where the files lie.
         suffixes: Which files count, in lower case, best first. A subfolder (of
@@ -18,6 +20,8 @@ class MediaFolder:
     """
 
     def __init__(self, folder: str | Path, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> None:
+        self._folder, self._suffixes = Path(folder), suffixes
+        self._below: dict[str, Optional[MediaFolder]] = {}
         ranks = {suffix: rank for rank, suffix in enumerate(suffixes)}
         best: dict[str, tuple[int, str]] = {}
         self._names: dict[str, str] = {}
@@ -35,5 +39,18 @@ class MediaFolder:
         self._stems = {stem: path for stem, (_, path) in best.items()}
 
     def find(self, item_id: str) -> Optional[str]:
-        """The path of the file called ``item_id``, with or without its suffix; None if absent."""
+        """The path of the file called ``item_id``, with or without its suffix; None if absent.
+
+        ``'train2014/x.jpg'`` is ``'x.jpg'`` in the subfolder ``train2014``.
+        """
+        subfolder, slash, name = item_id.partition('/')
+        if slash:
+            below = self._subfolder(subfolder)
+            return below and below.find(name)
         return self._names.get(item_id) or self._stems.get(item_id)
+
+    def _subfolder(self, name: str) -> Optional['MediaFolder']:
+        if name not in self._below:
+            folder = self._folder / name
+            self._below[name] = MediaFolder(folder, self._suffixes) if folder.is_dir() else None
+        return self._below[name]

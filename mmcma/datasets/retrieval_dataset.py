@@ -105,7 +105,10 @@ class RetrievalDataset(BaseDataset):
     # ---- the list of items ----
 
     def read_items(self) -> list[dict]:
-        """``dict(id=..., captions=[...])`` of every item that the split lists, its file there or not."""
+        """``dict(id=..., captions=[...])`` of every item that the split lists, its file there or not.
+
+        ``path``, relative to the folder ``visual``, joins them where the id is not the file's name.
+        """
         raise NotImplementedError(f'{type(self).__name__} has neither read_items nor load_data_list')
 
     def load_data_list(self) -> list[dict]:
@@ -164,9 +167,9 @@ class RetrievalDataset(BaseDataset):
         folder = Path(self.data_prefix['visual'])
         if not folder.is_dir():
             raise self._not_there(folder)
-        media = MediaFolder(folder, self.SUFFIXES)
-        found = [dict(start=None, end=None, **item, path=path)
-                 for item in items if (path := media.find(item['id'])) is not None]
+        media = self.open_media(folder)
+        found = [{'start': None, 'end': None, **item, 'path': path}
+                 for item in items if (path := media.find(item.get('path', item['id']))) is not None]
         if len(found) == len(items):
             return found
         present = {item['id'] for item in found}
@@ -181,6 +184,10 @@ class RetrievalDataset(BaseDataset):
         print_log(f"{message} (missing='skip': going on with {len(found):,})", logger='current',
                   level=logging.WARNING)
         return found
+
+    def open_media(self, folder: Path) -> MediaFolder:
+        """What finds the files by id; a data set with folders of its own returns its own."""
+        return MediaFolder(folder, self.SUFFIXES)
 
     def full_init(self) -> None:
         """Read the annotations and index the captions, once."""
