@@ -1,17 +1,22 @@
 """Data sets and their pipelines."""
+from .activitynet import ActivityNetCaptions
 from .captioned_files import CaptionedFiles
 from .coco import COCO
+from .didemo import DiDeMo
 from .flickr8k import Flickr8k
 from .flickr30k import Flickr30k
 from .glyph_motion import GlyphMotion
 from .glyph_pictures import GlyphPictures
+from .lsmdc import LSMDC
 from .msrvtt import MSRVTT
 from .msvd import MSVD
 from .retrieval_dataset import RetrievalDataset
 from .transforms import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop
+from .vatex import VATEX
 from .video_reader import VideoReader, open_video
 
 __all__ = [
-    'COCO', 'MSRVTT', 'MSVD', 'CaptionedFiles', 'Flickr30k', 'Flickr8k', 'GlyphMotion', 'GlyphPictures', 'LoadImage',
-    'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop', 'RetrievalDataset', 'VideoReader', 'open_video',
+    'COCO', 'LSMDC', 'MSRVTT', 'MSVD', 'VATEX', 'ActivityNetCaptions', 'CaptionedFiles', 'DiDeMo', 'Flickr30k',
+    'Flickr8k', 'GlyphMotion', 'GlyphPictures', 'LoadImage', 'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop',
+    'RetrievalDataset', 'VideoReader', 'open_video',
 ]

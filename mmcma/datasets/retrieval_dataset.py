@@ -167,7 +167,7 @@ class RetrievalDataset(BaseDataset):
         folder = Path(self.data_prefix['visual'])
         if not folder.is_dir():
             raise self._not_there(folder)
-        media = self.open_media(folder)
+        media = MediaFolder(folder, self.SUFFIXES)
         found = [{'start': None, 'end': None, **item, 'path': path}
                  for item in items if (path := media.find(item.get('path', item['id']))) is not None]
         if len(found) == len(items):
@@ -184,10 +184,6 @@ class RetrievalDataset(BaseDataset):
         print_log(f"{message} (missing='skip': going on with {len(found):,})", logger='current',
                   level=logging.WARNING)
         return found
-
-    def open_media(self, folder: Path) -> MediaFolder:
-        """What finds the files by id; a data set with folders of its own returns its own."""
-        return MediaFolder(folder, self.SUFFIXES)
 
     def full_init(self) -> None:
         """Read the annotations and index the captions, once."""

@@ -1,0 +1,38 @@
+"""ActivityNet Captions (Krishna et al., ICCV 2017)."""
+from typing import Any
+
+from mmcma.datasets.annotation_files import check_caption, read_ids, read_json
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.errors import DataError
+from mmcma.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ActivityNetCaptions(RetrievalDataset):
+    """Videos of about two minutes, each with one paragraph, read from the files as distributed.
+
+    Video-paragraph retrieval: the sentences of a video, which describe its
+    moments, are stripped and joined to one caption of the whole video; a blank
+    one adds nothing to it.
+    """
+    SPLITS = {'train': Standard(10009, 10009), 'val_1': Standard(4917, 4917)}
+    DATA_PREFIX = dict(ann='', visual='videos')
+    LAYOUT = ('{ann}/train.json', '{ann}/val_1.json', '{visual}/v_uqiMw7tQ1Cc.mp4 and so on')
+
+    def read_items(self) -> list[dict]:
+        path = self.caption_file(f'{self.split}.json')
+        data = read_json(path)
+        if not isinstance(data, dict):
+            raise DataError(f'{path}: holds a {type(data).__name__}, not a dict of videos by id')
+        ids = read_ids((f'{path}, video {number}', name) for number, name in enumerate(data))
+        return [dict(id=video_id, captions=[_paragraph(video, f'{path}, {video_id!r}')])
+                for video_id, video in zip(ids, data.values())]
+
+
+def _paragraph(video: Any, where: str) -> str:
+    if not isinstance(video, dict) or not isinstance(video.get('sentences'), list):
+        raise DataError(f"{where}: no list 'sentences'; is it ActivityNet Captions' file?")
+    for number, sentence in enumerate(video['sentences']):
+        if not isinstance(sentence, str):
+            raise DataError(f'{where}, sentence {number}: {sentence!r} is not text')
+    return check_caption(' '.join(filter(None, map(str.strip, video['sentences']))), where)
