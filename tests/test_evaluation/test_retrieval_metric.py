@@ -77,6 +77,58 @@ def test_padded_frames_do_not_count():
     assert metric.evaluate(9) == evaluate(range(9))[0]
 
 
+def hand_worked(folds, order=range(6)):
+    """Six items of one caption, the first of two; the score of caption n and item m is table[n][m]."""
+    table = torch.tensor([
+        # fold 0       fold 1        fold 2
+        [0.5, 0.1,     0.9, 0.0,     0.0, 0.0],  # first of item 0: rank 1 of 2, 2 of 6
+        [0.2, 0.4,     0.0, 0.0,     0.0, 0.0],  # second of item 0: rank 2 of 2, 2 of 6
+        [0.3, 0.4,     0.8, 0.7,     0.0, 0.0],  # item 1: rank 1 of 2, 3 of 6
+        [0.0, 0.0,     0.6, 0.6,     0.0, 0.0],  # item 2: rank 1.5, tied
+        [0.0, 0.0,     0.5, 0.9,     0.0, 0.0],  # item 3: rank 1
+        [0.0, 0.0,     0.0, 0.0,     0.1, 0.2],  # item 4: rank 2
+        [0.0, 0.0,     0.0, 0.0,     0.3, 0.4]])  # item 5: rank 1
+    metric = RetrievalMetric(folds=folds, text_block=2, visual_block=3)
+    metric.similarity = lambda text, visual: (text.pooled @ table) @ visual.pooled.T
+    captions, items = torch.eye(7), torch.eye(6)
+    for index in order:
+        own = [0, 1] if index == 0 else [index + 1]
+        metric.process(None, [dict(item_index=index, item_id=str(index), captions=[f'caption {n}' for n in own],
+                                   visual_tokens=items[index, None], text_pooled=captions[own])])
+    return metric.evaluate(6), metric
+
+
+def test_folds_by_hand():
+    metrics, metric = hand_worked(folds=3)
+    plain, _ = hand_worked(folds=1)
+    assert {key: metrics[key] for key in plain} == plain
+    # t2v: ranks 1, 2, 1 | 1.5, 1 | 2, 1.
+    assert metrics['t2v/2/R@1'] == pytest.approx((200 / 3 + 50 + 50) / 3, rel=1e-12)
+    assert metrics['t2v/2/R@5'] == 100
+    assert metrics['t2v/2/MdR'] == pytest.approx((1 + 1.25 + 1.5) / 3, rel=1e-12)
+    assert metrics['t2v/2/MnR'] == pytest.approx((4 / 3 + 1.25 + 1.5) / 3, rel=1e-12)
+    # v2t: item 0 has 0.5 against 0.3, item 1 has 0.4 tied with 0.4; item 2 has 0.6 against 0.5,
+    # item 3 has 0.9 against 0.6; item 4 has 0.1 against 0.3, item 5 has 0.4 against 0.2.
+    assert metrics['v2t/2/R@1'] == pytest.approx((50 + 100 + 50) / 3, rel=1e-12)
+    assert metrics['v2t/2/MnR'] == pytest.approx((1.25 + 1 + 1.5) / 3, rel=1e-12)
+    # Among all six: t2v ranks 2, 2, 3, 1.5, 1, 2, 1.
+    assert metrics['t2v/R@1'] == pytest.approx(200 / 7, rel=1e-12)
+    assert metrics['t2v/MnR'] == pytest.approx(12.5 / 7, rel=1e-12)
+    assert len(metrics) == 20 and metric.result.metrics == metrics
+
+
+def test_folds_follow_the_order_of_the_data_set():
+    assert hand_worked(3, order=[4, 2, 5, 0, 3, 1, 1])[0] == hand_worked(3)[0]
+
+
+def test_folds_that_do_not_divide_are_left_out():
+    assert hand_worked(folds=4)[0] == hand_worked(folds=1)[0]
+    assert hand_worked(folds=7)[0] == hand_worked(folds=1)[0]
+    for folds in (0, 2.5):
+        with pytest.raises(ConfigError, match=f'folds={folds}'):
+            RetrievalMetric(folds=folds)
+
+
 def test_order_and_copies_do_not_matter():
     plain = evaluate(range(11))[0]
     assert evaluate([5, 3, 3, 10, 0, 1, 2, 4, 9, 6, 8, 7, 0])[0] == plain
