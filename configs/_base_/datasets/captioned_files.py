@@ -1,0 +1,36 @@
+# Your own videos: train.csv, val.csv and test.csv (or .jsonl) under data_root, each
+# with a path and a caption a line and optionally start, end (seconds) and id:
+#
+#     path,caption,start,end
+#     kitchen/01.mp4,"a man cuts an onion, crying",0,7.5
+#     kitchen/01.mp4,someone chops vegetables,0,7.5
+#
+#     {"path": "kitchen/01.mp4", "captions": ["a man cuts an onion", "…"], "start": 0, "end": 7.5}
+#
+# Lines of the same path and times are one item. Paths are relative to videos/.
+#
+# For pictures, or another number of frames, a child config edits the shared pipeline:
+#     _base_ = ['../_base_/datasets/captioned_files.py']
+#     pipeline = _base_.pipeline
+#     pipeline[0] = dict(type='LoadImage')
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
+dataset_type = 'CaptionedFiles'
+data_root = 'data/own'
+data_prefix = dict(visual='videos')
+num_frames = 12
+image_size = 224
+
+pipeline = [
+    dict(type='LoadVideoFrames', num_frames=num_frames, fps=1.0),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+train_dataloader = dict(dataset=dict(ann_file='train.csv', **source))
+val_dataloader = dict(dataset=dict(ann_file='val.csv', test_mode=True, **source))
+test_dataloader = dict(dataset=dict(ann_file='test.csv', test_mode=True, **source))

@@ -1,0 +1,33 @@
+# MSCOCO with Karpathy's splits: 113,287 photos to train, 5,000 to choose the
+# checkpoint, 5,000 to test; a photo is a clip of one frame. The test is reported
+# on all 5,000 and, as t2v/1k/... and v2t/1k/..., as the mean over five folds of 1,000.
+#
+# Expected under data_root: dataset_coco.json (or BLIP's coco_karpathy_train.json,
+# coco_karpathy_val.json and coco_karpathy_test.json) and the folders
+# images/train2014/ and images/val2014/.
+#
+# A child config changes the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/coco.py']
+#     pipeline = _base_.pipeline
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
+dataset_type = 'COCO'
+data_root = 'data/coco'
+data_prefix = dict(ann='', visual='images')
+image_size = 224
+
+pipeline = [
+    dict(type='LoadImage'),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+train_dataloader = dict(dataset=dict(split='train', **source))
+val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
+test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))
+test_evaluator = dict(folds=5)

@@ -1,0 +1,29 @@
+# Flickr30K with Karpathy's splits: 29,000 photos to train, 1,014 to choose the
+# checkpoint, 1,000 to test; a photo is a clip of one frame.
+#
+# Expected under data_root: dataset_flickr30k.json and the folder images/.
+#
+# A child config changes the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/flickr30k.py']
+#     pipeline = _base_.pipeline
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
+dataset_type = 'Flickr30k'
+data_root = 'data/flickr30k'
+data_prefix = dict(ann='', visual='images')
+image_size = 224
+
+pipeline = [
+    dict(type='LoadImage'),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+train_dataloader = dict(dataset=dict(split='train', **source))
+val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
+test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))
