@@ -19,7 +19,7 @@ def clip_config(*, vision_layers: int = 2, text_layers: int = 2, vision_width: i
         model_type='clip', projection_dim=32,
         vision_config=dict(hidden_size=vision_width, intermediate_size=2 * vision_width, image_size=image_size,
                            patch_size=patch_size, num_hidden_layers=vision_layers, num_attention_heads=2),
-        text_config=dict(hidden_size=text_width, intermediate_size=2 * text_width, max_position_embeddings=40,
+        text_config=dict(hidden_size=text_width, intermediate_size=2 * text_width, max_position_embeddings=77,
                          num_hidden_layers=text_layers, num_attention_heads=2, **VOCABULARY))
 
 

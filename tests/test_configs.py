@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import write_clip
 
 from mmcma.config import check_config, load_config
 from mmcma.models.backbones.pretrained import BUNDLED
@@ -16,13 +17,19 @@ def ids(path: Path) -> str:
     return str(path.relative_to(ROOT / 'configs'))
 
 
+@pytest.fixture(scope='module')
+def wide_clip(tmp_path_factory) -> str:
+    """A small CLIP with towers wide enough for every d_s."""
+    return write_clip(tmp_path_factory.mktemp('clip'), vision_width=576, text_width=512)
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=ids)
-def test_config_is_complete_and_its_model_builds(path, tiny_clip):
+def test_config_is_complete_and_its_model_builds(path, wide_clip):
     cfg = load_config(path)
     check_config(cfg)
     for tower in (cfg.model.vision_backbone, cfg.model.text_backbone):
         if 'pretrained' in tower and tower.pretrained not in BUNDLED:
-            tower.pretrained = tiny_clip  # weights from the Hub are not part of the tests
+            tower.pretrained = wide_clip  # weights from the Hub are not part of the tests
     model = MODELS.build(cfg.model)
     assert bool(model.trainable_parameters()) == (path.parent.name != 'zeroshot')
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator',

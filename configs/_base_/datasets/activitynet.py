@@ -1,0 +1,36 @@
+# ActivityNet Captions as video-paragraph retrieval: trained on train (10,009 videos), tested on val_1 (4,917).
+#
+# Expected under data_root: train.json, val_1.json and the folder videos/.
+#
+# Validation: this protocol has no validation split (val_2 has other sentences for the videos of val_1). As in the
+# paper, the test videos are evaluated after every epoch, and a checkpoint chosen by them is slightly optimistic;
+# the last epoch is not.
+#
+# A paragraph is longer than a sentence: set model.data_preprocessor.max_words too (64 in configs/cma).
+#
+# A child config changes the clip or the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/activitynet.py']
+#     pipeline = _base_.pipeline
+#     pipeline[0].update(num_frames=32)
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
+dataset_type = 'ActivityNetCaptions'
+data_root = 'data/activitynet'
+data_prefix = dict(ann='', visual='videos')
+num_frames = 64
+image_size = 224
+
+pipeline = [
+    dict(type='LoadVideoFrames', num_frames=num_frames, fps=1.0),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+train_dataloader = dict(dataset=dict(split='train', **source))
+val_dataloader = dict(dataset=dict(split='val_1', test_mode=True, **source))
+test_dataloader = dict(dataset=dict(split='val_1', test_mode=True, **source))

@@ -1,0 +1,33 @@
+# DiDeMo as video-paragraph retrieval: 8,395 videos to train, 1,065 to choose the checkpoint, 1,004 to test.
+#
+# Expected under data_root: train_data.json, val_data.json, test_data.json, train_list.txt, val_list.txt and
+# test_list.txt if you have them, and the folder videos/.
+#
+# A paragraph is longer than a sentence: set model.data_preprocessor.max_words too (64 in configs/cma).
+#
+# A child config changes the clip or the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/didemo.py']
+#     pipeline = _base_.pipeline
+#     pipeline[0].update(num_frames=32)
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
+dataset_type = 'DiDeMo'
+data_root = 'data/didemo'
+data_prefix = dict(ann='', visual='videos')
+num_frames = 64
+image_size = 224
+
+pipeline = [
+    dict(type='LoadVideoFrames', num_frames=num_frames, fps=1.0),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+train_dataloader = dict(dataset=dict(split='train', **source))
+val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
+test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))

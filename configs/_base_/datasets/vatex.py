@@ -1,0 +1,32 @@
+# VATEX, English captions: 25,991 clips to train, 1,500 to choose the checkpoint, 1,500 to test; every caption of a
+# test clip is a query.
+#
+# Expected under data_root: vatex_training_v1.0.json, vatex_validation_v1.0.json (its clips are val and test),
+# train_list.txt, val_list.txt, test_list.txt and the folder videos/.
+#
+# A child config changes the clip or the size by editing the shared pipeline:
+#     _base_ = ['../_base_/datasets/vatex.py']
+#     pipeline = _base_.pipeline
+#     pipeline[0].update(num_frames=32)
+#     pipeline[1].update(size=336)
+#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
+#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
+_base_ = '../loaders.py'
+
+dataset_type = 'VATEX'
+data_root = 'data/vatex'
+data_prefix = dict(ann='', visual='videos')
+num_frames = 12
+image_size = 224
+
+pipeline = [
+    dict(type='LoadVideoFrames', num_frames=num_frames, fps=1.0),
+    dict(type='ResizeCrop', size=image_size),
+    dict(type='PackRetrievalInputs'),
+]
+
+source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+train_dataloader = dict(dataset=dict(split='train', **source))
+val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
+test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))
