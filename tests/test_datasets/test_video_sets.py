@@ -92,7 +92,7 @@ def test_lsmdc_clip_missing(tmp_path):
     next((root / 'videos' / '3009_BATTLE_LOS_ANGELES').iterdir()).unlink()
     with pytest.raises(DataError, match='1 of 2 items have no file .*3009_BATTLE'):
         LSMDC(split='train', data_root=str(root))
-    assert LSMDC(split='train', data_root=str(root), missing='skip').gallery == (1, 101046)
+    assert LSMDC(split='train', data_root=str(root), missing='skip').gallery == (1, 101079)
 
 
 def test_didemo(tmp_path):
