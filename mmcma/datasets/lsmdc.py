@@ -18,7 +18,7 @@ class LSMDC(RetrievalDataset):
     files of the clips are cut already, so the times in the table, which count
     from the start of the movie, are not used.
     """
-    # The published 101,079 are lines of the training file; where a clip comes twice, a warning says the items are fewer.
+    # The published 101,079 are lines of the training file; where clips come twice, a warning says the items are fewer.
     SPLITS = {'train': Standard(101079, 101079), 'val': Standard(7408, 7408), 'test': Standard(1000, 1000)}
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/LSMDC16_annos_training.csv', '{ann}/LSMDC16_annos_val.csv',
