@@ -13,20 +13,10 @@
 #     train_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     val_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     test_dataloader = dict(dataset=dict(pipeline=pipeline))
-_base_ = '../loaders.py'
+_base_ = '../pictures.py'
 
-dataset_type = 'COCO'
 data_root = 'data/coco'
-data_prefix = dict(ann='', visual='images')
-image_size = 224
-
-pipeline = [
-    dict(type='LoadImage'),
-    dict(type='ResizeCrop', size=image_size),
-    dict(type='PackRetrievalInputs'),
-]
-
-source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+source = dict(type='COCO', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=_base_.pipeline)
 train_dataloader = dict(dataset=dict(split='train', **source))
 val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))

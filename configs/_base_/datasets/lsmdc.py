@@ -11,21 +11,10 @@
 #     train_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     val_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     test_dataloader = dict(dataset=dict(pipeline=pipeline))
-_base_ = '../loaders.py'
+_base_ = '../videos.py'
 
-dataset_type = 'LSMDC'
 data_root = 'data/lsmdc'
-data_prefix = dict(ann='', visual='videos')
-num_frames = 12
-image_size = 224
-
-pipeline = [
-    dict(type='LoadVideoFrames', num_frames=num_frames, fps=1.0),
-    dict(type='ResizeCrop', size=image_size),
-    dict(type='PackRetrievalInputs'),
-]
-
-source = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, pipeline=pipeline)
+source = dict(type='LSMDC', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=_base_.pipeline)
 train_dataloader = dict(dataset=dict(split='train', **source))
 val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))
