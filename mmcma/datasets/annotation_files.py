@@ -8,7 +8,7 @@ import io
 import json
 import zlib
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from mmcma.errors import DataError
 
@@ -110,3 +110,12 @@ def check_caption(value: Any, where: str) -> str:
     if not caption:
         raise DataError(f'{where}: empty caption')
     return caption
+
+
+def check_all_captioned(ids: Sequence[str], captions: Mapping[str, Sequence], path: str | Path, split: str, *,
+                        items: str = 'videos', texts: str = 'captions') -> None:
+    """Raises: DataError: When the file gives some of the split's ids no caption; the message counts and names them."""
+    bare = [item_id for item_id in ids if not captions.get(item_id)]
+    if bare:
+        raise DataError(f"{path}: no {texts} for {len(bare):,} of the {len(ids):,} {items} of "
+                        f"{split!r}, e.g. {', '.join(bare[:3])}")

@@ -4,7 +4,14 @@ from typing import Optional
 
 from mmengine.logging import print_log
 
-from mmcma.datasets.annotation_files import check_caption, check_id, read_ids, read_json, read_lines
+from mmcma.datasets.annotation_files import (
+    check_all_captioned,
+    check_caption,
+    check_id,
+    read_ids,
+    read_json,
+    read_lines,
+)
 from mmcma.datasets.media_folder import VIDEO_SUFFIXES
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
 from mmcma.errors import DataError
@@ -49,10 +56,7 @@ class DiDeMo(RetrievalDataset):
         ids = self._listed()
         if ids is None:
             ids = list(descriptions)
-        bare = [video_id for video_id in ids if video_id not in descriptions]
-        if bare:
-            raise DataError(f"{path}: no descriptions for {len(bare):,} of the {len(ids):,} videos of "
-                            f"{self.split!r}, e.g. {', '.join(bare[:3])}")
+        check_all_captioned(ids, descriptions, path, self.split, texts='descriptions')
         return [dict(id=video_id, captions=[' '.join(descriptions[video_id])]) for video_id in ids]
 
     def _listed(self) -> Optional[list[str]]:

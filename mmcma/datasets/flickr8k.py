@@ -1,5 +1,5 @@
 """Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013)."""
-from mmcma.datasets.annotation_files import check_caption, read_ids, read_json, read_lines
+from mmcma.datasets.annotation_files import check_all_captioned, check_caption, read_ids, read_json, read_lines
 from mmcma.datasets.karpathy import karpathy_items
 from mmcma.datasets.media_folder import IMAGE_SUFFIXES
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
@@ -34,8 +34,5 @@ class Flickr8k(RetrievalDataset):
                 raise DataError(f"{where}: {line[:60]!r} is not 'photo.jpg#0<TAB>caption'")
             if name in captions:
                 captions[name].append(check_caption(caption, where))
-        bare = [name for name in ids if not captions[name]]
-        if bare:
-            raise DataError(f"{path}: no captions for {len(bare):,} of the {len(ids):,} photos of "
-                            f"{self.split!r}, e.g. {', '.join(bare[:3])}")
+        check_all_captioned(ids, captions, path, self.split, items='photos')
         return [dict(id=name, captions=captions[name]) for name in ids]

@@ -1,5 +1,12 @@
 """MSR-VTT (Xu et al., CVPR 2016)."""
-from mmcma.datasets.annotation_files import check_caption, check_id, read_ids, read_json, read_table
+from mmcma.datasets.annotation_files import (
+    check_all_captioned,
+    check_caption,
+    check_id,
+    read_ids,
+    read_json,
+    read_table,
+)
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
 from mmcma.errors import DataError
 from mmcma.registry import DATASETS
@@ -52,10 +59,7 @@ class MSRVTT(RetrievalDataset):
             if video_id in captions:
                 where = f'{path}, sentence {sentence} of {video_id!r}'
                 captions[video_id].append(check_caption(caption, where))
-        bare = [video_id for video_id in ids if not captions[video_id]]
-        if bare:
-            raise DataError(f"{path}: no captions for {len(bare):,} of the {len(ids):,} videos of "
-                            f"{self.split!r}, e.g. {', '.join(bare[:3])}")
+        check_all_captioned(ids, captions, path, self.split)
         return [dict(id=video_id, captions=captions[video_id]) for video_id in ids]
 
     def _read_test_list(self) -> list[dict]:

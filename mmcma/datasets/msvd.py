@@ -1,7 +1,7 @@
 """MSVD, the Microsoft Research Video Description corpus (Chen and Dolan, ACL 2011)."""
 from typing import Any
 
-from mmcma.datasets.annotation_files import check_caption, read_ids, read_lines
+from mmcma.datasets.annotation_files import check_all_captioned, check_caption, read_ids, read_lines
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
 from mmcma.datasets.unpickling import load_plain_pickle
 from mmcma.errors import DataError
@@ -25,10 +25,7 @@ class MSVD(RetrievalDataset):
         captions = load_plain_pickle(path)
         if not isinstance(captions, dict):
             raise DataError(f'{path}: holds a {type(captions).__name__}, not a dict of captions by video id')
-        bare = [video_id for video_id in ids if not captions.get(video_id)]
-        if bare:
-            raise DataError(f"{path}: no captions for {len(bare):,} of the {len(ids):,} videos of "
-                            f"{self.split!r}, e.g. {', '.join(bare[:3])}")
+        check_all_captioned(ids, captions, path, self.split)
         return [dict(id=video_id, captions=_sentences(captions[video_id], f'{path}, {video_id!r}'))
                 for video_id in ids]
 

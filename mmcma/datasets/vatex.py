@@ -1,7 +1,14 @@
 """VATEX (Wang et al., ICCV 2019)."""
 from typing import Any
 
-from mmcma.datasets.annotation_files import check_caption, check_id, read_ids, read_json, read_lines
+from mmcma.datasets.annotation_files import (
+    check_all_captioned,
+    check_caption,
+    check_id,
+    read_ids,
+    read_json,
+    read_lines,
+)
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
 from mmcma.errors import DataError
 from mmcma.registry import DATASETS
@@ -36,10 +43,7 @@ class VATEX(RetrievalDataset):
         places = [f'{path}, clip {number}' for number in range(len(rows))]
         read_ids((where, name) for where, (name, _) in zip(places, rows))
         captions = {check_id(name, where): sentences for where, (name, sentences) in zip(places, rows)}
-        bare = [name for name in ids if not captions.get(name)]
-        if bare:
-            raise DataError(f"{path}: no captions for {len(bare):,} of the {len(ids):,} videos of "
-                            f"{self.split!r}, e.g. {', '.join(bare[:3])}")
+        check_all_captioned(ids, captions, path, self.split)
         return [dict(id=name, captions=_sentences(captions[name], f'{path}, {name!r}')) for name in ids]
 
 
