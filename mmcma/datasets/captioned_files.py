@@ -42,15 +42,7 @@ class CaptionedFiles(RetrievalDataset):
         if kind not in _READERS:
             raise ConfigError(f"CaptionedFiles: ann_file={self.ann_file!r} must be one of "
                               f"{' '.join(_READERS)}, or that with .gz")
-        items = _grouped(_READERS[kind](self.caption_file('')))
-        self._listed = len(items)
-        return items
-
-    def filter_data(self) -> list[dict]:
-        """Check the items; the gallery expected is what the file lists."""
-        items = super().filter_data()
-        self._expected = self._listed
-        return items
+        return _grouped(_READERS[kind](self.caption_file('')))
 
 
 def _grouped(rows: Iterator[_Row]) -> list[dict]:

@@ -1,5 +1,4 @@
 """A data set's items as a list."""
-import pickle
 from typing import Iterator, Sequence
 
 from mmengine.dataset import BaseDataset
@@ -17,12 +16,10 @@ class ItemList(Sequence):
     def __getitem__(self, index: int) -> dict:
         if not -len(self) <= index < len(self):
             raise IndexError(f'item {index} of {len(self)}')
-        index %= len(self)
-        dataset = self._dataset
-        if not dataset.serialize_data:
-            return pickle.loads(pickle.dumps(dataset.data_list[index]))
-        start = dataset.data_address[index - 1] if index else 0
-        return pickle.loads(memoryview(dataset.data_bytes[start:dataset.data_address[index]]))
+        # The base class's own: a subclass gives samples, which in training are no items.
+        item = BaseDataset.get_data_info(self._dataset, index % len(self))
+        del item['sample_idx']
+        return item
 
     def __iter__(self) -> Iterator[dict]:
         return (self[index] for index in range(len(self)))

@@ -80,6 +80,7 @@ class RetrievalDataset(BaseDataset):
                               "set missing='skip'")
         self.split, self.on_error, self.missing = split, on_error, missing
         self._unreadable: set[int] = set()
+        self._num_listed = 0  # a reader that finds its files itself lists what it delivers
         super().__init__(
             ann_file=ann_file, metainfo=metainfo, data_root=data_root or '',
             data_prefix={**self.DATA_PREFIX, **(data_prefix or {})},
@@ -114,6 +115,7 @@ class RetrievalDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """The items of the split whose files exist."""
         items = self.read_items()
+        self._num_listed = len(items)
         self._compare_with_standard(items)
         return self._find_media(items)
 
@@ -209,7 +211,8 @@ class RetrievalDataset(BaseDataset):
             seen.add(item['id'])
         if not self.data_list:
             raise DataError(f'{self.title}: no items')
-        self._expected = self.SPLITS[self.split].items if self.split in self.SPLITS else len(self.data_list)
+        standard = self.SPLITS.get(self.split)
+        self._expected = standard.items if standard else self._num_listed or len(self.data_list)
         return self.data_list
 
     def _index_captions(self) -> None:
