@@ -35,12 +35,11 @@ def main() -> None:
 
 def test(runner, *, zero_shot: bool) -> dict:
     """Metrics of the runner's test set; ``zero_shot`` switches the neck off."""
-    from mmengine.model import is_model_wrapper
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if not zero_shot:
         return runner.test()
     runner.logger.info('No checkpoint given: zero-shot, the pretrained model as it is.')
-    with model.zero_shot():
+    from mmcma.engine.loops import unwrapped
+    with unwrapped(runner.model).zero_shot():
         return runner.test()
 
 

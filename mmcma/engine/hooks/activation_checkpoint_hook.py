@@ -2,10 +2,10 @@
 from operator import attrgetter
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.checkpoint import checkpoint
 
+from mmcma.engine.loops import unwrapped
 from mmcma.registry import HOOKS
 
 
@@ -22,7 +22,7 @@ class ActivationCheckpointHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Replaces the wrappers; mmengine puts them on just before."""
         names = runner.cfg.get('activation_checkpointing') or []
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         for name in [names] if isinstance(names, str) else names:
             module = attrgetter(name)(model)
             module.forward = _recomputed(module.forward.__wrapped__)

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from mmcma.engine.loops import unwrapped
 from mmcma.registry import HOOKS
 
 
@@ -27,7 +27,7 @@ class ExportBackboneHook(Hook):
     @master_only
     def after_train(self, runner) -> None:
         """Writes the folder."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         export_backbone(model, Path(runner.work_dir) / self.folder)
         runner.logger.info(f'model folder written to {Path(runner.work_dir) / self.folder}')
 

@@ -3,7 +3,6 @@ from io import StringIO
 from typing import Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.table import Table
 from torch import nn
 
 from mmcma.checkpoint import backbone_identity, check_checkpoint, pin, trained_names
+from mmcma.engine.loops import unwrapped
 from mmcma.errors import ConfigError
 from mmcma.registry import HOOKS
 
@@ -53,7 +53,7 @@ class FrozenParameterHook(Hook):
         This is before ``init_weights`` and before a checkpoint is loaded, so
         that damage done by those is found too.
         """
-        model = _unwrap(runner.model)
+        model = unwrapped(runner.model)
         if self._identity is None:
             self._identity = backbone_identity(model)
             # Loading: before EMAHook, which expects a complete state dict. Registering puts the loader at
@@ -68,14 +68,14 @@ class FrozenParameterHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """Checks that every frozen module is in eval mode."""
-        for name, module in _unwrap(runner.model).named_modules():
+        for name, module in unwrapped(runner.model).named_modules():
             if module.training and _is_frozen(module):
                 raise RuntimeError(f'module {name!r} is frozen but in training mode: the model keeps frozen '
                                    'modules in eval mode, so something called train() on a part of it.')
 
     def after_train(self, runner: Runner) -> None:
         """Checks that every frozen tensor has the digest it had before training."""
-        now = pin(_frozen_tensors(_unwrap(runner.model)))
+        now = pin(_frozen_tensors(unwrapped(runner.model)))
         changed = sorted({name for name, _ in self._pinned.items() ^ now.items()})
         if changed:
             raise RuntimeError(f'{len(changed)} frozen tensors changed in training: {changed[:3]}.')
@@ -83,7 +83,7 @@ class FrozenParameterHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keeps of ``state_dict`` and ``ema_state_dict`` what was trained, and adds ``backbone``."""
-        trained = trained_names(_unwrap(runner.model))
+        trained = trained_names(unwrapped(runner.model))
         state = checkpoint['state_dict']
         checkpoint['state_dict'] = {name: state[name] for name in trained}
         if 'ema_state_dict' in checkpoint:
@@ -95,7 +95,7 @@ class FrozenParameterHook(Hook):
 
     def complete(self, runner: Runner, checkpoint: dict) -> None:
         """Checks a loaded checkpoint and fills in the frozen tensors from the model."""
-        model = _unwrap(runner.model)
+        model = unwrapped(runner.model)
         source = f'checkpoint {runner._load_from!r}' if runner._load_from else 'the checkpoint'
         check_checkpoint(checkpoint, model, source=source, identity=self._identity,
                          allow_other_backbone=self.allow_other_backbone)
@@ -151,7 +151,3 @@ def _frozen_tensors(model: nn.Module):
     """Name and tensor of every parameter and persistent buffer that training must not change."""
     trained = set(trained_names(model))
     return ((name, tensor) for name, tensor in model.state_dict().items() if name not in trained)
-
-
-def _unwrap(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
