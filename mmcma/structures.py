@@ -29,8 +29,9 @@ class Features(NamedTuple):
 
     Attributes:
         pooled: ``(B, D)``; for visual items the mean of the valid tokens.
-        tokens: ``(B, T, D)`` frame embeddings; None for text.
-        mask: bool ``(B, T)``, True on valid tokens; None when all are valid.
+        tokens: ``(B, T, D)`` frame embeddings; for text those of the words,
+            ``(N, L, D)``, where the similarity asks for them, else None.
+        mask: bool, as ``tokens`` without D, True on valid tokens; None when all are valid.
     """
     pooled: Tensor
     tokens: Optional[Tensor] = None

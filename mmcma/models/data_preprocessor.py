@@ -67,7 +67,10 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         return (frames.float() - self.mean) / self.std
 
     @torch.compiler.disable
-    def tokenise(self, captions: list[str]) -> Tensor:
-        """Token ids int64 ``(N, L)`` on the device, padded to the longest caption and cut at the limit."""
+    def tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """Token ids int64 and mask bool (False on padding), both ``(N, L)`` on the device.
+
+        L is the longest caption's length; longer ones than the limit are cut.
+        """
         encoded = self.tokenizer(captions, padding=True, truncation=True, max_length=self.limit, return_tensors='pt')
-        return encoded.input_ids.to(self.device)
+        return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)

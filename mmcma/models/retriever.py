@@ -59,11 +59,12 @@ class CrossModalRetriever(BaseModel):
         if vision.embed_dim != text.embed_dim:
             raise ConfigError(f'model.vision_backbone {vision.source!r} embeds in {vision.embed_dim} dimensions, '
                               f'model.text_backbone {text.source!r} in {text.embed_dim}: they must be equal.')
+        prompts = 0 if self.neck is None else self.neck.num_text_prompts
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
-                                    tokenizer=text.tokenizer, context_length=text.context_length)
-        nn.init.constant_(self.head.logit_scale, text.logit_scale)
+                                    tokenizer=text.tokenizer, context_length=text.context_length - prompts)
+        self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale)
         if self.neck is not None:
-            self.neck.attach(vision=vision.sites, text=text.sites)
+            self.neck.attach(vision=vision, text=text)
 
     def _freeze(self) -> None:
         self.requires_grad_(False)
@@ -127,6 +128,8 @@ class CrossModalRetriever(BaseModel):
         device = self.data_preprocessor.device
         frames, mask = frames.to(device), None if mask is None else mask.to(device)
         pixels = self.data_preprocessor.normalise(frames.flatten(0, 1))  # (B * T, 3, H, W)
+        if self.neck is not None:
+            self.neck.begin_clips(frames.shape[1])
         with self._autocast():
             tokens = self.vision_backbone(pixels)
         tokens = tokens.float().unflatten(0, frames.shape[:2])  # (B, T, D)
@@ -136,11 +139,16 @@ class CrossModalRetriever(BaseModel):
         return Features((tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1), tokens, mask)
 
     def encode_text(self, captions: list[str]) -> Features:
-        """Embeddings of captions: ``pooled`` float32 ``(N, D)`` before L2 normalisation."""
-        token_ids = self.data_preprocessor.tokenise(captions)
+        """Embeddings of captions before L2 normalisation, float32.
+
+        Returns:
+            ``pooled`` ``(N, D)``; where the head's similarity compares words,
+            also ``tokens`` ``(N, L, D)`` and ``mask`` bool ``(N, L)``.
+        """
+        token_ids, mask = self.data_preprocessor.tokenise(captions)
         with self._autocast():
-            pooled = self.text_backbone(token_ids)
-        return Features(pooled.float())
+            text = self.text_backbone(token_ids, mask, with_tokens=self.head.similarity.needs_text_tokens)
+        return Features(text.pooled.float(), None if text.tokens is None else text.tokens.float(), text.mask)
 
     def similarity(self, text: Features, visual: Features) -> Tensor:
         """Cosines ``(N, M)``, float32, not scaled; any block of texts against any block of items."""

@@ -1,15 +1,12 @@
 import pytest
 import torch
 from conftest import model_config, write_clip
+from fake_tower import FakeTower
 from torch import nn
 from torch.nn import functional as F
 
 from mmcma.errors import ConfigError
-from mmcma.models import CrossModalAdapter, Site
-
-
-def sites(layers: int, dim: int) -> list[Site]:
-    return [Site(layer, kind, nn.Identity(), dim) for layer in range(layers) for kind in ('attn', 'ffn')]
+from mmcma.models import CrossModalAdapter
 
 
 def count(neck: nn.Module) -> int:
@@ -21,14 +18,14 @@ def count(neck: nn.Module) -> int:
     ('VATEX', 16, 64, 988_416), ('ActivityNet', 16, 512, 805_632)])
 def test_parameter_counts_of_the_released_settings_on_vit_b(dataset, r, shared, expected):
     neck = CrossModalAdapter(bottleneck_dim=r, shared_dim=shared)
-    neck.attach(vision=sites(12, 768), text=sites(12, 512))
+    neck.attach(vision=FakeTower(12, 768), text=FakeTower(12, 512))
     assert count(neck) == expected
 
 
 def test_towers_of_different_depth_share_from_the_last_layer_down():
     """ViT-L/14: 24 vision layers of 1,024 channels, 12 text layers of 768."""
     neck = CrossModalAdapter(bottleneck_dim=8, shared_dim=16)
-    neck.attach(vision=sites(24, 1024), text=sites(12, 768))
+    neck.attach(vision=FakeTower(24, 1024), text=FakeTower(12, 768))
     assert [slot.shared is not None for slot in neck.slots] == [False] * 24 + [True] * 24
     own = 1024 * 8 + 8 + 8 * 1024 + 1024
     paired = (1024 * 8 + 8 + 8 * 1008 + 1008) + (768 * 8 + 8 + 8 * 752 + 752) + (8 * 16 + 16)
@@ -39,7 +36,7 @@ def test_adapter_is_the_formula():
     """A(h) = h + [s(h Wd + bd) Wu + bu, s(h Wd + bd) Ws + bs], worked out with the separate parts."""
     torch.manual_seed(1)
     neck = CrossModalAdapter(bottleneck_dim=3, shared_dim=4, init_std=0.5)
-    neck.attach(vision=sites(1, 10), text=sites(1, 6))
+    neck.attach(vision=FakeTower(1, 10), text=FakeTower(1, 6))
     slot = neck.slots[0]
     for linear in (slot.shared, slot.vision.up, slot.vision.down):
         nn.init.normal_(linear.bias)
@@ -55,7 +52,7 @@ def test_adapter_is_the_formula():
 @pytest.mark.parametrize('shared_dim', [0, 6])
 def test_ends_of_the_shared_range(shared_dim):
     neck = CrossModalAdapter(bottleneck_dim=3, shared_dim=shared_dim)
-    neck.attach(vision=sites(1, 10), text=sites(1, 6))
+    neck.attach(vision=FakeTower(1, 10), text=FakeTower(1, 6))
     assert (neck.slots[0].shared is None) == (shared_dim == 0)
     assert (neck.slots[0].text.up is None) == (shared_dim == 6)
     assert neck.slots[0].adapt('text', torch.randn(1, 2, 6)).shape == (1, 2, 6)
@@ -65,7 +62,7 @@ def test_ends_of_the_shared_range(shared_dim):
 def test_shared_dim_out_of_range_is_refused(wrong):
     neck = CrossModalAdapter(bottleneck_dim=3, shared_dim=wrong)
     with pytest.raises(ConfigError, match=rf'shared_dim={wrong} must be between 0 .* and 6'):
-        neck.attach(vision=sites(1, 10), text=sites(1, 6))
+        neck.attach(vision=FakeTower(1, 10), text=FakeTower(1, 6))
 
 
 @pytest.mark.parametrize('wrong', [dict(bottleneck_dim=0), dict(activation='gelo'), dict(dropout=1.0)])
@@ -77,7 +74,7 @@ def test_other_values_out_of_range_are_refused(wrong):
 
 def test_initialisation():
     neck = CrossModalAdapter(bottleneck_dim=16, shared_dim=16, init_std=0.02)
-    neck.attach(vision=sites(4, 256), text=sites(4, 128))
+    neck.attach(vision=FakeTower(4, 256), text=FakeTower(4, 128))
     for name, parameter in neck.named_parameters():
         if name.endswith('bias'):
             assert not parameter.any()
@@ -124,7 +121,7 @@ def test_deeper_vision_tower_works_end_to_end(tmp_path, build):
 
 def test_dropout_only_in_training():
     neck = CrossModalAdapter(bottleneck_dim=64, shared_dim=2, dropout=0.5, init_std=1.0)
-    neck.attach(vision=sites(1, 8), text=sites(1, 8))
+    neck.attach(vision=FakeTower(1, 8), text=FakeTower(1, 8))
     h = torch.randn(1, 1, 8)
     neck.train()
     assert not torch.equal(neck.slots[0].adapt('text', h), neck.slots[0].adapt('text', h))
@@ -134,6 +131,6 @@ def test_dropout_only_in_training():
 
 def test_gelu_is_an_option():
     neck = CrossModalAdapter(bottleneck_dim=2, shared_dim=0, activation='gelu', init_std=1.0)
-    neck.attach(vision=sites(1, 4), text=sites(1, 4))
+    neck.attach(vision=FakeTower(1, 4), text=FakeTower(1, 4))
     own, h = neck.slots[0].vision, torch.randn(1, 3, 4)
     torch.testing.assert_close(neck.slots[0].adapt('vision', h), h + own.up(F.gelu(own.down(h))))

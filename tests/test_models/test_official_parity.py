@@ -41,7 +41,7 @@ def ours(model) -> dict[str, torch.Tensor]:
     from mmcma.structures import Features
     frames, mask, tokens = reference.inputs()
     with torch.no_grad():
-        visual, text = model.vision_backbone(frames), model.text_backbone(tokens)
+        visual, text = model.vision_backbone(frames), model.text_backbone(tokens, tokens != 0).pooled
         stacked = visual.view(reference.VIDEOS, reference.FRAMES, -1)
         similarity = model.similarity(Features(text), Features(stacked.mean(1), stacked, mask))
     return dict(visual=visual, text=text, similarity=model.head.logit_scale.exp() * similarity)

@@ -87,9 +87,10 @@ def test_padding_of_captions_and_frames_changes_nothing(tiny_clip, build):
 
 def test_long_captions_are_cut_before_their_end_token(tiny_clip, build):
     model = build(model_config(tiny_clip, data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=6)))
-    ids = model.data_preprocessor.tokenise(['a red star above a blue moon', ''])
+    ids, mask = model.data_preprocessor.tokenise(['a red star above a blue moon', ''])
     assert ids.shape == (2, 6) and ids[0, 0] == 1367 and ids[0, -1] == 1368
     assert ids[1].tolist() == [1367] + [1368] * 5
+    assert mask.tolist() == [[True] * 6, [True] * 2 + [False] * 4]
 
 
 def test_bf16_is_near_fp32_and_returns_float32(tiny_clip, build):

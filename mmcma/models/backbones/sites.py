@@ -13,10 +13,14 @@ class Site:
         layer: Index of the layer, from 0 at the input.
         kind: ``'attn'`` (self-attention) or ``'ffn'`` (feed-forward).
         module: Its output, before the residual sum, is the hidden state
-            ``(..., L, dim)``; or a tuple that begins with it.
+            ``(..., L, dim)``; or a tuple that begins with it. Its input is the
+            normalised hidden state of the same shape.
         dim: Width of that hidden state.
     """
     layer: int
     kind: Literal['attn', 'ffn']
     module: nn.Module
     dim: int
+
+    def __str__(self) -> str:
+        return f'layer {self.layer} {self.kind}'

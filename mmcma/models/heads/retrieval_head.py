@@ -33,9 +33,14 @@ class RetrievalHead(BaseModule):
         self.train_logit_scale = train_logit_scale
         self.logit_scale = nn.Parameter(torch.tensor(0.0))
 
+    def bind(self, *, embed_dim: int, logit_scale: float) -> None:
+        """Takes the width of the joint space and the log of the scale from the backbone."""
+        self.similarity.bind(embed_dim)
+        nn.init.constant_(self.logit_scale, logit_scale)
+
     def trainable_parameters(self) -> list:
-        """The similarity's weights, and the scale if it trains."""
-        own = list(self.similarity.parameters())
+        """The weights of the similarity and the loss, and the scale if it trains."""
+        own = [*self.similarity.parameters(), *self.loss_fn.parameters()]
         return [*own, self.logit_scale] if self.train_logit_scale else own
 
     def forward(self, text: Features, visual: Features) -> Tensor:

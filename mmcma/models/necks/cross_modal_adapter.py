@@ -1,16 +1,15 @@
 """Cross-Modal Adapter (Jiang et al., Pattern Recognition 159, 2025; arXiv 2211.09623)."""
-from contextlib import contextmanager
 from functools import partial
 from typing import Optional
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from mmcma.errors import ConfigError
-from mmcma.models.backbones.sites import Site
+from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
 
 
@@ -50,7 +49,6 @@ class AdapterSlot(nn.Module):
             self.add_module(modality, own)
         self.activation = ACT2FN[activation]
         self.dropout = nn.Dropout(dropout)
-        self.enabled = True
 
     def adapt(self, modality: str, hidden: Tensor) -> Tensor:
         """``A(hidden)`` for hidden states ``(..., L, dim)`` of ``'vision'`` or ``'text'``."""
@@ -61,17 +59,9 @@ class AdapterSlot(nn.Module):
         return hidden + F.linear(middle, torch.cat([layer.weight for layer in up]),
                                  torch.cat([layer.bias for layer in up]))
 
-    def rewrite(self, modality: str, module: nn.Module, args: tuple, output):
-        """Forward hook of a site: its output, adapted."""
-        if not self.enabled:
-            return None
-        if isinstance(output, tuple):
-            return (self.adapt(modality, output[0]), *output[1:])
-        return self.adapt(modality, output)
-
 
 @MODELS.register_module()
-class CrossModalAdapter(BaseModule):
+class CrossModalAdapter(Neck):
     """Bottleneck adapters after every attention and feed-forward branch of both towers, partly shared.
 
     Sites are paired from the last layer down, so that towers of different
@@ -109,18 +99,18 @@ class CrossModalAdapter(BaseModule):
         self.init_std = init_std
         self.slots = nn.ModuleList()
 
-    def attach(self, *, vision: list[Site], text: list[Site]) -> None:
+    def attach(self, *, vision: Tower, text: Tower) -> None:
         """Builds one slot for each pair of sites and hooks it to both.
 
         Raises:
             ConfigError: ``shared_dim`` does not fit the towers' widths.
         """
-        widest = min(site.dim for site in [*vision, *text])
+        widest = min(vision.width, text.width)
         if not 0 <= self.shared_dim <= widest:
             raise ConfigError(f'model.neck.shared_dim={self.shared_dim} must be between 0 (uni-modal adapters) and '
                               f'{widest}, the width of the narrower tower.')
-        depth = max(len(vision), len(text))
-        padded = ([None] * (depth - len(sites)) + sites for sites in (vision, text))
+        depth = max(len(vision.sites), len(text.sites))
+        padded = ([None] * (depth - len(tower.sites)) + tower.sites for tower in (vision, text))
         for vision_site, text_site in zip(*padded):
             slot = AdapterSlot(
                 vision_dim=vision_site and vision_site.dim, text_dim=text_site and text_site.dim,
@@ -128,7 +118,7 @@ class CrossModalAdapter(BaseModule):
                 activation=self.activation, dropout=self.dropout)
             for modality, site in (('vision', vision_site), ('text', text_site)):
                 if site is not None:
-                    site.module.register_forward_hook(partial(slot.rewrite, modality))
+                    self.rewrite_output(site.module, partial(slot.adapt, modality), f'{modality} {site}')
             self.slots.append(slot)
         self._initialise()
 
@@ -138,17 +128,3 @@ class CrossModalAdapter(BaseModule):
                 nn.init.zeros_(parameter)
             else:
                 nn.init.trunc_normal_(parameter, std=self.init_std)
-
-    @contextmanager
-    def disabled(self):
-        """Within it the towers work as if the neck were not there."""
-        self.enable(False)
-        try:
-            yield
-        finally:
-            self.enable(True)
-
-    def enable(self, on: bool) -> None:
-        """Switches the adapters on or off; their weights stay."""
-        for slot in self.slots:
-            slot.enabled = on

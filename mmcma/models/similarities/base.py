@@ -12,7 +12,15 @@ class Similarity(BaseModule):
 
     A score depends on its own text and item alone, so that a block of texts
     against a block of items is a tile of the whole matrix.
+
+    Attributes:
+        needs_text_tokens (bool): Whether it compares words, so that the text
+            tower has to give their embeddings too.
     """
+    needs_text_tokens = False
+
+    def bind(self, embed_dim: int) -> None:
+        """Learns the width D of the embeddings; one with weights builds them here."""
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Cosines ``(N, M)``, float32, of ``N`` texts and ``M`` visual items; not scaled."""

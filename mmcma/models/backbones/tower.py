@@ -1,0 +1,91 @@
+"""What a tower offers to necks, heads and the retriever, whatever library it comes from."""
+import re
+from typing import Optional, Union
+
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmcma.errors import ConfigError
+from mmcma.models.backbones.sites import Site
+
+_PARTS = "True (all), False (none), 'projection', 'bias', 'norm' or 'last_K_layers', such as 'last_2_layers'"
+
+
+class Tower(BaseModule):
+    """A pretrained transformer with a projection into the joint space.
+
+    A subclass sets ``projection`` and the properties below, and says in its
+    ``forward`` what goes in and comes out.
+
+    Args:
+        source: Name of the pretrained model, for reports and checkpoints; None from scratch.
+        width: Channels of the hidden states.
+        embed_dim: Channels of the joint space.
+        prompt_start: Place in the sequence where learned tokens may be put in:
+            after the class or start token, where there is one.
+        trainable: What of the tower's own weights trains: True (full fine-tuning
+            and pretraining), False, ``'projection'``, ``'bias'`` (BitFit: Ben Zaken
+            et al., ACL 2022), ``'norm'``, or ``'last_K_layers'``, which is the last
+            K layers and all that follows them.
+    """
+    projection: nn.Module
+
+    def __init__(self, *, source: Optional[str], width: int, embed_dim: int, prompt_start: int,
+                 trainable: Union[bool, str]) -> None:
+        super().__init__()
+        self.source = source
+        self.width = width
+        self.embed_dim = embed_dim
+        self.prompt_start = prompt_start
+        self.trainable = trainable
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The transformer layers, input first; each takes and gives hidden states ``(N, L, width)`` first."""
+        raise NotImplementedError
+
+    @property
+    def sites(self) -> list[Site]:
+        """Attention and feed-forward branch of every layer, input first."""
+        raise NotImplementedError
+
+    @property
+    def stem(self) -> list[nn.Module]:
+        """What runs before the first layer."""
+        raise NotImplementedError
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """The tower's own weights that train.
+
+        Raises:
+            ConfigError: ``trainable`` is none of its values, or there is nothing of the kind.
+        """
+        if self.trainable is False:
+            return []
+        chosen = self._part(self.trainable)
+        if not chosen:
+            raise ConfigError(f'trainable={self.trainable!r}: {self.source or type(self).__name__!r} has nothing of '
+                              f'the kind; choose {_PARTS}.')
+        return chosen
+
+    def _part(self, part: Union[bool, str]) -> list[nn.Parameter]:
+        if part is True:
+            return list(self.parameters())
+        if part == 'projection':
+            return list(self.projection.parameters())
+        if part == 'bias':
+            return [p for name, p in self.named_parameters() if name.endswith('bias')]
+        if part == 'norm':
+            norms = (module for module in self.modules() if 'norm' in type(module).__name__.lower())
+            return [p for module in norms for p in module.parameters(recurse=False)]
+        match = re.fullmatch(r'last_(\d+)_layers', str(part))
+        if match is None:
+            raise ConfigError(f'trainable={part!r} is none of {_PARTS}.')
+        return self._last_layers(int(match[1]))
+
+    def _last_layers(self, count: int) -> list[nn.Parameter]:
+        if not 1 <= count <= len(self.blocks):
+            raise ConfigError(f"trainable='last_{count}_layers': {self.source or type(self).__name__!r} has "
+                              f'{len(self.blocks)} layers; choose 1 to {len(self.blocks)}.')
+        earlier = {id(p) for module in [*self.stem, *self.blocks[:-count]] for p in module.parameters()}
+        return [p for p in self.parameters() if id(p) not in earlier]

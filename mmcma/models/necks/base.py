@@ -1,0 +1,106 @@
+"""What every method that attaches itself to the towers keeps to."""
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import partial
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmcma.errors import ConfigError
+from mmcma.models.backbones.tower import Tower
+
+
+class Neck(BaseModule):
+    """A method: weights of its own, hooked into towers that do not know of it.
+
+    A subclass builds its weights in :meth:`attach`, where it learns the towers'
+    widths and depths, and rewrites hidden states through :meth:`rewrite_output`,
+    :meth:`rewrite_branch` and :meth:`rewrite_input`. What it gives to them must
+    be a bound method or a ``functools.partial`` of one: those survive the
+    ``copy.deepcopy`` of mmengine's EMA, closures do not.
+
+    Attributes:
+        num_text_prompts (int): Learned tokens that the method puts into every
+            caption; the caption's own limit shrinks by them.
+        needs_several_frames (bool): Whether the method relates the frames of a
+            clip, so that pictures give it nothing to do.
+        num_frames (int): Frames T of a clip in the batch at hand: the vision
+            tower's batch is ``(B * T, ...)``, clip after clip.
+    """
+    num_text_prompts = 0
+    needs_several_frames = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+        self.num_frames = 1
+
+    def attach(self, *, vision: Tower, text: Tower) -> None:
+        """Builds the method's weights and hooks them to the towers; called once, by the model's constructor.
+
+        Raises:
+            ConfigError: A tower lacks what the method needs, or another method has claimed the place.
+        """
+        raise NotImplementedError
+
+    def rewrite_output(self, module: nn.Module, function: Callable[[Tensor], Tensor], where: str) -> None:
+        """``function(output)`` takes the place of the module's output, or of the first of a tuple.
+
+        Args:
+            module: Part of a tower.
+            function: Hidden states ``(..., L, dim)`` in and out.
+            where: What messages call the place, such as ``'vision layer 3 attn'``.
+        """
+        self._claim(module, 'output', where)
+        module.register_forward_hook(partial(self._on_output, function))
+
+    def rewrite_branch(self, module: nn.Module, function: Callable[[Tensor, Tensor], Tensor], where: str) -> None:
+        """As :meth:`rewrite_output`, with ``function(input, output)``."""
+        self._claim(module, 'output', where)
+        module.register_forward_hook(partial(self._on_branch, function), with_kwargs=True)
+
+    def rewrite_input(self, module: nn.Module, function: Callable[[Tensor], Tensor], where: str) -> None:
+        """``function(input)`` takes the place of the module's first argument."""
+        self._claim(module, 'input', where)
+        module.register_forward_pre_hook(partial(self._on_input, function), with_kwargs=True)
+
+    def _on_output(self, function, module, args, output):
+        if not self.enabled:
+            return None
+        return (function(output[0]), *output[1:]) if isinstance(output, tuple) else function(output)
+
+    def _on_branch(self, function, module, args, kwargs, output):
+        entered = args[0] if args else next(iter(kwargs.values()))
+        return self._on_output(partial(function, entered), module, args, output)
+
+    def _on_input(self, function, module, args, kwargs):
+        if not self.enabled:
+            return None
+        if args:
+            return (function(args[0]), *args[1:]), kwargs
+        first = next(iter(kwargs))
+        return args, {**kwargs, first: function(kwargs[first])}
+
+    def _claim(self, module: nn.Module, end: str, where: str) -> None:
+        claims = module.__dict__.setdefault('_rewritten_by', {})
+        if end in claims:
+            raise ConfigError(f'model.neck: {claims[end]} and {type(self).__name__} both rewrite the {end} of {where}; '
+                              'keep one of them there.')
+        claims[end] = type(self).__name__
+
+    @contextmanager
+    def disabled(self):
+        """Within it the towers work as if the neck were not there."""
+        self.enable(False)
+        try:
+            yield
+        finally:
+            self.enable(True)
+
+    def enable(self, on: bool) -> None:
+        """Switches the method on or off; its weights stay."""
+        self.enabled = on
+
+    def begin_clips(self, num_frames: int) -> None:
+        """Says how many frames each clip has that the vision tower is about to get."""
+        self.num_frames = num_frames

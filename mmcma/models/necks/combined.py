@@ -1,0 +1,42 @@
+"""Several methods on one pair of towers."""
+from torch import nn
+
+from mmcma.errors import ConfigError
+from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.base import Neck
+from mmcma.registry import MODELS
+
+
+@MODELS.register_module()
+class CombinedNeck(Neck):
+    """Methods side by side, such as prompts in the input and LoRA in the layers.
+
+    Args:
+        necks: Configs of the methods; each place of a tower belongs to one of them.
+
+    Raises:
+        ConfigError: ``necks`` is empty or, in :meth:`attach`, two of them claim one place.
+    """
+
+    def __init__(self, *, necks: list[dict]) -> None:
+        super().__init__()
+        if not necks:
+            raise ConfigError('model.neck.necks=[] combines nothing: name methods, or leave model.neck out.')
+        self.necks = nn.ModuleList(MODELS.build(neck) for neck in necks)
+        self.num_text_prompts = sum(neck.num_text_prompts for neck in self.necks)
+        self.needs_several_frames = any(neck.needs_several_frames for neck in self.necks)
+
+    def attach(self, *, vision: Tower, text: Tower) -> None:
+        """See :meth:`Neck.attach`."""
+        for neck in self.necks:
+            neck.attach(vision=vision, text=text)
+
+    def enable(self, on: bool) -> None:
+        """See :meth:`Neck.enable`."""
+        for neck in self.necks:
+            neck.enable(on)
+
+    def begin_clips(self, num_frames: int) -> None:
+        """See :meth:`Neck.begin_clips`."""
+        for neck in self.necks:
+            neck.begin_clips(num_frames)
