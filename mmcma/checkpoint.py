@@ -43,8 +43,13 @@ def trained_state(model: nn.Module, state_dict: Optional[Mapping[str, Tensor]] =
 
 
 def backbone_identity(model: nn.Module) -> dict[str, str]:
-    """``name`` and ``fingerprint`` of the pretrained part; take it before training changes anything."""
-    return dict(name=model.backbone_name, fingerprint=model.backbone_fingerprint())
+    """``name`` and ``fingerprint`` of the pretrained part, as they were when first asked for.
+
+    Ask before training changes anything; the model remembers the answer.
+    """
+    if not hasattr(model, '_backbone_identity'):
+        model._backbone_identity = dict(name=model.backbone_name, fingerprint=model.backbone_fingerprint())
+    return dict(model._backbone_identity)
 
 
 def read_checkpoint(path: Union[str, Path], map_location: str = 'cpu') -> dict:

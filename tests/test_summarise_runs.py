@@ -20,6 +20,8 @@ def report(tool, config: str, seed: int, recall: float) -> dict:
     figures = {key: recall for key in (*tool.COLUMNS, 't2v/order/R@1')}
     kept = ('num_items', 'num_captions', 'protocols', 'parameters', 'backbone', 'device', 'versions', 'seconds')
     results = {'zero-shot': figures, 'adapted': {key: value + 1 for key, value in figures.items()}}
+    for result in results.values():
+        result['gallery'] = '9 of 1,000'
     return dict.fromkeys(kept) | dict(config=config, seed=seed, dataset='D', split='test', results=results,
                                       gallery=dict(present=9, expected=1000))
 
@@ -37,3 +39,4 @@ def test_mean_and_spread_by_config(tool, tmp_path, monkeypatch, capsys):
     assert lines[4].startswith('| adapter.py (D test, 9 of 1,000) | 1 | 11.0 |')
     kept = json.loads((tmp_path / 'out' / 'all.json').read_text())
     assert [run['seed'] for run in kept] == [0, 1, 2] and kept[1]['results']['adapted']['t2v/R@1'] == 15.0
+    assert kept[0]['results']['zero-shot']['gallery'] == '9 of 1,000'

@@ -1,8 +1,8 @@
 """The metric of a retrieval test set."""
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from dataclasses import dataclass, field
+from typing import Any, Callable, Optional, Union
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -34,8 +34,9 @@ class RetrievalResult:
         captions: The N captions, item after item.
         caption_item: int64 ``(N,)``, the position of each caption's item.
         caption_kinds: The N kinds; None as a whole, or for a caption, where the data has none.
+        folds: By the name under which their mean stands in ``metrics``, how many; empty where there are none.
     """
-    metrics: dict[str, float]
+    metrics: dict[str, Union[float, str]]
     protocols: dict[str, str]
     gallery: tuple[int, int]
     t2v_ranks: Tensor
@@ -46,6 +47,7 @@ class RetrievalResult:
     captions: list[str]
     caption_item: Tensor
     caption_kinds: Optional[list[Optional[str]]] = None
+    folds: dict[str, int] = field(default_factory=dict)
 
 
 @METRICS.register_module()
@@ -53,8 +55,9 @@ class RetrievalMetric(BaseMetric):
     """R@1, R@5, R@10 (percent), median and mean rank, in both directions.
 
     Keys are ``t2v/R@1`` … ``t2v/MnR``, ``v2t/…``, and ``t2v/{kind}/…`` for every
-    kind of caption that the data set marks. Where items are missing from the
-    gallery, ``gallery/present`` and ``gallery/expected`` join them.
+    kind of caption that the data set marks. ``gallery`` says ``'1,335 of 1,500'``;
+    where items are missing, ``gallery/present`` and ``gallery/expected`` join it
+    as numbers, for the stores that keep only those.
 
     The loops of :mod:`mmcma.engine.loops` set ``similarity`` to the model's and
     ``dataset_gallery`` to the data set's. After an evaluation, ``result`` on
@@ -109,7 +112,7 @@ class RetrievalMetric(BaseMetric):
                 visual_tokens=tokens.detach().cpu(), text_pooled=sample['text_pooled'].detach().cpu(),
                 frame_mask=mask.cpu()))
 
-    def evaluate(self, size: int) -> dict[str, float]:
+    def evaluate(self, size: int) -> dict[str, Union[float, str]]:
         """The metrics of all ranks' samples, equal on all ranks to those of one process.
 
         Args:
@@ -131,7 +134,7 @@ class RetrievalMetric(BaseMetric):
         return outcome[0]
 
     @torch.no_grad()
-    def compute_metrics(self, results: list[dict], expected: int = 0) -> dict[str, float]:
+    def compute_metrics(self, results: list[dict], expected: int = 0) -> dict[str, Union[float, str]]:
         """Ranks the samples in the order of the data set.
 
         Args:
@@ -152,12 +155,13 @@ class RetrievalMetric(BaseMetric):
         kinds = _caption_kinds(samples)
         gallery = (len(samples), max(expected, len(samples)))
         metrics = _flat_metrics(ranks, kinds)
-        if self.folds > 1:
-            metrics.update(self._fold_metrics(text, visual, caption_item, item_ids))
-        metrics.update(_shrunken(gallery))
+        folds = self._fold_names(len(samples))
+        for name in folds:
+            metrics.update(self._fold_metrics(name, text, visual, caption_item, item_ids))
+        metrics.update(_gallery_metrics(*gallery))
         self.result = RetrievalResult(
             metrics, dict(t2v='every_caption', v2t=self.v2t_protocol), gallery, *ranks, item_ids,
-            [sample['item_index'] for sample in samples], captions, caption_item, kinds)
+            [sample['item_index'] for sample in samples], captions, caption_item, kinds, folds)
         return metrics
 
     def _rank(self, text: Features, visual: Features, caption_item: Tensor, item_ids: list[str],
@@ -165,14 +169,21 @@ class RetrievalMetric(BaseMetric):
         return retrieval_ranks(TiledScores(self.similarity, text, visual), caption_item, top_k=top_k,
                                v2t_protocol=self.v2t_protocol, item_ids=item_ids, **self.blocks)
 
-    def _fold_metrics(self, text: Features, visual: Features, caption_item: Tensor,
-                      item_ids: list[str]) -> dict[str, float]:
-        """The mean over the folds of each metric; captions stand in the order of their items."""
-        size, rest = divmod(len(item_ids), self.folds)
+    def _fold_names(self, num_items: int) -> dict[str, int]:
+        """The name of the folds, which says their size, and their number; empty without folds."""
+        size, rest = divmod(num_items, self.folds)
+        if self.folds == 1:
+            return {}
         if rest or not size:
-            print_log(f'{len(item_ids):,} items cannot be divided into {self.folds} equal folds: no figures on folds',
+            print_log(f'{num_items:,} items cannot be divided into {self.folds} equal folds: no figures on folds',
                       logger='current', level=logging.WARNING)
             return {}
+        return {f'{size // 1000}k' if size % 1000 == 0 else str(size): self.folds}
+
+    def _fold_metrics(self, name: str, text: Features, visual: Features, caption_item: Tensor,
+                      item_ids: list[str]) -> dict[str, float]:
+        """The mean over the folds of each metric; captions stand in the order of their items."""
+        size = len(item_ids) // self.folds
         folds = []
         for first in range(0, len(item_ids), size):
             start, stop = torch.searchsorted(caption_item, torch.tensor([first, first + size])).tolist()
@@ -180,7 +191,6 @@ class RetrievalMetric(BaseMetric):
             ranks = self._rank(text.rows(captions), visual.rows(items), caption_item[captions] - first,
                                item_ids[items])
             folds.append(_flat_metrics(ranks, None))
-        name = f'{size // 1000}k' if size % 1000 == 0 else str(size)
         return {key.replace('/', f'/{name}/'): sum(fold[key] for fold in folds) / len(folds) for key in folds[0]}
 
 
@@ -221,11 +231,11 @@ def _flat_metrics(ranks, kinds: Optional[list[Optional[str]]]) -> dict[str, floa
             for name, group in groups.items() for key, value in rank_metrics(group).items()}
 
 
-def _shrunken(gallery: tuple[int, int]) -> dict[str, float]:
-    present, expected = gallery
+def _gallery_metrics(present: int, expected: int) -> dict[str, Union[float, str]]:
+    shown = {'gallery': f'{present:,} of {expected:,}'}
     if present == expected:
-        return {}
-    print_log(f'The gallery has {present} of the {expected} items that the protocol expects: the numbers are '
+        return shown
+    print_log(f'The gallery has {present:,} of the {expected:,} items that the protocol expects: the numbers are '
               'better than, and not comparable with, those of the whole set.',
               logger='current', level=logging.WARNING)
-    return {'gallery/present': float(present), 'gallery/expected': float(expected)}
+    return {'gallery/present': float(present), 'gallery/expected': float(expected), **shown}

@@ -29,11 +29,12 @@ def rank_histogram(ranks: Mapping[str, Sequence[float]], candidates: int, title:
     return _png(figure)
 
 
-def recall_by_kind(recalls: Mapping[str, Mapping[str, float]]) -> bytes:
+def recall_by_kind(recalls: Mapping[str, Mapping[str, float]], title: str) -> bytes:
     """R@1 in percent by kind of caption.
 
     Args:
         recalls: Result name -> kind -> percent; every result has the same kinds.
+        title: Above the plot.
     """
     kinds = list(next(iter(recalls.values())))
     figure = Figure(figsize=(max(6.0, 1.6 + 1.4 * len(kinds)), 3.7), layout='constrained')
@@ -41,7 +42,7 @@ def recall_by_kind(recalls: Mapping[str, Mapping[str, float]]) -> bytes:
     bars = _grouped_bars(axes, kinds, {name: [of[kind] for kind in kinds] for name, of in recalls.items()})
     for container in bars:
         axes.bar_label(container, fmt='%.1f', fontsize=8, color=_INK, padding=2)
-    axes.set_title('Text to visual, R@1')
+    axes.set_title(title)
     axes.set_ylabel('R@1 (%)')
     axes.margins(y=0.12)
     return _png(figure)

@@ -5,7 +5,7 @@ from html import escape
 from string import Template
 
 from mmcma.visualization.hardest_queries import Found, HardQuery
-from mmcma.visualization.report_table import METRICS, caption_kinds
+from mmcma.visualization.report_table import METRICS, result_rows
 
 _PAGE = Template('''<!DOCTYPE html>
 <html lang="en">
@@ -98,14 +98,15 @@ def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[H
         hardest: The queries to show.
     """
     results = report['results']
+    gallery = list(results.values())[-1]['gallery']
     data = ' · '.join(str(report[key]) for key in ('dataset', 'split') if report.get(key)) or 'test set'
     return _PAGE.substitute(
         title=escape(f'Retrieval report: {report["config"]}' if report.get('config') else 'Retrieval report'),
-        subtitle=escape(f'{data}: {report["num_items"]:,} items, {report["num_captions"]:,} captions'),
-        warning=_warning(report['gallery']), tiles=_tiles(report), results=_results_table(results),
+        subtitle=escape(f'{data}, gallery: {gallery} items, {report["num_captions"]:,} captions'),
+        warning=_warning(report['gallery']), tiles=_tiles(report), results=_results_table(results, report['folds']),
         protocol=escape('T2V: every caption ranks all items. '
                         f'V2T: {_PROTOCOLS[report["protocols"]["v2t"]]}. Ties count half.'),
-        kinds=_kinds_section(results, plots.get('recall_by_kind')),
+        kinds=_kinds_section(results, report['caption_kinds'], plots.get('recall_by_kind')),
         histograms=''.join(_image(plots[f'rank_histogram_{direction}'], 'png', f'{direction} ranks')
                            for direction in ('t2v', 'v2t')),
         hardest=_hardest_section(hardest), facts=_facts(report))
@@ -119,8 +120,7 @@ def _tiles(report: Mapping) -> str:
     if parameters and parameters['trainable']:
         tiles.append((f'{parameters["share_percent"]:.2f} %',
                       f'of the weights train: {parameters["trainable"]:,} of {parameters["total"]:,}'))
-    gallery = report['gallery']
-    tiles.append((f'{gallery["present"]:,} of {gallery["expected"]:,}', 'items in the gallery'))
+    tiles.append((metrics[-1]['gallery'], 'items in the gallery'))
     return ''.join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
                    for value, label in tiles)
 
@@ -133,17 +133,17 @@ def _warning(gallery: Mapping[str, int]) -> str:
             'so these numbers are better than, and not comparable with, those of the whole set.</section>')
 
 
-def _results_table(results: Mapping[str, Mapping[str, float]]) -> str:
+def _results_table(results: Mapping[str, Mapping], folds: Mapping[str, int]) -> str:
     bodies = ''
-    for direction, label in (('t2v', 'T2V'), ('v2t', 'V2T')):
-        rows = [[f'{label}, {name}', *(f'{metrics[f"{direction}/{key}"]:.1f}' for key in METRICS)]
-                for name, metrics in results.items()]
-        bodies += _body(rows, mark_last=len(results) > 1)
+    for direction in ('t2v', 'v2t'):
+        rows = [[f'{direction.upper()}, {label}', *figures]
+                for label, figures in result_rows(results, direction, folds)]
+        for first in range(0, len(rows), len(results)):
+            bodies += _body(rows[first:first + len(results)], mark_last=len(results) > 1)
     return _table(['', *METRICS], bodies)
 
 
-def _kinds_section(results: Mapping[str, Mapping[str, float]], plot: bytes | None) -> str:
-    kinds = caption_kinds(next(iter(results.values())))
+def _kinds_section(results: Mapping[str, Mapping], kinds: Sequence[str], plot: bytes | None) -> str:
     if not kinds:
         return ''
     rows = [[kind, *(f'{metrics[f"t2v/{kind}/R@1"]:.1f}' for metrics in results.values())] for kind in kinds]

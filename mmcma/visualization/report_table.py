@@ -1,5 +1,5 @@
 """The end of a run as tables for a terminal."""
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -7,35 +7,39 @@ from rich.table import Table
 METRICS = ('R@1', 'R@5', 'R@10', 'MdR', 'MnR')
 
 
-def caption_kinds(metrics: Mapping[str, float]) -> list[str]:
-    """Kinds of captions that the metrics tell apart, in their order."""
-    parts = (key.split('/') for key in metrics)
-    return list(dict.fromkeys(part[1] for part in parts if len(part) == 3 and part[0] == 't2v'))
-
-
-def result_table(results: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """One row for each result and direction.
+def result_rows(results: Mapping[str, Mapping], direction: str,
+                folds: Mapping[str, int]) -> Iterator[tuple[str, list[str]]]:
+    """Label and figures of each result, then of its mean over folds.
 
     Args:
-        results: Result name -> metrics under flat keys (``t2v/R@1``).
-        title: Above the table.
+        results: Result name -> metrics under flat keys (``t2v/R@1``, and ``t2v/1k/R@1`` for folds called ``1k``).
+        direction: ``'t2v'`` or ``'v2t'``.
+        folds: Name -> number of folds.
     """
+    parts = {direction: '', **{f'{direction}/{name}': f', {name} (mean of {number})' for name, number in folds.items()}}
+    for part, suffix in parts.items():
+        for name, metrics in results.items():
+            yield name + suffix, [f'{metrics[f"{part}/{key}"]:.1f}' for key in METRICS]
+
+
+def result_table(results: Mapping[str, Mapping], title: str, folds: Mapping[str, int]) -> Table:
+    """The rows of :func:`result_rows`, T2V above V2T."""
     table = Table(title=title, box=SIMPLE_HEAD, title_style='bold')
     for name in ('', 'direction', *METRICS):
         table.add_column(name, justify='right' if name in METRICS else 'left', no_wrap=True)
     for direction in ('t2v', 'v2t'):
-        for name, metrics in results.items():
-            numbers = [f'{metrics[f"{direction}/{key}"]:.1f}' for key in METRICS]
-            table.add_row(name, direction.upper(), *numbers, end_section=name == list(results)[-1])
+        for label, figures in result_rows(results, direction, folds):
+            table.add_row(label, direction.upper(), *figures)
+        table.add_section()
     return table
 
 
-def kind_table(results: Mapping[str, Mapping[str, float]]) -> Table:
+def kind_table(results: Mapping[str, Mapping], kinds: Sequence[str]) -> Table:
     """T2V R@1 by kind of caption, one row for each kind."""
     table = Table(title='T2V R@1 by kind of caption', box=SIMPLE_HEAD, title_style='bold')
     table.add_column('kind')
     for name in results:
         table.add_column(name, justify='right')
-    for kind in caption_kinds(next(iter(results.values()))):
+    for kind in kinds:
         table.add_row(kind, *(f'{metrics[f"t2v/{kind}/R@1"]:.1f}' for metrics in results.values()))
     return table

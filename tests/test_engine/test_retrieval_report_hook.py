@@ -11,9 +11,12 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import mmcma.engine  # noqa: F401
+from mmcma.engine import retrieval_report
+from mmcma.engine.retrieval_report import Measured
 from mmcma.evaluation import RetrievalMetric
 from mmcma.registry import HOOKS
 from mmcma.structures import Features, RetrievalSample
+from mmcma.visualization.report_table import METRICS
 
 NUMBERS = count()
 WORDS = ('red', 'green', 'blue')
@@ -87,7 +90,8 @@ class Twin(BaseModel):
         return torch.eye(3)[WORDS.index(caption.split()[0])]
 
 
-def make_runner(work_dir, *, hook=None, train=True, test_size=23, expected=None, **kwargs) -> Runner:
+def make_runner(work_dir, *, hook=None, train=True, test_size=23, expected=None, val_expected=None,
+                **kwargs) -> Runner:
     def loader(dataset):
         return dict(batch_size=4, dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=False),
                     collate_fn=dict(type='pseudo_collate'))
@@ -99,7 +103,7 @@ def make_runner(work_dir, *, hook=None, train=True, test_size=23, expected=None,
         settings.update(
             train_dataloader=loader(Colours(16)), train_cfg=dict(by_epoch=True, max_epochs=2),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
-            val_dataloader=loader(Colours(9)), val_cfg=dict(type='RetrievalValLoop'),
+            val_dataloader=loader(Colours(9, val_expected)), val_cfg=dict(type='RetrievalValLoop'),
             val_evaluator=dict(type='RetrievalMetric'))
     settings.update(kwargs)
     hooks = dict(checkpoint=dict(type='CheckpointHook', save_best='t2v/R@1', rule='greater'),
@@ -107,7 +111,7 @@ def make_runner(work_dir, *, hook=None, train=True, test_size=23, expected=None,
     return Runner(Twin(), str(work_dir), default_hooks=hooks, default_scope='mmcma',
                   experiment_name=f'{work_dir}-{next(NUMBERS)}',  # equal names share a message hub
                   custom_hooks=[] if hook is None else [dict(type='RetrievalReportHook', **hook)],
-                  randomness=dict(seed=3), log_level='ERROR', **settings)
+                  randomness=dict(seed=3), **{'log_level': 'ERROR', **settings})
 
 
 def read(folder, name='report.json'):
@@ -129,6 +133,8 @@ def test_report_of_a_training(trained):
     assert report['results']['adapted'] != report['results']['zero-shot']
     assert report['results']['adapted'].keys() == report['results']['zero-shot'].keys()
     assert report['gallery'] == dict(present=23, expected=30)
+    assert all(result['gallery'] == '23 of 30' for result in report['results'].values())
+    assert report['caption_kinds'] == ['appearance', 'order'] and report['folds'] == {}
     assert (report['num_items'], report['num_captions']) == (23, 46)
     assert report['protocols'] == dict(t2v='every_caption', v2t='best_caption')
     assert report['parameters'] == dict(trainable=12, total=24, share_percent=50)
@@ -152,7 +158,7 @@ def test_page_and_plots(trained):
     _, folder, _ = trained
     page = (folder / 'report.html').read_text()
     report = read(folder)
-    for text in ('zero-shot', 'adapted', 'appearance', 'order', '&lt;script&gt;', '23 of 30', 'not complete',
+    for text in ('zero-shot', 'adapted', 'appearance', 'order', '&lt;script&gt;', 'gallery: 23 of 30', 'not complete',
                  'f00d'):
         assert text in page, text
     assert '<script' not in page and 'http' not in page
@@ -167,8 +173,8 @@ def test_page_and_plots(trained):
 
 def test_table_is_printed_once_with_where_things_lie(trained):
     _, _, output = trained
-    table = output[output.index('Test: 23 of 30 items'):]
-    assert output.count('Test: 23 of 30') == 1
+    table = output[output.index('Test, gallery: 23 of 30 items'):]
+    assert output.count('gallery: 23 of 30') == 1
     for line in (('zero-shot', 'T2V'), ('adapted', 'T2V'), ('zero-shot', 'V2T'), ('adapted', 'V2T')):
         assert any(all(word in row for word in line) for row in table.splitlines())
     assert 'R@1 by kind' in table
@@ -216,11 +222,61 @@ def test_test_only_reports_a_single_row_beside_the_run(tmp_path, capsys):
     capsys.readouterr()
     runner = make_runner(folder, hook={}, train=False, load_from=str(folder / 'epoch_2.pth'))
     metrics = runner.test()
-    assert capsys.readouterr().out.count('Test: 23 of 23') == 1
+    assert capsys.readouterr().out.count('Test, gallery: 23 of 23') == 1
     own = tmp_path / 'run' / runner.timestamp
     assert read(own)['results'] == dict(adapted=metrics)
     assert read(own)['checkpoint'] == 'epoch_2.pth'
     assert (folder / 'report.json').read_bytes() == before
+
+
+def test_a_shrunken_gallery_is_in_the_log_and_its_stores(tmp_path):
+    folder = tmp_path / 'run'
+    runner = make_runner(folder, hook={}, expected=30, val_expected=1500, log_level='INFO',
+                         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]))
+    runner.train()
+    log = (folder / runner.timestamp / f'{runner.timestamp}.log').read_text().splitlines()
+    lines = [line for line in log if 'Epoch(val)' in line and 't2v/R@1' in line]
+    assert len(lines) == 2 and all('gallery: 9 of 1,500' in line for line in lines)
+    assert any('Epoch(test)' in line and 'gallery: 23 of 30' in line for line in log)
+    scalars = (folder / runner.timestamp / 'vis_data' / 'scalars.json').read_text().splitlines()
+    stored = [row for row in map(json.loads, scalars) if 't2v/R@1' in row]
+    assert [(row['gallery/present'], row['gallery/expected']) for row in stored] == [(9, 1500)] * 2
+    assert read(folder, 'zero_shot.json')['metrics']['gallery'] == '23 of 30'
+
+
+def test_plots_say_the_gallery(trained, monkeypatch):
+    runner, _, _ = trained
+    titles = []
+    monkeypatch.setattr(retrieval_report, 'rank_histogram', lambda ranks, candidates, title: titles.append(title))
+    monkeypatch.setattr(retrieval_report, 'recall_by_kind', lambda recalls, title: titles.append(title))
+    retrieval_report._plots({'adapted': Measured.of(runner.test_loop.evaluator.metrics[0].result, 1.0)})
+    assert len(titles) == 3 and all(title.endswith('gallery: 23 of 30') for title in titles)
+
+
+def test_folds_have_rows_of_their_own_and_are_no_kinds(tmp_path, capsys):
+    runner = make_runner(tmp_path / 'run', hook={}, train=False, test_size=20,
+                         test_evaluator=dict(type='RetrievalMetric', folds=2))
+    metrics = runner.test()
+    table, kinds = capsys.readouterr().out.split('R@1 by kind of caption')
+    rows = [row.split() for row in table.splitlines() if '(mean of 2)' in row]
+    assert [row[-6:] for row in rows] == [
+        [direction.upper(), *(f'{metrics[f"{direction}/10/{key}"]:.1f}' for key in METRICS)]
+        for direction in ('t2v', 'v2t')]
+    assert all(' '.join(row[:5]) == 'zero-shot, 10 (mean of 2)' for row in rows)
+    # The only rows below: one for each kind that the data marks.
+    assert [row.split()[0] for row in kinds.splitlines() if row.split()[:1] in (['appearance'], ['order'], ['10'])] == [
+        'appearance', 'order']
+    report = read(tmp_path / 'run' / runner.timestamp)
+    assert report['folds'] == {'10': 2} and report['caption_kinds'] == ['appearance', 'order']
+    page = (tmp_path / 'run' / runner.timestamp / 'report.html').read_text()
+    assert 'V2T, zero-shot, 10 (mean of 2)' in page and '<td>10</td>' not in page
+
+
+def test_a_zero_shot_row_of_another_gallery_is_left_out(tmp_path):
+    folder = tmp_path / 'run'
+    make_runner(folder, hook={}, expected=30).train()
+    make_runner(folder, hook={}, resume=True, expected=40).train()
+    assert list(read(folder)['results']) == ['adapted']
 
 
 def test_runs_without_a_test_set_or_validation(tmp_path):
@@ -229,6 +285,16 @@ def test_runs_without_a_test_set_or_validation(tmp_path):
     make_runner(tmp_path / 'two', hook=dict(out_dir=str(tmp_path / 'out')), val_dataloader=None, val_cfg=None,
                 val_evaluator=None).train()
     assert read(tmp_path / 'out')['checkpoint'] == 'epoch_2.pth'
+
+
+def test_the_backbone_is_hashed_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Twin, 'backbone_fingerprint', lambda self: calls.append(1) or 'f00d')
+    runner = make_runner(tmp_path / 'run', hook={}, train=False)
+    runner.register_hook(dict(type='FrozenParameterHook'))
+    runner.test()
+    assert len(calls) == 1
+    assert read(tmp_path / 'run' / runner.timestamp)['backbone']['fingerprint'] == 'f00d'
 
 
 def test_mode_and_random_state_are_put_back(tmp_path):

@@ -51,6 +51,7 @@ def test_keys_are_flat_floats():
     metrics, _ = evaluate(range(12))
     groups = ['t2v', 'v2t', *(f't2v/{kind}' for kind in KINDS)]
     names = ('R@1', 'R@5', 'R@10', 'MdR', 'MnR')
+    assert metrics.pop('gallery') == '12 of 12'
     assert set(metrics) == {f'{group}/{name}' for group in groups for name in names}
     assert all(type(value) is float for value in metrics.values())
 
@@ -114,7 +115,13 @@ def test_folds_by_hand():
     # Among all six: t2v ranks 2, 2, 3, 1.5, 1, 2, 1.
     assert metrics['t2v/R@1'] == pytest.approx(200 / 7, rel=1e-12)
     assert metrics['t2v/MnR'] == pytest.approx(12.5 / 7, rel=1e-12)
-    assert len(metrics) == 20 and metric.result.metrics == metrics
+    assert len(metrics) == 21 and metric.result.metrics == metrics
+    assert metric.result.folds == {'2': 3}
+
+
+def test_five_folds_of_a_thousand_are_called_1k():
+    metric = RetrievalMetric(folds=5)
+    assert metric._fold_names(5000) == {'1k': 5} and metric._fold_names(4999) == {}
 
 
 def test_folds_follow_the_order_of_the_data_set():
@@ -149,7 +156,11 @@ def test_a_shrunken_gallery_is_reported():
     metrics = metric.evaluate(5)
     assert metric.result.gallery == (5, 8)
     assert metrics['gallery/present'] == 5 and metrics['gallery/expected'] == 8
+    assert metrics['gallery'] == '5 of 8'
     assert evaluate(range(5), size=6)[1].result.gallery == (5, 6)
+    metric.dataset_gallery = (1, 1500)
+    metric.process(None, [sample(0)])
+    assert metric.evaluate(1)['gallery'] == '1 of 1,500'
 
 
 def test_prefix():
@@ -163,7 +174,7 @@ def test_sets_without_kinds_masks_or_clips():
         del item['caption_kinds'], item['frame_mask']
         item['visual_tokens'] = item['visual_tokens'][:1]
         metric.process(None, [item])
-    assert len(metric.evaluate(4)) == 10
+    assert len(metric.evaluate(4)) == 11
     assert metric.result.caption_kinds is None
 
 

@@ -29,7 +29,7 @@ def short(report: dict) -> dict:
     """What is worth keeping of a report: configuration, cost and figures."""
     kept = ('config', 'seed', 'dataset', 'split', 'num_items', 'num_captions', 'gallery', 'protocols', 'parameters',
             'backbone', 'device', 'versions', 'seconds')
-    results = {name: {key: round(value, 4) for key, value in figures.items()}
+    results = {name: {key: value if key == 'gallery' else round(value, 4) for key, value in figures.items()}
                for name, figures in report['results'].items()}
     return {**{key: report[key] for key in kept}, 'results': results}
 

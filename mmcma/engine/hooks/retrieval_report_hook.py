@@ -23,7 +23,7 @@ from mmcma.engine.retrieval_report import Measured, write_report
 from mmcma.evaluation import RetrievalMetric, RetrievalResult
 from mmcma.registry import HOOKS
 from mmcma.visualization.hardest_queries import FrameReader, hardest_queries
-from mmcma.visualization.report_table import caption_kinds, kind_table, result_table
+from mmcma.visualization.report_table import kind_table, result_table
 
 
 @HOOKS.register_module()
@@ -137,7 +137,12 @@ class RetrievalReportHook(Hook):
         if result is None:
             runner.logger.warning('No report: test_evaluator has no RetrievalMetric.')
             return
-        measured = {**self._measured, name: Measured.of(result, time.perf_counter() - self._test_began)}
+        now = Measured.of(result, time.perf_counter() - self._test_began)
+        if not all(of.same_test_as(now) for of in self._measured.values()):
+            runner.logger.warning('Zero-shot was measured before this run was resumed, on another test set or by '
+                                  'another protocol: left out.')
+            self._measured = {}
+        measured = {**self._measured, name: now}
         seconds.update((f'{key}_test', of.seconds) for key, of in measured.items())
         facts = _facts(runner, checkpoint) | dict(backbone=self._backbone, seconds=seconds)
         hardest = hardest_queries(result, self.num_hardest, _frame_reader(runner.test_dataloader.dataset))
@@ -150,11 +155,11 @@ def _print(measured: dict[str, Measured], checkpoint: Optional[Path], page: Path
     last = list(measured.values())[-1]
     console = Console(highlight=False, markup=False)
     console.print()
-    title = (f'Test: {last.gallery["present"]:,} of {last.gallery["expected"]:,} items, '
-             f'{last.num_captions:,} captions, V2T by {last.protocols["v2t"]}')
-    console.print(result_table(results, title))
-    if caption_kinds(last.metrics):
-        console.print(kind_table(results))
+    title = (f'Test, gallery: {last.metrics["gallery"]} items, {last.num_captions:,} captions, '
+             f'V2T by {last.protocols["v2t"]}')
+    console.print(result_table(results, title, last.folds))
+    if last.caption_kinds:
+        console.print(kind_table(results, last.caption_kinds))
     if checkpoint is not None:
         console.print(f'checkpoint  {_shown(checkpoint)}', soft_wrap=True)
     console.print(f'report      {_shown(page)}', soft_wrap=True)
