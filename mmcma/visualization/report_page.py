@@ -1,29 +1,14 @@
-"""The report as one page of HTML that needs nothing else: no script, no network, pictures inside."""
-from base64 import b64encode
+"""The report as one page of HTML."""
 from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
 
 from mmcma.visualization.hardest_queries import Found, HardQuery
+from mmcma.visualization.page import definitions, embedded_image, html_page
 from mmcma.visualization.report_table import METRICS, result_rows
 
-_PAGE = Template('''<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { --ink: #26323f; --soft: #67788a; --line: #e3e8ee; --right: #2f9e55; --wrong: #d64545; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f5f7f9; color: var(--ink);
-  font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 28px 16px 56px; }
-h1 { font-size: 1.65rem; line-height: 1.25; margin: 0; }
-h2 { font-size: 1.1rem; margin: 0 0 10px; }
-header p, .note { color: var(--soft); margin: 4px 0 0; font-size: .92rem; }
-section, .tile { background: #fff; border: 1px solid var(--line); border-radius: 12px; }
-section { padding: 20px; margin-top: 18px; }
+_STYLE = '''
+.tile { background: #fff; border: 1px solid var(--line); border-radius: 12px; }
 .warning { background: #fff7e6; border-color: #f0cf8a; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px;
   margin-top: 18px; }
@@ -38,49 +23,32 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr:last-child td { border-bottom: 0; }
 tr.last td { font-weight: 650; }
 tbody + tbody tr:first-child td { border-top: 2px solid var(--line); }
-img { display: block; max-width: 100%; height: auto; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 16px;
   align-items: center; }
 .plots img { width: 100%; }
 .query { padding: 18px 0; border-top: 1px solid var(--line); }
 .query:first-of-type { border-top: 0; padding-top: 14px; }
 .query h3 { font-size: 1.02rem; font-weight: 600; margin: 0 0 8px; overflow-wrap: anywhere; }
-.chip { display: inline-block; border-radius: 99px; padding: 1px 10px; margin-right: 6px; font-size: .8rem;
-  background: #eef2f6; color: var(--soft); }
 .answers { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 12px;
   margin-top: 10px; }
 figure { margin: 0; min-width: 0; }
 figure img { border: 3px solid var(--wrong); border-radius: 8px; }
 figure.right img { border-color: var(--right); }
 figcaption { font-size: .8rem; color: var(--soft); overflow-wrap: anywhere; margin-bottom: 3px; }
-dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 5px 18px; margin: 0;
-  font-size: .92rem; }
-dt { color: var(--soft); }
-dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 560px) {
-  section { padding: 16px 14px; }
   .tiles { grid-template-columns: 1fr 1fr; }
   .tile b { font-size: 1.15rem; }
   table { font-size: .84rem; }
   th, td { padding: 6px 0 6px 8px; }
-  h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
-}
-</style>
-</head>
-<body>
-<main>
-<header><h1>$title</h1><p>$subtitle</p></header>
-$warning
+}'''
+
+_BODY = Template('''$warning
 <div class="tiles">$tiles</div>
 <section><h2>Results</h2>$results<p class="note">$protocol</p></section>
 $kinds
 <section><h2>Ranks of the right answers</h2><div class="plots">$histograms</div></section>
 $hardest
-<section><h2>This run</h2><dl>$facts</dl></section>
-</main>
-</body>
-</html>
-''')
+<section><h2>This run</h2>$facts</section>''')
 
 _PROTOCOLS = {
     'best_caption': 'every item ranks all captions and takes the rank of its best one',
@@ -100,16 +68,16 @@ def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[H
     results = report['results']
     gallery = list(results.values())[-1]['gallery']
     data = ' · '.join(str(report[key]) for key in ('dataset', 'split') if report.get(key)) or 'test set'
-    return _PAGE.substitute(
-        title=escape(f'Retrieval report: {report["config"]}' if report.get('config') else 'Retrieval report'),
-        subtitle=escape(f'{data}, gallery: {gallery} items, {report["num_captions"]:,} captions'),
+    body = _BODY.substitute(
         warning=_warning(report['gallery']), tiles=_tiles(report), results=_results_table(results, report['folds']),
         protocol=escape('T2V: every caption ranks all items. '
                         f'V2T: {_PROTOCOLS[report["protocols"]["v2t"]]}. Ties count half.'),
         kinds=_kinds_section(results, report['caption_kinds'], plots.get('recall_by_kind')),
-        histograms=''.join(_image(plots[f'rank_histogram_{direction}'], 'png', f'{direction} ranks')
+        histograms=''.join(embedded_image(plots[f'rank_histogram_{direction}'], 'png', f'{direction} ranks')
                            for direction in ('t2v', 'v2t')),
         hardest=_hardest_section(hardest), facts=_facts(report))
+    return html_page(f'Retrieval report: {report["config"]}' if report.get('config') else 'Retrieval report',
+                     f'{data}, gallery: {gallery} items, {report["num_captions"]:,} captions', body, _STYLE)
 
 
 def _tiles(report: Mapping) -> str:
@@ -147,7 +115,7 @@ def _kinds_section(results: Mapping[str, Mapping], kinds: Sequence[str], plot: b
     if not kinds:
         return ''
     rows = [[kind, *(f'{metrics[f"t2v/{kind}/R@1"]:.1f}' for metrics in results.values())] for kind in kinds]
-    image = _image(plot, 'png', 'R@1 by kind of caption') if plot else ''
+    image = embedded_image(plot, 'png', 'R@1 by kind of caption') if plot else ''
     return (f'<section><h2>R@1 by kind of caption, T2V</h2><div class="plots">'
             f'{_table(["kind", *results], _body(rows))}{image}</div></section>')
 
@@ -185,7 +153,7 @@ def _query(query: HardQuery) -> str:
 
 def _figure(found: Found, label: str) -> str:
     style = ' class="right"' if found.right else ''
-    picture = _image(found.strip, 'jpeg', f'frames of {found.item_id}') if found.strip else ''
+    picture = embedded_image(found.strip, 'jpeg', f'frames of {found.item_id}') if found.strip else ''
     return f'<figure{style}><figcaption>{escape(label)}</figcaption>{picture}</figure>'
 
 
@@ -197,8 +165,7 @@ def _facts(report: Mapping) -> str:
     facts['time'] = ', '.join(f'{name.replace("_", " ")} {_duration(seconds)}'
                               for name, seconds in report.get('seconds', {}).items())
     facts['versions'] = ', '.join(f'{name} {version}' for name, version in report.get('versions', {}).items())
-    return ''.join(f'<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>'
-                   for key, value in facts.items() if value not in (None, ''))
+    return definitions({key: str(value) for key, value in facts.items() if value not in (None, '')})
 
 
 def _duration(seconds: float) -> str:
@@ -207,7 +174,3 @@ def _duration(seconds: float) -> str:
     if hours:
         return f'{hours} h {minutes} min'
     return f'{minutes} min {rest} s' if minutes else f'{seconds:.1f} s'
-
-
-def _image(data: bytes, kind: str, description: str) -> str:
-    return f'<img alt="{escape(description)}" src="data:image/{kind};base64,{b64encode(data).decode()}">'

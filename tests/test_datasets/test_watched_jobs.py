@@ -1,0 +1,56 @@
+"""Jobs in processes of their own: values, errors, hangs and crashes."""
+import os
+import time
+
+import pytest
+
+from mmcma.datasets.watched_jobs import watched_jobs
+from mmcma.errors import MediaError
+
+
+def job(task):
+    if task == 'hang':
+        time.sleep(600)
+    if task == 'die':
+        os._exit(9)
+    if task == 'user':
+        raise MediaError('a.mp4: broken')
+    if task == 'bug':
+        raise KeyError('x')
+    return task * 2
+
+
+def outcomes(tasks, workers, seconds=30):
+    return {outcome.task: outcome[1:] for outcome in watched_jobs(job, tasks, workers=workers, seconds=seconds)}
+
+
+@pytest.mark.parametrize('workers', [1, 3, 20])
+def test_every_task_has_its_outcome(workers):
+    assert outcomes(range(10), workers) == {number: (2 * number, None) for number in range(10)}
+    assert outcomes([], workers) == {}
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_what_goes_wrong_costs_one_task(workers):
+    found = outcomes([1, 'die', 'user', 2, 'bug', 'die ', 3], workers)
+    assert found == {1: (2, None), 2: (4, None), 3: (6, None), 'die ': ('die die ', None),
+                     'die': (None, 'the process that read it died (exit code 9)'),
+                     'user': (None, 'a.mp4: broken'), 'bug': (None, "KeyError: 'x'")}
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_hung_task_is_stopped(workers):
+    found = outcomes(['hang', 1, 2], workers, seconds=3)
+    assert found == {'hang': (None, 'no end after 3 s, stopped'), 1: (2, None), 2: (4, None)}
+
+
+def test_leaving_early_leaves_no_process():
+    jobs = watched_jobs(_pid, range(5), workers=2, seconds=30)
+    pid = next(jobs).value
+    jobs.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def _pid(task):
+    return os.getpid()
