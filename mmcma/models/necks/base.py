@@ -15,9 +15,10 @@ class Neck(BaseModule):
 
     A subclass builds its weights in :meth:`attach`, where it learns the towers'
     widths and depths, and rewrites hidden states through :meth:`rewrite_output`,
-    :meth:`rewrite_branch` and :meth:`rewrite_input`. What it gives to them must
-    be a bound method or a ``functools.partial`` of one: those survive the
-    ``copy.deepcopy`` of mmengine's EMA, closures do not.
+    :meth:`rewrite_branch`, :meth:`rewrite_input` and :meth:`rewrite_call`. What
+    it gives to them must be a bound method or a ``functools.partial`` that is
+    given its modules: those survive the ``copy.deepcopy`` of mmengine's EMA,
+    closures do not.
 
     Attributes:
         num_text_prompts (int): Learned tokens that the method puts into every
@@ -64,6 +65,11 @@ class Neck(BaseModule):
         self._claim(module, 'input', where)
         module.register_forward_pre_hook(partial(self._on_input, function), with_kwargs=True)
 
+    def rewrite_call(self, module: nn.Module, function: Callable[..., tuple[tuple, dict]], where: str) -> None:
+        """``function(*args, **kwargs)`` gives the ``(args, kwargs)`` that take the place of the module's."""
+        self._claim(module, 'input', where)
+        module.register_forward_pre_hook(partial(self._on_call, function), with_kwargs=True)
+
     def _on_output(self, function, module, args, output):
         if not self.enabled:
             return None
@@ -80,6 +86,9 @@ class Neck(BaseModule):
             return (function(args[0]), *args[1:]), kwargs
         first = next(iter(kwargs))
         return args, {**kwargs, first: function(kwargs[first])}
+
+    def _on_call(self, function, module, args, kwargs):
+        return function(*args, **kwargs) if self.enabled else None
 
     def _claim(self, module: nn.Module, end: str, where: str) -> None:
         claims = module.__dict__.setdefault('_rewritten_by', {})

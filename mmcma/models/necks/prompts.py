@@ -1,0 +1,115 @@
+"""Learned tokens in the sequences of a tower: the mechanism of every prompt method.
+
+Prompts stand at ``tower.prompt_start``, after the class or start token where
+there is one. Vision prompts come with the first layer and are gone after the
+last, so that whatever pools over tokens never sees them. Text prompts take
+places in the caption itself, before the backbone looks at it: positions, causal
+mask and end token come out right by themselves, and the caption keeps its words.
+"""
+from collections.abc import Callable
+from functools import partial
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from mmcma.errors import ConfigError
+from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.base import Neck
+
+#: Gives the tokens ``(P, width)`` of a layer; a module or bound method.
+LayerPrompts = Callable[[int], Tensor]
+
+
+class Prompts(nn.Module):
+    """``count`` tokens for each of ``depth`` layers, from a normal distribution of standard deviation 0.02.
+
+    This is the start that CoOp and MaPLe use. VPT's (a uniform one whose bound
+    depends on the patch) has a standard deviation of 0.023 on CLIP ViT-B/32 and
+    0.036 on ViT-B/16; one start for all keeps the methods comparable.
+    """
+
+    def __init__(self, *, depth: int, count: int, width: int) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.empty(depth, count, width))
+        nn.init.normal_(self.tokens, std=0.02)
+
+    def forward(self, layer: int) -> Tensor:
+        """The layer's tokens ``(count, width)``."""
+        return self.tokens[layer]
+
+
+def check_count(neck: Neck, name: str, count: int) -> None:
+    """Refuses fewer than one token.
+
+    Raises:
+        ConfigError: ``count``, the neck's argument ``name``, is below 1.
+    """
+    if count < 1:
+        raise ConfigError(f'model.neck.{name}={count}: {type(neck).__name__} needs at least 1 learned token.')
+
+
+def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: Optional[int]) -> int:
+    """How many of the tower's layers get tokens of their own: ``depth``, or all where it is None.
+
+    Raises:
+        ConfigError: The tower has no layers, or fewer than ``depth``.
+    """
+    layers, name = len(tower.blocks), tower.source or type(tower).__name__
+    if not layers:
+        raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into transformer layers, and '
+                          f'model.{modality}_backbone {name!r} has none; use a transformer there, or another method.')
+    if depth is not None and not 1 <= depth <= layers:
+        raise ConfigError(f'model.neck.depth={depth}: model.{modality}_backbone {name!r} has {layers} layers; choose '
+                          f'1 to {layers}.')
+    return depth or layers
+
+
+def prompt_vision(neck: Neck, tower: Tower, prompts: LayerPrompts, *, depth: int, count: int) -> None:
+    """Hooks ``count`` tokens into the first ``depth`` layers; each layer's take the place of the previous one's."""
+    start = tower.prompt_start
+    for layer, block in enumerate(tower.blocks[:depth]):
+        write = partial(_write, prompts, layer, start, count if layer else 0)
+        neck.rewrite_input(block, write, f'vision layer {layer}')
+    neck.rewrite_output(tower.blocks[-1], partial(_remove, start, count), f'vision layer {len(tower.blocks) - 1}')
+
+
+def prompt_text(neck: Neck, tower: Tower, prompts: LayerPrompts, *, depth: int, count: int) -> None:
+    """Hooks ``count`` tokens into every caption, and those of deeper layers into the same places, up to ``depth``.
+
+    Raises:
+        ConfigError: The tower embeds no tokens, or its context has no room for the tokens and a word.
+    """
+    name = tower.source or type(tower).__name__
+    if getattr(tower, 'token_embedding', None) is None:
+        raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into captions, and model.text_backbone '
+                          f'{name!r} embeds none (token_embedding); use another text tower, or another method.')
+    if tower.context_length - count < 3:
+        raise ConfigError(f'model.neck={type(neck).__name__}: {count} learned tokens leave no room for a word in the '
+                          f'{tower.context_length} tokens of model.text_backbone {name!r}; use at most '
+                          f'{tower.context_length - 3}.')
+    start = tower.prompt_start
+    neck.rewrite_call(tower, partial(_make_room, start, count), 'the text tower')
+    neck.rewrite_output(tower.token_embedding, partial(_write, prompts, 0, start, count), 'the token embedding')
+    for layer in range(1, depth):
+        neck.rewrite_input(tower.blocks[layer], partial(_write, prompts, layer, start, count), f'text layer {layer}')
+
+
+def _write(prompts: LayerPrompts, layer: int, start: int, stale: int, hidden: Tensor) -> Tensor:
+    """The layer's tokens for ``stale`` ones from ``start``: ``(N, L, D)`` -> ``(N, L + P - stale, D)``."""
+    tokens = prompts(layer).to(hidden.dtype).expand(len(hidden), -1, -1)  # (N, P, D)
+    return torch.cat([hidden[:, :start], tokens, hidden[:, start + stale:]], dim=1)
+
+
+def _remove(start: int, count: int, hidden: Tensor) -> Tensor:
+    """``(N, P + L, D)`` -> ``(N, L, D)``."""
+    return torch.cat([hidden[:, :start], hidden[:, start + count:]], dim=1)
+
+
+def _make_room(start: int, count: int, token_ids: Tensor, mask: Tensor, **kwargs) -> tuple[tuple, dict]:
+    """Widens ids and mask ``(N, L)`` by ``count`` places, whose vectors are written where ids are embedded."""
+    # The first token again: never the end token that CLIP pools at, nor padding.
+    room = token_ids[:, :1].expand(-1, count)
+    token_ids = torch.cat([token_ids[:, :start], room, token_ids[:, start:]], dim=1)
+    mask = torch.cat([mask[:, :start], torch.ones_like(room, dtype=mask.dtype), mask[:, start:]], dim=1)
+    return (token_ids, mask), kwargs
