@@ -18,7 +18,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             None for the text tower's own limit.
 
     Raises:
-        ConfigError: ``max_words`` is below 3 or, in :meth:`bind`, above what
+        ConfigError: ``max_words`` is below 3 or, in :meth:`bind`, not what
             the text tower takes.
     """
 
@@ -28,7 +28,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             raise ConfigError(f'model.data_preprocessor.max_words={max_words} leaves no room for a word: at least 3.')
         self.max_words = max_words
 
-    def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer, context_length: int) -> None:
+    def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer, context_length: int,
+             pads_to_limit: bool = False) -> None:
         """Takes normalisation and tokenizer from the towers.
 
         Args:
@@ -36,11 +37,16 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             image_std: Likewise.
             tokenizer: A ``transformers`` tokenizer.
             context_length: Most tokens that the text tower takes.
+            pads_to_limit: Whether it takes captions of exactly that many tokens.
         """
         if self.max_words is not None and self.max_words > context_length:
             raise ConfigError(f'model.data_preprocessor.max_words={self.max_words} exceeds the text tower\'s '
                               f'{context_length} tokens.')
+        if pads_to_limit and self.max_words not in (None, context_length):
+            raise ConfigError(f'model.data_preprocessor.max_words={self.max_words}: the text tower was trained on '
+                              f'captions padded to its full length and takes {context_length} tokens; set it to None.')
         self.limit = self.max_words or context_length
+        self.padding = 'max_length' if pads_to_limit else 'longest'
         self.tokenizer = tokenizer
         mean, std = (torch.tensor(x).view(3, 1, 1) * 255 for x in (image_mean, image_std))
         self.register_buffer('mean', mean, persistent=False)
@@ -70,7 +76,9 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     def tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids int64 and mask bool (False on padding), both ``(N, L)`` on the device.
 
-        L is the longest caption's length; longer ones than the limit are cut.
+        L is the longest caption's length, or the text tower's own where it
+        takes no other; captions longer than the limit are cut.
         """
-        encoded = self.tokenizer(captions, padding=True, truncation=True, max_length=self.limit, return_tensors='pt')
+        encoded = self.tokenizer(captions, padding=self.padding, truncation=True, max_length=self.limit,
+                                 return_attention_mask=True, return_tensors='pt')
         return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)

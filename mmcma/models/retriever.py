@@ -61,7 +61,8 @@ class CrossModalRetriever(BaseModel):
                               f'model.text_backbone {text.source!r} in {text.embed_dim}: they must be equal.')
         prompts = 0 if self.neck is None else self.neck.num_text_prompts
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
-                                    tokenizer=text.tokenizer, context_length=text.context_length - prompts)
+                                    tokenizer=text.tokenizer, context_length=text.context_length - prompts,
+                                    pads_to_limit=text.pads_to_limit)
         self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale)
         if self.neck is not None:
             self.neck.attach(vision=vision, text=text)

@@ -1,12 +1,14 @@
 """The two towers of a ``transformers`` dual encoder, each behind the interface that necks and heads use."""
 from typing import Optional, Union
 
+from tokenizers import normalizers
 from torch import Tensor, nn
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from mmcma.errors import WeightsError
-from mmcma.models.backbones.pretrained import locate, part, read_dual, read_normalisation
+from mmcma.models.backbones.architectures import Half, architecture
+from mmcma.models.backbones.pretrained import locate, read_dual, read_normalisation
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
 from mmcma.registry import MODELS
@@ -17,40 +19,50 @@ class HFTower(Tower):
     """What both halves of a dual encoder share: layers and sites.
 
     Args:
-        encoder: A ``transformers`` encoder with ``embeddings`` and ``encoder.layers``.
-        projection: Into the joint space.
-        logit_scale: Log of the similarity's scale that the model was trained with.
-        **kwargs: See :class:`Tower`.
+        dual: The ``transformers`` model.
+        half: Where this half keeps what the tower publishes.
+        encoder: This half's encoder.
+        source: See :class:`Tower`.
+        trainable: See :class:`Tower`.
+
+    Attributes:
+        logit_scale (float): Log of the similarity's scale that the model was trained with.
+        logit_bias (float | None): What a model trained with the sigmoid loss
+            adds to the scaled similarity.
     """
 
-    def __init__(self, *, encoder: nn.Module, projection: nn.Module, logit_scale: Tensor, **kwargs) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, dual: PreTrainedModel, half: Half, encoder: PreTrainedModel, source: Optional[str],
+                 trainable: Union[bool, str]) -> None:
+        projection = getattr(dual, half.projection) if half.projection else nn.Identity()
+        super().__init__(
+            source=source, width=encoder.config.hidden_size, prompt_start=half.prompt_start, trainable=trainable,
+            embed_dim=projection.out_features if half.projection else getattr(encoder.config, half.joint_width))
+        self.half = half
         self.encoder = encoder
         self.projection = projection
-        self.logit_scale = logit_scale.item()
+        self.logit_scale = dual.logit_scale.item()
+        self.logit_bias = dual.logit_bias.item() if hasattr(dual, 'logit_bias') else None
 
     @property
     def blocks(self) -> list[nn.Module]:
         """See :class:`Tower`."""
-        return list(self.encoder.encoder.layers)
+        return list(self.encoder.get_submodule(self.half.blocks))
 
     @property
     def stem(self) -> list[nn.Module]:
         """See :class:`Tower`."""
-        norm = getattr(self.encoder, 'pre_layrnorm', None)  # transformers' spelling, from OpenAI's days
-        return [module for module in (self.encoder.embeddings, norm) if module is not None]
+        return [self.encoder.get_submodule(name) for name in self.half.stem]
 
     @property
     def sites(self) -> list[Site]:
         """See :class:`Tower`."""
-        return [Site(layer, kind, module, self.width)
-                for layer, block in enumerate(self.blocks)
-                for kind, module in (('attn', block.self_attn), ('ffn', block.mlp))]
+        return [Site(layer, kind, block.get_submodule(end), self.width, entry and block.get_submodule(entry))
+                for layer, block in enumerate(self.blocks) for kind, end, entry in self.half.branches]
 
 
 @MODELS.register_module()
 class HFVisionTower(HFTower):
-    """Vision tower of a ``transformers`` dual encoder.
+    """Vision tower of a ``transformers`` dual encoder: CLIP, MetaCLIP 2, Chinese-CLIP, SigLIP, SigLIP 2.
 
     Args:
         pretrained: Name on the Hugging Face Hub, a local model folder, or the
@@ -71,12 +83,9 @@ class HFVisionTower(HFTower):
     def __init__(self, *, pretrained: Optional[str] = None, config: Optional[dict] = None,
                  trainable: Union[bool, str] = False) -> None:
         dual = read_dual(pretrained=pretrained, config=config)
-        vision = dual.config.vision_config
-        super().__init__(
-            encoder=part(dual, 'vision_model'), projection=part(dual, 'visual_projection'),
-            logit_scale=dual.logit_scale, source=pretrained, width=vision.hidden_size,
-            embed_dim=dual.config.projection_dim, prompt_start=1, trainable=trainable)
-        self.image_size = vision.image_size
+        super().__init__(dual=dual, half=architecture(dual.config.model_type).vision, encoder=dual.vision_model,
+                         source=pretrained, trainable=trainable)
+        self.image_size = dual.config.vision_config.image_size
         self.image_mean, self.image_std = (
             read_normalisation(pretrained) if pretrained else (list(OPENAI_CLIP_MEAN), list(OPENAI_CLIP_STD)))
 
@@ -87,7 +96,7 @@ class HFVisionTower(HFTower):
 
 @MODELS.register_module()
 class HFTextTower(HFTower):
-    """Text tower of a ``transformers`` dual encoder with causal attention and its tokenizer.
+    """Text tower of a ``transformers`` dual encoder and its tokenizer; for which ones, see :class:`HFVisionTower`.
 
     Args:
         pretrained: As in :class:`HFVisionTower`.
@@ -98,6 +107,7 @@ class HFTextTower(HFTower):
     Attributes:
         tokenizer: The ``transformers`` tokenizer.
         context_length (int): Most tokens of a caption, start and end included.
+        pads_to_limit (bool): Whether every caption must be padded to that length.
 
     Raises:
         WeightsError: The weights or the tokenizer cannot be had or do not fit.
@@ -106,27 +116,28 @@ class HFTextTower(HFTower):
     def __init__(self, *, pretrained: Optional[str] = None, config: Optional[dict] = None,
                  tokenizer: Optional[str] = None, trainable: Union[bool, str] = False) -> None:
         dual = read_dual(pretrained=pretrained, config=config)
+        super().__init__(dual=dual, half=architecture(dual.config.model_type).text, encoder=dual.text_model,
+                         source=pretrained, trainable=trainable)
         text = dual.config.text_config
-        super().__init__(
-            encoder=part(dual, 'text_model'), projection=part(dual, 'text_projection'),
-            logit_scale=dual.logit_scale, source=pretrained, width=text.hidden_size,
-            embed_dim=dual.config.projection_dim, prompt_start=1, trainable=trainable)
         self.context_length = text.max_position_embeddings
+        self.pads_to_limit = self.half.pads_to_limit
         self.tokenizer = _read_tokenizer(tokenizer or pretrained)
         if len(self.tokenizer) > text.vocab_size:
             raise WeightsError(f'the tokenizer of {tokenizer or pretrained!r} has {len(self.tokenizer)} tokens, the '
                                f'text tower knows {text.vocab_size}: take both from one model.')
+        if self.half.lower_case and self.tokenizer.is_fast:
+            _lower_case(self.tokenizer)
 
     @property
     def token_embedding(self) -> nn.Module:
         """Maps token ids ``(N, L)`` to the vectors ``(N, L, width)`` that the positions are added to."""
-        return self.encoder.embeddings.token_embedding
+        return self.encoder.get_submodule(self.half.token_embedding)
 
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions.
 
-        The pooled token is the first end token and attention is causal, so
-        padding changes nothing and the encoder needs no mask.
+        Where attention is causal and the first end token is pooled, padding
+        changes nothing and the encoder gets no mask.
 
         Args:
             token_ids: int64 ``(N, L)``, padded after the end token.
@@ -136,14 +147,16 @@ class HFTextTower(HFTower):
         Returns:
             ``pooled`` ``(N, D)``, and with tokens ``tokens`` ``(N, L, D)`` and ``mask``.
         """
-        output = self.encoder(input_ids=token_ids)
-        pooled = self.projection(output.pooler_output)
+        output = self.encoder(input_ids=token_ids, attention_mask=mask if self.half.masked else None)
+        tokens = output.last_hidden_state  # (N, L, width)
+        pooled = self.projection(tokens[:, 0] if self.half.pools_first_token else output.pooler_output)
         if not with_tokens:
             return Features(pooled)
-        return Features(pooled, self.projection(output.last_hidden_state), mask)
+        head = getattr(self.encoder, self.half.token_head) if self.half.token_head else self.projection
+        return Features(pooled, head(tokens), mask)
 
 
-def _read_tokenizer(source: Optional[str]):
+def _read_tokenizer(source: Optional[str]) -> PreTrainedTokenizerBase:
     if source is None:
         raise WeightsError("a text tower from scratch needs tokenizer='...': a model folder or name to take it from.")
     try:
@@ -151,3 +164,9 @@ def _read_tokenizer(source: Optional[str]):
     except (OSError, ValueError) as error:
         raise WeightsError(f'tokenizer={source!r}: no tokenizer files there (tokenizer.json, or vocab.json and '
                            'merges.txt); copy them from the original model.') from error
+
+
+def _lower_case(tokenizer: PreTrainedTokenizerBase) -> None:
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.Lowercase(), *([backend.normalizer] if backend.normalizer else [])])

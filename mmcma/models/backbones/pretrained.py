@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Optional
 
 import torch
-from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils import logging as hf_logging
 
 from mmcma.errors import ConfigError, WeightsError
+from mmcma.models.backbones.architectures import architecture
 
 #: Models that travel with this package: name -> folder.
 BUNDLED = {'mmcma/clip-tiny-glyphs': Path(__file__).parents[2] / 'pretrained' / 'clip-tiny-glyphs'}
@@ -59,7 +59,8 @@ def read_dual(*, pretrained: Optional[str] = None, config: Optional[dict] = None
 
     Raises:
         ConfigError: Both or none of the arguments are given.
-        WeightsError: The weights cannot be had, or lack a tensor.
+        WeightsError: The weights cannot be had, lack a tensor, or are of a
+            model type that the towers do not know.
     """
     if (pretrained is None) == (config is None):
         raise ConfigError('a tower takes either pretrained=... or config=... (from scratch); '
@@ -75,6 +76,7 @@ def read_dual(*, pretrained: Optional[str] = None, config: Optional[dict] = None
 
 def _from_config(config: dict) -> PreTrainedModel:
     fields = dict(config)
+    architecture(fields['model_type'])
     return AutoModel.from_config(AutoConfig.for_model(fields.pop('model_type'), **fields))
 
 
@@ -82,7 +84,13 @@ def _from_pretrained(pretrained: str) -> PreTrainedModel:
     source = locate(pretrained)
     with _quiet():
         try:
-            model, info = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+            config = AutoConfig.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise _unreachable(pretrained) from error
+        architecture(config.model_type, pretrained)  # before what may be a large download
+        try:
+            model, info = AutoModel.from_pretrained(source, config=config, dtype=torch.float32,
+                                                    output_loading_info=True)
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
     if info['missing_keys']:
@@ -110,13 +118,6 @@ def read_normalisation(pretrained: str) -> tuple[list[float], list[float]]:
     except (OSError, KeyError) as error:
         raise WeightsError(f'pretrained={pretrained!r}: preprocessor_config.json with image_mean and image_std is '
                            'missing; copy it from the original model.') from error
-
-
-def part(model: nn.Module, name: str) -> nn.Module:
-    """``model.name``, or an error that says which kind of model lacks it."""
-    if not hasattr(model, name):
-        raise WeightsError(f'{type(model).__name__} has no {name}: it is no dual encoder this tower can use.')
-    return getattr(model, name)
 
 
 @contextmanager

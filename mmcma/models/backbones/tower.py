@@ -3,7 +3,7 @@ import re
 from typing import Optional, Union
 
 from mmengine.model import BaseModule
-from torch import nn
+from torch import Tensor, nn
 
 from mmcma.errors import ConfigError
 from mmcma.models.backbones.sites import Site
@@ -22,7 +22,8 @@ class Tower(BaseModule):
         width: Channels of the hidden states.
         embed_dim: Channels of the joint space.
         prompt_start: Place in the sequence where learned tokens may be put in:
-            after the class or start token, where there is one.
+            after the class or start token, where there is one. None where the
+            layers take no tokens but their own.
         trainable: What of the tower's own weights trains: True (full fine-tuning
             and pretraining), False, ``'projection'``, ``'bias'`` (BitFit: Ben Zaken
             et al., ACL 2022), ``'norm'``, or ``'last_K_layers'``, which is the last
@@ -30,7 +31,7 @@ class Tower(BaseModule):
     """
     projection: nn.Module
 
-    def __init__(self, *, source: Optional[str], width: int, embed_dim: int, prompt_start: int,
+    def __init__(self, *, source: Optional[str], width: int, embed_dim: int, prompt_start: Optional[int],
                  trainable: Union[bool, str]) -> None:
         super().__init__()
         self.source = source
@@ -53,6 +54,18 @@ class Tower(BaseModule):
     def stem(self) -> list[nn.Module]:
         """What runs before the first layer."""
         raise NotImplementedError
+
+    @property
+    def stem_parameters(self) -> list[nn.Parameter]:
+        """The weights that act before the first layer."""
+        return [parameter for module in self.stem for parameter in module.parameters()]
+
+    def pretrained_state(self) -> dict[str, Tensor]:
+        """The tensors that come from ``source``, by name; they tell one backbone from another."""
+        return self.state_dict()
+
+    def init_weights(self) -> None:
+        """Does nothing: weights are read or drawn in the constructor, and mmengine's Runner must not draw them anew."""
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The tower's own weights that train.
@@ -87,5 +100,6 @@ class Tower(BaseModule):
         if not 1 <= count <= len(self.blocks):
             raise ConfigError(f"trainable='last_{count}_layers': {self.source or type(self).__name__!r} has "
                               f'{len(self.blocks)} layers; choose 1 to {len(self.blocks)}.')
-        earlier = {id(p) for module in [*self.stem, *self.blocks[:-count]] for p in module.parameters()}
+        layers = (p for block in self.blocks[:-count] for p in block.parameters())
+        earlier = {id(p) for p in [*self.stem_parameters, *layers]}
         return [p for p in self.parameters() if id(p) not in earlier]

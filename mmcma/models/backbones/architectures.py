@@ -1,0 +1,97 @@
+"""Where the dual encoders of ``transformers`` keep what a tower publishes."""
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+from mmcma.errors import WeightsError
+
+#: One residual branch of a layer: its kind; the module that ends it; the one that begins it, where that is another.
+Branch = tuple[str, str, Optional[str]]
+
+_PRE_NORM: tuple[Branch, ...] = (('attn', 'self_attn', None), ('ffn', 'mlp', None))
+# BERT adds the residual and normalises the sum inside its `output` modules, so a branch ends at the `dense` in them.
+_BERT: tuple[Branch, ...] = (('attn', 'attention.output.dense', 'attention.self'),
+                             ('ffn', 'output.dense', 'intermediate'))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half:
+    """One half of a dual encoder; paths are dotted names within its encoder, those of branches within a layer.
+
+    Attributes:
+        projection: Name in the dual encoder; None where the encoder's pooled output lies in the joint space.
+        joint_width: Without a projection: field of the half's config that gives the joint space's width.
+        prompt_start: See :class:`~mmcma.models.backbones.tower.Tower`.
+        stem: What runs before the first layer.
+        blocks: The list of layers.
+        branches: The residual branches of a layer.
+    """
+    projection: Optional[str] = None
+    joint_width: Optional[str] = None
+    prompt_start: int = 1
+    stem: tuple[str, ...] = ('embeddings',)
+    blocks: str = 'encoder.layers'
+    branches: tuple[Branch, ...] = _PRE_NORM
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextHalf(Half):
+    """The text half.
+
+    Attributes:
+        token_embedding: The table of token vectors.
+        token_head: What takes a single token to the joint space, where that is not the projection.
+        pools_first_token: Whether the first token is pooled, and not what the encoder itself pools.
+        masked: Whether attention must be kept from padding; causal encoders that pool the end token need no mask.
+        pads_to_limit: Whether the encoder was trained, without a mask, on captions padded to its full length.
+        lower_case: Whether it was trained on lower-case captions, whatever its tokenizer says.
+    """
+    token_embedding: str = 'embeddings.token_embedding'
+    token_head: Optional[str] = None
+    pools_first_token: bool = False
+    masked: bool = False
+    pads_to_limit: bool = False
+    lower_case: bool = False
+
+
+class Architecture(NamedTuple):
+    """Both halves."""
+    vision: Half
+    text: TextHalf
+
+
+_CLIP = Architecture(Half(projection='visual_projection', stem=('embeddings', 'pre_layrnorm')),
+                     TextHalf(projection='text_projection'))
+
+#: By ``model_type`` of the model's config. The fixed-resolution checkpoints of SigLIP 2 are of type ``siglip``.
+ARCHITECTURES = {
+    'clip': _CLIP,
+    'metaclip_2': _CLIP,
+    'chinese_clip': Architecture(
+        _CLIP.vision,
+        TextHalf(projection='text_projection', blocks='encoder.layer', branches=_BERT, masked=True,
+                 token_embedding='embeddings.word_embeddings', pools_first_token=True)),
+    'siglip': Architecture(
+        Half(joint_width='hidden_size', prompt_start=0),
+        TextHalf(joint_width='projection_size', prompt_start=0, token_head='head', pads_to_limit=True,
+                 lower_case=True)),
+}
+
+
+def architecture(model_type: str, named: Optional[str] = None) -> Architecture:
+    """The architecture of a ``model_type``.
+
+    Args:
+        model_type: As in a model's config.json.
+        named: Which model that is, for the error.
+
+    Raises:
+        WeightsError: The type is none that the towers know.
+    """
+    if model_type in ARCHITECTURES:
+        return ARCHITECTURES[model_type]
+    where = f'pretrained={named!r}' if named else 'config'
+    if model_type == 'siglip2':
+        raise WeightsError(f'{where}: SigLIP 2 NaFlex takes pictures as lists of patches, which the towers do not '
+                           "make; use a checkpoint of fixed resolution, such as 'google/siglip2-base-patch16-224'.")
+    raise WeightsError(f'{where}: model_type={model_type!r} is no dual encoder that the towers know; they take '
+                       f'{sorted(ARCHITECTURES)}.')
