@@ -1,7 +1,7 @@
 import pytest
 import torch
 from conftest import model_config, write_clip
-from fake_tower import FakeTower
+from fake_tower import FakeTower, attached
 from torch import nn
 from torch.nn import functional as F
 
@@ -65,7 +65,8 @@ def test_shared_dim_out_of_range_is_refused(wrong):
         neck.attach(vision=FakeTower(1, 10), text=FakeTower(1, 6))
 
 
-@pytest.mark.parametrize('wrong', [dict(bottleneck_dim=0), dict(activation='gelo'), dict(dropout=1.0)])
+@pytest.mark.parametrize('wrong', [
+    dict(bottleneck_dim=0), dict(activation='gelo'), dict(dropout=1.0), dict(share='both')])
 def test_other_values_out_of_range_are_refused(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ConfigError, match=f'model.neck.{name}={value!r}'):
@@ -134,3 +135,65 @@ def test_gelu_is_an_option():
     neck.attach(vision=FakeTower(1, 4), text=FakeTower(1, 4))
     own, h = neck.slots[0].vision, torch.randn(1, 3, 4)
     torch.testing.assert_close(neck.slots[0].adapt('vision', h), h + own.up(F.gelu(own.down(h))))
+
+
+def test_shared_down_projection_is_the_formula():
+    """A(h) = h + s(h1 Wd + h2 Ws + bd) Wu + bu, h2 the last d_s channels, worked out with the separate parts."""
+    torch.manual_seed(1)
+    neck = attached(CrossModalAdapter(bottleneck_dim=3, shared_dim=4, share='down', init_std=0.5), vision=10, text=6)
+    slot = neck.slots[0]
+    for name, dim in (('vision', 10), ('text', 6)):
+        own, h = getattr(slot, name), torch.randn(2, 5, dim)
+        nn.init.normal_(own.down.bias)
+        nn.init.normal_(own.up.bias)
+        z = h[..., :-4] @ own.down.weight.T + h[..., -4:] @ slot.shared_down.weight.T + own.down.bias
+        z = z * torch.sigmoid(1.702 * z)
+        torch.testing.assert_close(slot.adapt(name, h), h + z @ own.up.weight.T + own.up.bias)
+    assert slot.shared is None and slot.shared_down.bias is None
+
+
+def test_parameter_count_with_a_shared_down_projection():
+    """Of each pair of down-projections 16 of the rows are one: 24 x 16 x 8 fewer than unshared (522,624)."""
+    neck = CrossModalAdapter(bottleneck_dim=8, shared_dim=16, share='down')
+    neck.attach(vision=FakeTower(12, 768), text=FakeTower(12, 512))
+    assert count(neck) == 522_624 - 24 * 16 * 8 == 519_552
+
+
+def test_all_the_text_towers_channels_shared_but_one_on_the_way_down():
+    neck = attached(CrossModalAdapter(bottleneck_dim=3, shared_dim=5, share='down'), vision=10, text=6)
+    assert neck.slots[0].text.down.weight.shape == (3, 1)
+    with pytest.raises(ConfigError, match='shared_dim=6 must be between 0 .* and 5'):
+        attached(CrossModalAdapter(bottleneck_dim=3, shared_dim=6, share='down'), vision=10, text=6)
+
+
+def test_kinds_and_layers_choose_the_sites(tiny_clip, build):
+    """Only the feed-forward network of the last layer: one slot, hooked to one place of each tower."""
+    model = build(model_config(tiny_clip, neck=dict(type='CrossModalAdapter', kinds=['ffn'], layers=[-1])))
+    assert len(model.neck.slots) == 1
+    for tower in (model.vision_backbone, model.text_backbone):
+        assert [bool(site.module._forward_hooks) for site in tower.sites] == [False, False, False, True]
+
+
+def test_chosen_layers_pair_from_the_last_one_down():
+    """Layers 0 and 3 of four, 0 and 1 of two: 3 and 1 are both last and share, the others have no partner."""
+    neck = CrossModalAdapter(bottleneck_dim=2, shared_dim=2, kinds=['attn'], layers=[0, -1])
+    neck.attach(vision=FakeTower(4, 8), text=FakeTower(2, 6))
+    assert [(slot.vision is not None, slot.text is not None, slot.shared is not None) for slot in neck.slots] == [
+        (True, False, False), (False, True, False), (True, True, True)]
+
+
+@pytest.mark.parametrize('wrong', [dict(layers=[]), dict(layers=[2]), dict(kinds=[]), dict(kinds=['mlp'])])
+def test_sites_that_are_not_there_are_refused(wrong):
+    """Layer 2 is in the deeper tower only."""
+    name, value = next(iter(wrong.items()))
+    neck = CrossModalAdapter(**wrong)
+    with pytest.raises(ConfigError) as error:
+        neck.attach(vision=FakeTower(4, 32), text=FakeTower(2, 32))
+    assert f'model.neck.{name}={value!r}' in str(error.value)
+
+
+def test_the_default_keeps_its_state_dict_keys():
+    neck = attached(CrossModalAdapter(bottleneck_dim=2, shared_dim=2), vision=8, text=6)
+    parts = ['shared', 'vision.down', 'vision.up', 'text.down', 'text.up']
+    assert {name for name in neck.state_dict() if name.startswith('slots.0.')} == {
+        f'slots.0.{part}.{kind}' for part in parts for kind in ('weight', 'bias')}

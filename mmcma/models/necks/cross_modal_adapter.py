@@ -1,6 +1,7 @@
 """Cross-Modal Adapter (Jiang et al., Pattern Recognition 159, 2025; arXiv 2211.09623)."""
+from collections.abc import Sequence
 from functools import partial
-from typing import Optional
+from typing import Literal, Optional
 
 import torch
 from torch import Tensor, nn
@@ -8,44 +9,52 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from mmcma.errors import ConfigError
+from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
+from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
 
 
 class Bottleneck(nn.Module):
-    """One modality's own weights at one site: down-projection, and the unshared rows of the up-projection."""
+    """One modality's own weights at one site: both projections but for the channels that are shared."""
 
-    def __init__(self, *, dim: int, bottleneck_dim: int, shared_dim: int) -> None:
+    def __init__(self, *, dim: int, bottleneck_dim: int, shared_in: int, shared_out: int) -> None:
         super().__init__()
-        self.down = nn.Linear(dim, bottleneck_dim)
-        self.up = nn.Linear(bottleneck_dim, dim - shared_dim) if dim > shared_dim else None
+        self.down = nn.Linear(dim - shared_in, bottleneck_dim)
+        self.up = nn.Linear(bottleneck_dim, dim - shared_out) if dim > shared_out else None
 
 
 class AdapterSlot(nn.Module):
-    """The adapters of one slot (layer, attention or feed-forward), which share part of their up-projection.
+    """The adapters of one slot (layer, attention or feed-forward), which share part of one projection.
 
-    ``A(h) = h + [s(h Wd + bd) Wu + bu, s(h Wd + bd) Ws + bs]``: the last
-    ``shared_dim`` output channels come from ``(Ws, bs)``, the same for both
-    modalities (paper, section 3.2).
+    With ``share='up'``, ``A(h) = h + [s(h Wd + bd) Wu + bu, s(h Wd + bd) Ws + bs]``:
+    the last ``shared_dim`` output channels come from ``(Ws, bs)``, the same for
+    both modalities (paper, section 3.2). With ``share='down'``, where h is
+    ``[h1, h2]``, ``A(h) = h + s(h1 Wd + h2 Ws + bd) Wu + bu``: the last
+    ``shared_dim`` input channels enter through ``Ws``, and every bias is the
+    modality's own.
 
     Args:
         vision_dim: Width of the vision site; None where the text tower is deeper.
         text_dim: Width of the text site; None where the vision tower is deeper.
         bottleneck_dim: Width r of the bottleneck.
-        shared_dim: Width d_s of the shared output channels; an unpaired slot has none.
+        shared_dim: Number d_s of the shared channels; an unpaired slot has none.
+        share: ``'up'`` or ``'down'``, the projection that they belong to.
         activation: Name of the function s in ``transformers``.
         dropout: Probability of dropping a bottleneck channel in training.
     """
 
     def __init__(self, *, vision_dim: Optional[int], text_dim: Optional[int], bottleneck_dim: int, shared_dim: int,
-                 activation: str, dropout: float) -> None:
+                 share: str, activation: str, dropout: float) -> None:
         super().__init__()
         paired = vision_dim is not None and text_dim is not None
-        self.shared = nn.Linear(bottleneck_dim, shared_dim) if paired and shared_dim else None
+        shared_in, shared_out = [shared_dim if paired and share == side else 0 for side in ('down', 'up')]
+        self.shared_down = nn.Linear(shared_in, bottleneck_dim, bias=False) if shared_in else None
+        self.shared = nn.Linear(bottleneck_dim, shared_out) if shared_out else None
         for modality, dim in (('vision', vision_dim), ('text', text_dim)):
             own = None if dim is None else Bottleneck(
-                dim=dim, bottleneck_dim=bottleneck_dim, shared_dim=shared_dim if paired else 0)
+                dim=dim, bottleneck_dim=bottleneck_dim, shared_in=shared_in, shared_out=shared_out)
             self.add_module(modality, own)
         self.activation = ACT2FN[activation]
         self.dropout = nn.Dropout(dropout)
@@ -53,9 +62,11 @@ class AdapterSlot(nn.Module):
     def adapt(self, modality: str, hidden: Tensor) -> Tensor:
         """``A(hidden)`` for hidden states ``(..., L, dim)`` of ``'vision'`` or ``'text'``."""
         own = getattr(self, modality)
-        up = [layer for layer in (own.up, self.shared) if layer is not None]
-        middle = self.dropout(self.activation(own.down(hidden)))  # (..., L, r)
         # One product with the joined weights: joining (dim, r) is cheaper than joining (..., L, dim).
+        middle = own.down(hidden) if self.shared_down is None else F.linear(
+            hidden, torch.cat([own.down.weight, self.shared_down.weight], dim=1), own.down.bias)  # (..., L, r)
+        middle = self.dropout(self.activation(middle))
+        up = [layer for layer in (own.up, self.shared) if layer is not None]
         return hidden + F.linear(middle, torch.cat([layer.weight for layer in up]),
                                  torch.cat([layer.bias for layer in up]))
 
@@ -69,8 +80,13 @@ class CrossModalAdapter(Neck):
 
     Args:
         bottleneck_dim: Width r of the bottleneck, at least 1.
-        shared_dim: Output channels d_s shared by the modalities: 0 (uni-modal
-            adapters) up to the narrower tower's width (nothing of its own).
+        shared_dim: Channels d_s shared by the modalities: 0 (uni-modal
+            adapters) up to the narrower tower's width (nothing of its own; one
+            less with ``share='down'``).
+        share: ``'up'``, the last output channels of the up-projection, as in
+            the paper, or ``'down'``, the last input channels of the down-projection.
+        kinds: After which branches: ``'attn'``, ``'ffn'`` or both.
+        layers: In which layers, counted in each tower, -1 being the last; None for all.
         activation: ``'quick_gelu'`` as in the released code, ``'gelu'`` as in
             the paper, or any name of ``transformers.activations``.
         dropout: Probability on the bottleneck; 0 in the released code.
@@ -78,15 +94,18 @@ class CrossModalAdapter(Neck):
             from; biases start at zero.
 
     Raises:
-        ConfigError: An argument is out of range; ``shared_dim`` is checked by
-            :meth:`attach`, which knows the widths.
+        ConfigError: An argument is out of range; what depends on the towers is
+            checked by :meth:`attach`.
     """
 
-    def __init__(self, *, bottleneck_dim: int = 8, shared_dim: int = 16, activation: str = 'quick_gelu',
-                 dropout: float = 0.0, init_std: float = 0.01) -> None:
+    def __init__(self, *, bottleneck_dim: int = 8, shared_dim: int = 16, share: Literal['up', 'down'] = 'up',
+                 kinds: Sequence[str] = ('attn', 'ffn'), layers: Optional[Sequence[int]] = None,
+                 activation: str = 'quick_gelu', dropout: float = 0.0, init_std: float = 0.01) -> None:
         super().__init__()
         if bottleneck_dim < 1:
             raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be at least 1.')
+        if share not in ('up', 'down'):
+            raise ConfigError(f"model.neck.share={share!r} must be 'up' or 'down', the projection that is shared.")
         if activation not in ACT2FN:
             raise ConfigError(f'model.neck.activation={activation!r} is no activation of transformers; '
                               "the paper's choices are 'quick_gelu' and 'gelu'.")
@@ -94,6 +113,9 @@ class CrossModalAdapter(Neck):
             raise ConfigError(f'model.neck.dropout={dropout} must be in [0, 1).')
         self.bottleneck_dim = bottleneck_dim
         self.shared_dim = shared_dim
+        self.share = share
+        self.kinds = kinds
+        self.layers = layers
         self.activation = activation
         self.dropout = dropout
         self.init_std = init_std
@@ -103,24 +125,31 @@ class CrossModalAdapter(Neck):
         """Builds one slot for each pair of sites and hooks it to both.
 
         Raises:
-            ConfigError: ``shared_dim`` does not fit the towers' widths.
+            ConfigError: ``shared_dim``, ``kinds`` or ``layers`` does not fit the towers.
         """
-        widest = min(vision.width, text.width)
+        widest = min(vision.width, text.width) - (self.share == 'down')
         if not 0 <= self.shared_dim <= widest:
             raise ConfigError(f'model.neck.shared_dim={self.shared_dim} must be between 0 (uni-modal adapters) and '
-                              f'{widest}, the width of the narrower tower.')
-        depth = max(len(vision.sites), len(text.sites))
-        padded = ([None] * (depth - len(tower.sites)) + tower.sites for tower in (vision, text))
-        for vision_site, text_site in zip(*padded):
+                              f'{widest}, as many channels as the narrower tower can share.')
+        depth = max(len(vision.blocks), len(text.blocks))
+        for vision_site, text_site in zip(self._padded(vision, 'vision', depth), self._padded(text, 'text', depth)):
+            if vision_site is None and text_site is None:
+                continue
             slot = AdapterSlot(
                 vision_dim=vision_site and vision_site.dim, text_dim=text_site and text_site.dim,
-                bottleneck_dim=self.bottleneck_dim, shared_dim=self.shared_dim,
+                bottleneck_dim=self.bottleneck_dim, shared_dim=self.shared_dim, share=self.share,
                 activation=self.activation, dropout=self.dropout)
             for modality, site in (('vision', vision_site), ('text', text_site)):
                 if site is not None:
                     self.rewrite_output(site.module, partial(slot.adapt, modality), f'{modality} {site}')
             self.slots.append(slot)
         self._initialise()
+
+    def _padded(self, tower: Tower, name: str, depth: int) -> list[Optional[Site]]:
+        """Two places for each of ``depth`` layers; None where there is no such layer, or it was not chosen."""
+        chosen = chosen_sites(tower, name, kinds=self.kinds, layers=self.layers)
+        missing = 2 * (depth - len(tower.blocks))
+        return [None] * missing + [site if site in chosen else None for site in tower.sites]
 
     def _initialise(self) -> None:
         for name, parameter in self.named_parameters():

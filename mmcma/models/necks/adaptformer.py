@@ -1,0 +1,78 @@
+"""AdaptFormer (Chen et al., NeurIPS 2022; arXiv 2205.13535)."""
+from collections.abc import Sequence
+from typing import Optional
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmcma.errors import ConfigError
+from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.base import Neck
+from mmcma.models.necks.layer_choice import chosen_sites
+from mmcma.registry import MODELS
+
+
+class ParallelBranch(nn.Module):
+    """``x -> scale * ReLU(x Wd + bd) Wu + bu``, zero at the start."""
+
+    def __init__(self, *, dim: int, bottleneck_dim: int, scale: float, dropout: float) -> None:
+        super().__init__()
+        self.down = nn.Linear(dim, bottleneck_dim)
+        self.up = nn.Linear(bottleneck_dim, dim)
+        self.scale = scale
+        self.dropout = nn.Dropout(dropout)
+        nn.init.kaiming_uniform_(self.down.weight, a=5 ** 0.5)
+        for zero in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(zero)
+
+    def add(self, entered: Tensor, left: Tensor) -> Tensor:
+        """``left`` plus this branch of ``entered``, both ``(..., L, dim)``."""
+        return left + self.scale * self.up(self.dropout(F.relu(self.down(entered))))
+
+
+@MODELS.register_module()
+class AdaptFormer(Neck):
+    """A narrow second branch beside the feed-forward network of every layer of both towers.
+
+    ``x = x + FFN(LN(x)) + s (ReLU(LN(x) Wd + bd) Wu + bu)`` (paper, equations 2
+    and 3). The released code feeds the branch with x before the LayerNorm;
+    this follows the paper.
+
+    Args:
+        bottleneck_dim: Width of the branch, at least 1.
+        scale: The paper's s.
+        dropout: Probability of dropping a bottleneck channel in training; the released code's.
+        layers: In which layers, counted in each tower, -1 being the last; None for all.
+
+    Raises:
+        ConfigError: An argument is out of range.
+    """
+
+    def __init__(self, *, bottleneck_dim: int = 64, scale: float = 0.1, dropout: float = 0.1,
+                 layers: Optional[Sequence[int]] = None) -> None:
+        super().__init__()
+        if bottleneck_dim < 1:
+            raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be at least 1.')
+        if scale == 0:
+            raise ConfigError('model.neck.scale=0 leaves the branch without effect: give another number.')
+        if not 0 <= dropout < 1:
+            raise ConfigError(f'model.neck.dropout={dropout} must be in [0, 1).')
+        self.bottleneck_dim = bottleneck_dim
+        self.scale = scale
+        self.dropout = dropout
+        self.layers = layers
+        self.vision = nn.ModuleList()
+        self.text = nn.ModuleList()
+
+    def attach(self, *, vision: Tower, text: Tower) -> None:
+        """Builds one branch for each feed-forward network.
+
+        Raises:
+            ConfigError: ``layers`` does not fit a tower.
+        """
+        for name, tower in (('vision', vision), ('text', text)):
+            for site in chosen_sites(tower, name, kinds=['ffn'], layers=self.layers):
+                branch = ParallelBranch(dim=site.dim, bottleneck_dim=self.bottleneck_dim, scale=self.scale,
+                                        dropout=self.dropout)
+                self.rewrite_branch(site.module, branch.add, f'{name} {site}')
+                getattr(self, name).append(branch)

@@ -1,0 +1,26 @@
+"""Uni-modal bottleneck adapters (Houlsby et al., ICML 2019)."""
+from collections.abc import Sequence
+from typing import Optional
+
+from mmcma.models.necks.cross_modal_adapter import CrossModalAdapter
+from mmcma.registry import MODELS
+
+
+@MODELS.register_module()
+class BottleneckAdapter(CrossModalAdapter):
+    """``A(h) = h + s(h Wd + bd) Wu + bu`` after the branches of every layer, nothing shared by the towers.
+
+    The Cross-Modal Adapter with ``shared_dim=0``, and with its small weights at
+    the start, which are those of Houlsby et al. (section 2.1). Their two
+    adapters a layer are the default; ``kinds=['attn']`` keeps the one after
+    attention, the baseline "Adapter-ATTN" of Jiang et al. (2025).
+
+    Args:
+        bottleneck_dim, kinds, layers, activation, dropout, init_std: As of :class:`CrossModalAdapter`.
+    """
+
+    def __init__(self, *, bottleneck_dim: int = 8, kinds: Sequence[str] = ('attn', 'ffn'),
+                 layers: Optional[Sequence[int]] = None, activation: str = 'quick_gelu', dropout: float = 0.0,
+                 init_std: float = 0.01) -> None:
+        super().__init__(bottleneck_dim=bottleneck_dim, shared_dim=0, kinds=kinds, layers=layers,
+                         activation=activation, dropout=dropout, init_std=init_std)

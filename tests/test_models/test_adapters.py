@@ -1,0 +1,181 @@
+"""Houlsby's adapters, AdaptFormer and the ST-Adapter."""
+import copy
+
+import pytest
+import torch
+from conftest import model_config, write_clip
+from fake_tower import FakeTower, attached
+from torch import nn
+from torch.nn import functional as F
+
+from mmcma.errors import ConfigError
+from mmcma.models import AdaptFormer, BottleneckAdapter, CrossModalAdapter, STAdapter
+
+ZERO_AT_START = [dict(type='AdaptFormer', bottleneck_dim=4, dropout=0.0), dict(type='STAdapter', bottleneck_dim=4)]
+FRAMES = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+CAPTIONS = ['a red star', 'moon']
+
+
+def count(neck: nn.Module) -> int:
+    return sum(p.numel() for p in neck.parameters())
+
+
+def on_vit_b32(neck):
+    neck.attach(vision=FakeTower(12, 768), text=FakeTower(12, 512))
+    return neck
+
+
+def randomised(model):
+    """The model with weights of the neck that all matter."""
+    for parameter in model.neck.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+@torch.no_grad()
+def features(model):
+    return model.encode_visual(FRAMES).tokens, model.encode_text(CAPTIONS).pooled
+
+
+def test_parameter_counts_on_vit_b32():
+    """By hand: weights and biases of both projections, at each of the sites."""
+    def bottleneck(dim, r):
+        return dim * r + r + r * dim + dim
+    assert count(on_vit_b32(BottleneckAdapter(bottleneck_dim=8))) == 24 * (
+        bottleneck(768, 8) + bottleneck(512, 8)) == 522_624
+    assert count(on_vit_b32(BottleneckAdapter(bottleneck_dim=8, kinds=['attn']))) == 522_624 // 2
+    assert count(on_vit_b32(AdaptFormer(bottleneck_dim=64))) == 12 * (
+        bottleneck(768, 64) + bottleneck(512, 64)) == 1_982_976
+    assert count(on_vit_b32(STAdapter(bottleneck_dim=384))) == 12 * (bottleneck(768, 384) + 384 * 3 + 384) == 7_110_144
+
+
+def test_uni_modal_adapters_are_the_cross_modal_ones_with_nothing_shared():
+    torch.manual_seed(0)
+    houlsby = attached(BottleneckAdapter(bottleneck_dim=3), layers=2, vision=10, text=6)
+    torch.manual_seed(0)
+    cma = attached(CrossModalAdapter(bottleneck_dim=3, shared_dim=0), layers=2, vision=10, text=6)
+    assert [*houlsby.state_dict()] == [*cma.state_dict()]
+    assert all(torch.equal(a, b) for a, b in zip(houlsby.state_dict().values(), cma.state_dict().values()))
+
+
+def test_houlsby_starts_near_the_backbone(tiny_clip, build):
+    model = build(model_config(tiny_clip, neck=dict(type='BottleneckAdapter'))).eval()
+    adapted = features(model)
+    with model.zero_shot():
+        plain = features(model)
+    for one, other in zip(adapted, plain):
+        assert 0 < (one - other).abs().max() < 0.01 * other.abs().max()
+
+
+@pytest.mark.parametrize('neck', ZERO_AT_START, ids=lambda neck: neck['type'])
+@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
+def test_what_is_zero_at_the_start_gives_the_backbone_exactly(tiny_clip, build, neck, precision):
+    model = build(model_config(tiny_clip, neck=neck, precision=precision)).eval()
+    adapted = features(model)
+    moved = features(randomised(model))
+    with model.zero_shot():
+        plain = features(model)
+    assert all(torch.equal(one, other) for one, other in zip(adapted, plain))
+    assert not torch.equal(moved[0], plain[0])
+    assert torch.equal(moved[1], plain[1]) == (neck['type'] == 'STAdapter')  # which leaves the text alone
+
+
+@pytest.mark.parametrize('neck', [*ZERO_AT_START, dict(type='BottleneckAdapter', kinds=['ffn'])],
+                         ids=lambda neck: neck['type'])
+def test_gradients_reach_every_parameter(tmp_path, build, neck):
+    model = randomised(build(model_config(write_clip(tmp_path / 'deep', vision_layers=3, text_layers=2), neck=neck)))
+    scores = model.similarity(model.encode_text(CAPTIONS), model.encode_visual(FRAMES))
+    (scores * torch.tensor([[1., 2.], [3., 5.]])).sum().backward()
+    assert len(model.trainable_parameters()) == len([*model.neck.parameters()]) > 0
+    assert all(p.grad.abs().sum() > 0 for p in model.trainable_parameters().values())
+
+
+@pytest.mark.parametrize('neck', ZERO_AT_START, ids=lambda neck: neck['type'])
+def test_a_copy_is_independent(tiny_clip, build, neck):
+    model = build(model_config(tiny_clip, neck=neck)).eval()
+    plain, twin = features(model), randomised(copy.deepcopy(model))
+    assert not torch.equal(features(twin)[0], plain[0]) and torch.equal(features(model)[0], plain[0])
+
+
+def vision_layers(model, adapt_input=None, adapt_ffn=None):
+    """The vision tower on ``FRAMES`` as a plain loop over its layers, with these additions."""
+    tower = model.vision_backbone
+    x = tower.encoder.embeddings(model.data_preprocessor.normalise(FRAMES.flatten(0, 1)))
+    x = tower.encoder.pre_layrnorm(x)
+    for layer, block in enumerate(tower.blocks):
+        x = adapt_input(layer, x) if adapt_input else x
+        x = x + block.self_attn(block.layer_norm1(x))[0]
+        normed = block.layer_norm2(x)
+        x = x + block.mlp(normed) + (adapt_ffn(layer, normed) if adapt_ffn else 0)
+    return tower.projection(tower.encoder.post_layernorm(x[:, 0])).unflatten(0, FRAMES.shape[:2])
+
+
+def test_adaptformer_is_the_formula(tiny_clip, build):
+    """x + FFN(LN(x)) + s (ReLU(LN(x) Wd + bd) Wu + bu), in a plain loop."""
+    model = randomised(build(model_config(tiny_clip, neck=dict(type='AdaptFormer', bottleneck_dim=4, scale=0.7))))
+
+    def branch(layer, x):
+        own = model.neck.vision[layer]
+        down = F.relu(x @ own.down.weight.T + own.down.bias)
+        return 0.7 * (down @ own.up.weight.T + own.up.bias)
+    adapted, _ = features(model)
+    with model.zero_shot(), torch.no_grad():
+        torch.testing.assert_close(adapted, vision_layers(model, adapt_ffn=branch))
+
+
+def test_st_adapter_is_the_formula(tiny_clip, build):
+    """The paper's 3D convolution on the grid of patches, frame by frame, clip by clip."""
+    model = randomised(build(model_config(tiny_clip, neck=dict(type='STAdapter', bottleneck_dim=4))))
+
+    def adapt(layer, x):
+        own = model.neck.adapters[layer]
+        kernel = own.over_time.weight[..., None, None]  # (r, 1, 3, 1, 1)
+        clips = []
+        for clip in x.split(FRAMES.shape[1]):  # (T, 1 + 4, C)
+            grid = own.down(clip[:, 1:]).unflatten(1, (2, 2)).permute(3, 0, 1, 2)  # (r, T, 2, 2)
+            mixed = F.conv3d(grid[None], kernel, own.over_time.bias, padding=(1, 0, 0), groups=4)[0]
+            patches = clip[:, 1:] + own.up(mixed.permute(1, 2, 3, 0).flatten(1, 2))
+            clips.append(torch.cat([clip[:, :1], patches], dim=1))
+        return torch.cat(clips)
+    adapted, _ = features(model)
+    with model.zero_shot(), torch.no_grad():
+        torch.testing.assert_close(adapted, vision_layers(model, adapt_input=adapt))
+
+
+def test_st_adapter_sees_the_order_of_frames_and_only_its_own_clip(tiny_clip, build):
+    model = randomised(build(model_config(tiny_clip, neck=dict(type='STAdapter', bottleneck_dim=4))))
+    with torch.no_grad():
+        both, first = model.encode_visual(FRAMES).tokens, model.encode_visual(FRAMES[:1]).tokens
+        back = model.encode_visual(FRAMES.flip(1)).tokens.flip(1)
+    torch.testing.assert_close(both[:1], first)
+    assert (both - back).abs().max() > 1e-3
+
+
+def test_layers_and_kinds_choose_the_sites():
+    neck = attached(AdaptFormer(bottleneck_dim=2, layers=[0, -1]), layers=3, vision=8, text=6)
+    assert len(neck.vision) == len(neck.text) == 2
+    assert len(attached(STAdapter(bottleneck_dim=2, layers=[-1]), layers=3, vision=8, text=6).adapters) == 1
+    assert len(attached(BottleneckAdapter(kinds=['ffn'], layers=[1]), layers=3, vision=8, text=6).slots) == 1
+
+
+@pytest.mark.parametrize('neck', [AdaptFormer, STAdapter, BottleneckAdapter])
+@pytest.mark.parametrize('layers', [[], [3], [-4], [0, 'last']])
+def test_layers_that_are_not_there_are_refused(neck, layers):
+    with pytest.raises(ConfigError, match=r'model.neck.layers=\[') as error:
+        attached(neck(layers=layers), layers=3, vision=8, text=6)
+    assert 'nothing to train' in str(error.value) if not layers else f'{layers[-1]!r} must be' in str(error.value)
+
+
+@pytest.mark.parametrize('neck, name, value', [
+    (AdaptFormer, 'bottleneck_dim', 0), (AdaptFormer, 'scale', 0), (AdaptFormer, 'dropout', 1.0),
+    (STAdapter, 'bottleneck_dim', 0), (STAdapter, 'kernel_size', 2), (STAdapter, 'kernel_size', 1),
+    (BottleneckAdapter, 'bottleneck_dim', 0), (BottleneckAdapter, 'dropout', -0.1)])
+def test_values_out_of_range_are_refused(neck, name, value):
+    with pytest.raises(ConfigError, match=f'model.neck.{name}={value}'):
+        neck(**{name: value})
+
+
+@pytest.mark.parametrize('kinds', [[], ['mlp'], 'attn'])
+def test_unknown_kinds_are_refused(kinds):
+    with pytest.raises(ConfigError, match='model.neck.kinds='):
+        attached(BottleneckAdapter(kinds=kinds), vision=8, text=6)
