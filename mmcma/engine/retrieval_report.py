@@ -60,6 +60,8 @@ def write_report(folder: Path, measured: Mapping[str, Measured], facts: Mapping,
                  hardest: Sequence[HardQuery]) -> dict:
     """Writes ``report.json``, ``report.html``, ``rank_histogram_{t2v,v2t}.png`` and ``recall_by_kind.png``.
 
+    Each result with the ranks of all its queries goes into a file of its own, as ``zero_shot.json``.
+
     Args:
         folder: Where to; made if absent.
         measured: Result name (``'zero-shot'``, ``'adapted'``) -> test. The last one
@@ -80,6 +82,8 @@ def write_report(folder: Path, measured: Mapping[str, Measured], facts: Mapping,
     plots = _plots(measured)
     for name, data in plots.items():
         write_atomic(data, folder / f'{name}.png')
+    for name, of in measured.items():
+        of.write(folder / f'{name.replace("-", "_")}.json')
     write_atomic(_json(report), folder / 'report.json')
     write_atomic(render_page(report, plots, hardest).encode(), folder / 'report.html')
     return report
