@@ -25,29 +25,32 @@ class MediaFolder:
         ranks = {suffix: rank for rank, suffix in enumerate(suffixes)}
         best: dict[str, tuple[int, str]] = {}
         self._names: dict[str, str] = {}
+        self._others: dict[str, str] = {}
         with os.scandir(folder) as entries:
             for entry in entries:
                 stem, suffix = os.path.splitext(entry.name)
                 rank = ranks.get(suffix.lower())
-                if rank is None:
-                    if not entry.is_dir():
-                        continue
+                if rank is not None:
+                    self._names[entry.name] = entry.path
+                elif entry.is_dir():
                     stem, rank = entry.name, len(ranks)
                 else:
-                    self._names[entry.name] = entry.path
+                    self._others[entry.name] = entry.path
+                    continue
                 best[stem] = min(best.get(stem, (rank, entry.path)), (rank, entry.path))
         self._stems = {stem: path for stem, (_, path) in best.items()}
 
     def find(self, item_id: str) -> Optional[str]:
         """The path of the file called ``item_id``, with or without its suffix; None if absent.
 
+        A suffix that is part of ``item_id`` may be any, such as ``.gif``.
         ``'train2014/x.jpg'`` is ``'x.jpg'`` in the subfolder ``train2014``.
         """
         subfolder, slash, name = item_id.partition('/')
         if slash:
             below = self._subfolder(subfolder)
             return below and below.find(name)
-        return self._names.get(item_id) or self._stems.get(item_id)
+        return self._names.get(item_id) or self._stems.get(item_id) or self._others.get(item_id)
 
     def _subfolder(self, name: str) -> Optional['MediaFolder']:
         if name not in self._below:

@@ -63,6 +63,10 @@ class RetrievalDataset(BaseDataset):
     LAYOUT: Sequence[str] = ()
     #: Suffixes of the media files, best first.
     SUFFIXES: Sequence[str] = VIDEO_SUFFIXES
+    #: What the annotation files list, its files there or not; None where ``load_data_list`` is the subclass's own.
+    listed: Optional[Standard] = None
+    #: Ids of the listed items that ``missing='skip'`` left out.
+    absent: Sequence[str] = ()
 
     def __init__(self, *, split: str = '', ann_file: str = '', data_root: str = '',
                  data_prefix: Optional[dict] = None, pipeline: Sequence[dict | Callable] = (),
@@ -153,7 +157,8 @@ class RetrievalDataset(BaseDataset):
     def _compare_with_standard(self, items: list[dict]) -> None:
         standard = self.SPLITS.get(self.split)
         captions = sum(len(item['captions']) for item in items)
-        if standard is None or standard == (len(items), captions):
+        self.listed = Standard(len(items), captions)
+        if standard is None or standard == self.listed:
             return
         message = (f'{self.title} lists {len(items):,} items and {captions:,} captions; the published split '
                    f'has {standard.items:,} and {standard.captions:,}')
@@ -175,9 +180,9 @@ class RetrievalDataset(BaseDataset):
         if len(found) == len(items):
             return found
         present = {item['id'] for item in found}
-        absent = [item['id'] for item in items if item['id'] not in present]
-        message = (f"{self.title}: {len(absent):,} of {len(items):,} items have no file in {folder}, "
-                   f"e.g. {', '.join(absent[:3])}")
+        self.absent = [item['id'] for item in items if item['id'] not in present]
+        message = (f"{self.title}: {len(self.absent):,} of {len(items):,} items have no file in {folder}, "
+                   f"e.g. {', '.join(self.absent[:3])}")
         if self.missing == 'error' or not found:
             kinds = f"one of {' '.join(self.SUFFIXES)} or a folder of frames"
             remedy = f"or set missing='skip' to go on with the {len(found):,} there are" if found else \

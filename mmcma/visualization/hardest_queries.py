@@ -70,6 +70,12 @@ def hardest_queries(result: RetrievalResult, count: int, frames: Optional[FrameR
     return queries
 
 
+def shown_frames(sample: dict) -> Tensor:
+    """The frames of a data set's sample that are not padding: uint8 ``(T, 3, H, W)``."""
+    mask = sample['data_samples'].get('frame_mask')
+    return sample['inputs'] if mask is None else sample['inputs'][torch.as_tensor(mask)]
+
+
 def film_strip(frames: Tensor, count: int = 4, height: int = 112, gap: int = 3) -> bytes:
     """Evenly spaced frames side by side, from left to right in time, as a JPEG.
 

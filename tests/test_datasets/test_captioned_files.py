@@ -63,6 +63,14 @@ def test_a_missing_file_shows_in_the_gallery(tmp_path):
     assert CaptionedFiles(data_root=str(tmp_path), ann_file='a.jsonl', missing='skip').gallery == (1, 2)
 
 
+def test_a_file_named_in_full_may_have_any_suffix(tmp_path):
+    for name in ('a.gif', 'b.txt', 'b.mp4'):
+        (tmp_path / name).touch()
+    (tmp_path / 'a.jsonl').write_text('{"path": "a.gif", "caption": "a"}\n{"path": "b", "caption": "b"}\n')
+    found = CaptionedFiles(data_root=str(tmp_path), ann_file='a.jsonl').items
+    assert [item['path'] for item in found] == [f'{tmp_path}/a.gif', f'{tmp_path}/b.mp4']
+
+
 # ---- wrong ----
 
 @pytest.mark.parametrize('line, message', [

@@ -22,7 +22,7 @@ from mmcma.engine.loops import unwrapped
 from mmcma.engine.retrieval_report import Measured, write_report
 from mmcma.evaluation import RetrievalMetric, RetrievalResult
 from mmcma.registry import HOOKS
-from mmcma.visualization.hardest_queries import FrameReader, hardest_queries
+from mmcma.visualization.hardest_queries import hardest_queries, shown_frames
 from mmcma.visualization.report_table import kind_table, result_table
 
 
@@ -145,7 +145,8 @@ class RetrievalReportHook(Hook):
         measured = {**self._measured, name: now}
         seconds.update((f'{key}_test', of.seconds) for key, of in measured.items())
         facts = _facts(runner, checkpoint) | dict(backbone=self._backbone, seconds=seconds)
-        hardest = hardest_queries(result, self.num_hardest, _frame_reader(runner.test_dataloader.dataset))
+        dataset = runner.test_dataloader.dataset
+        hardest = hardest_queries(result, self.num_hardest, lambda index: shown_frames(dataset[index]))
         write_report(folder, measured, facts, hardest)
         _print(measured, checkpoint, folder / 'report.html')
 
@@ -208,15 +209,6 @@ def _same_random_state() -> Iterator[None]:
         yield
     random.setstate(python)
     np.random.set_state(numpy)
-
-
-def _frame_reader(dataset) -> FrameReader:
-    def read(index: int):
-        item = dataset[index]
-        mask = item['data_samples'].get('frame_mask')
-        return item['inputs'] if mask is None else item['inputs'][torch.as_tensor(mask)]
-
-    return read
 
 
 def _facts(runner: Runner, checkpoint: Optional[Path]) -> dict:

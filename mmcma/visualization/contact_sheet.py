@@ -1,0 +1,54 @@
+"""Items of a data set on one page: frames as the model sees them, captions and ids."""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Optional
+
+from mmcma.visualization.page import definitions, embedded_image, html_page
+
+#: A test item may have 40 captions.
+CAPTIONS_SHOWN = 6
+
+_STYLE = '''
+main { max-width: 1460px; }
+section h2 { font-weight: 600; overflow-wrap: anywhere; display: inline; margin-right: 10px; }
+section.broken { background: #fff7e6; border-color: #f0cf8a; }
+section img { border-radius: 6px; margin-top: 8px; }
+ul { margin: 8px 0 0; padding-left: 20px; }
+.unread { color: var(--wrong); text-decoration: line-through; text-decoration-color: #d6454566; }'''
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One item on the sheet.
+
+    Attributes:
+        item_id: Its id.
+        captions: What the model reads of each, and the rest.
+        strip: Frames side by side as JPEG; None where they cannot be read.
+        notes: Short facts, such as the number of frames.
+        error: Why there are no frames.
+    """
+    item_id: str
+    captions: Sequence[tuple[str, str]]
+    strip: Optional[bytes] = field(default=None, repr=False)
+    notes: Sequence[str] = ()
+    error: Optional[str] = None
+
+
+def contact_sheet(title: str, subtitle: str, summary: Mapping[str, str], items: Sequence[Shown]) -> str:
+    """The page, as HTML with everything inside."""
+    body = f'<section>{definitions(dict(summary))}</section>' + ''.join(map(_section, items))
+    return html_page(title, subtitle, body, _STYLE)
+
+
+def _section(item: Shown) -> str:
+    chips = ''.join(f'<span class="chip">{escape(note)}</span>' for note in item.notes)
+    picture = embedded_image(item.strip, 'jpeg', f'frames of {item.item_id}') if item.strip else ''
+    error = f'<p class="note">{escape(item.error)}</p>' if item.error else ''
+    lines = [f'<li>{escape(read)}' + (f'<span class="unread">{escape(rest)}</span>' if rest else '') + '</li>'
+             for read, rest in item.captions[:CAPTIONS_SHOWN]]
+    if len(item.captions) > CAPTIONS_SHOWN:
+        lines.append(f'<li class="note">and {len(item.captions) - CAPTIONS_SHOWN} more</li>')
+    return (f'<section{" class=broken" if item.error else ""}><h2>{escape(item.item_id)}</h2>{chips}{picture}{error}'
+            f'<ul>{"".join(lines)}</ul></section>')
