@@ -3,7 +3,8 @@
 Only what is certain is an error: a ``type`` that no registry of its place
 knows, a keyword that a constructor without ``**kwargs`` does not take, and a
 missing one that no builder supplies. Dicts whose place says nothing about
-their registry are left to whoever reads them.
+their registry are left to whoever reads them. One fit of parts is checked as
+well: a part that relates the frames of a clip is given more than one.
 """
 import inspect
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ _DATALOADER = {'dataset': DATASET, 'sampler': SAMPLER, 'batch_sampler': SAMPLER,
                'worker_init_fn': FUNCTION}
 #: Within a place: key -> place of what stands there.
 _INNER = {
+    MODEL: {'necks': MODEL},
     DATASET: {'pipeline': TRANSFORM, 'dataset': DATASET, 'datasets': DATASET},
     TRANSFORM: {'transforms': TRANSFORM},
     OPTIM_WRAPPER: {'optimizer': OPTIMIZER},
@@ -78,8 +80,10 @@ def check_config(cfg: Config) -> None:
 
     Raises:
         ConfigError: A type is unknown, a keyword is unknown or missing; the
-            message gives file, key path and near matches.
+            message gives file, key path and near matches. Or a part needs
+            several frames and the training data have one.
     """
+    builders = {}
     for path, node, place in _parts(cfg.to_dict()):
         where = f'{cfg.filename or "config"}: {path}'
         if not isinstance(node, dict):
@@ -91,6 +95,20 @@ def check_config(cfg: Config) -> None:
             builder = _find(place, name, f'{where}.type')
             if builder is not None:
                 _check_keywords(builder, node, place, where)
+                builders[path] = (builder, node)
+    _check_frames(builders, cfg.filename or 'config')
+
+
+def _check_frames(builders: dict[str, tuple], source: str) -> None:
+    """Refuses training a part that relates frames, which its class says, on data of one frame."""
+    for path, (builder, _) in builders.items():
+        for other, (loader, node) in builders.items():
+            if (getattr(builder, 'needs_several_frames', False) is True and other.startswith('train_dataloader')
+                    and (loader.__name__ == 'LoadImage' or node.get('num_frames') == 1)):
+                raise ConfigError(
+                    f'{source}: {path}.type={builder.__name__!r} relates the frames of a clip, but {other} '
+                    f'({loader.__name__}) gives one frame: train on videos with num_frames above 1, or choose a '
+                    'part that works on pictures.')
 
 
 def _parts(cfg: dict) -> Iterator[tuple[str, object, Place]]:

@@ -141,3 +141,39 @@ def test_what_works_is_no_error(tiny_clip, tmp_path, key, value):
     if key == 'train_cfg':
         cfg.train_cfg = value
     check_config(cfg)
+
+
+def pipeline(**loading) -> list[dict]:
+    return [loading, dict(type='ResizeCrop', size=32), dict(type='PackRetrievalInputs')]
+
+
+def with_parts(folder: Path, tiny_clip: str, neck: dict, loading: dict):
+    """The tiny config with this neck and with a data set that loads frames this way."""
+    cfg = load_config(write_config(folder, tiny_clip))
+    cfg.model.neck = neck
+    cfg.train_dataloader.dataset = dict(type='GlyphMotion', split='train', data_root='x', pipeline=pipeline(**loading))
+    return cfg
+
+
+ST = dict(type='STAdapter', bottleneck_dim=8)
+
+
+@pytest.mark.parametrize('neck', [ST, dict(type='CombinedNeck', necks=[dict(type='LoRA'), ST])])
+@pytest.mark.parametrize('loading', [dict(type='LoadImage'), dict(type='LoadVideoFrames', num_frames=1)])
+def test_a_temporal_method_on_single_frames_is_refused(tiny_clip, tmp_path, neck, loading):
+    message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, loading))
+    for part in ('tiny.py', "type='STAdapter'", 'train_dataloader.dataset.pipeline.0', loading['type'], 'num_frames'):
+        assert part in message
+
+
+@pytest.mark.parametrize('neck, loading', [
+    (ST, dict(type='LoadVideoFrames', num_frames=2)), (ST, dict(type='LoadVideoFrames')),
+    (dict(type='LoRA'), dict(type='LoadImage'))])
+def test_other_pairs_of_method_and_frames_pass(tiny_clip, tmp_path, neck, loading):
+    check_config(with_parts(tmp_path, tiny_clip, neck, loading))
+
+
+def test_typos_within_combined_methods_are_found(tiny_clip, tmp_path):
+    neck = dict(type='CombinedNeck', necks=[dict(type='LoRA'), dict(type='VTP')])
+    message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, dict(type='LoadImage')))
+    assert "model.neck.necks.1.type='VTP'" in message and "'VPT'" in message
