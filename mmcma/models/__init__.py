@@ -11,6 +11,7 @@ from .necks import (
     CrossModalAdapter,
     LoRA,
     MaPLe,
+    MVAdapter,
     Neck,
     STAdapter,
     VLPrompt,
@@ -19,6 +20,6 @@ from .retriever import CrossModalRetriever
 from .similarities import MeanPool, QueryScore, Similarity
 
 __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'CrossModalRetriever',
-           'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'Neck', 'QueryScore',
-           'RetrievalDataPreprocessor', 'RetrievalHead', 'Similarity', 'Site', 'STAdapter', 'SymmetricInfoNCE',
-           'Tower', 'VLPrompt', 'VPT']
+           'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MVAdapter', 'Neck',
+           'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'Similarity', 'Site', 'STAdapter',
+           'SymmetricInfoNCE', 'Tower', 'VLPrompt', 'VPT']

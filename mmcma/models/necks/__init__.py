@@ -6,9 +6,10 @@ from .coop import CoOp
 from .cross_modal_adapter import CrossModalAdapter
 from .lora import LoRA
 from .maple import MaPLe
+from .mv_adapter import MVAdapter
 from .st_adapter import STAdapter
 from .vl_prompt import VLPrompt
 from .vpt import VPT
 
-__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CoOp', 'CombinedNeck', 'CrossModalAdapter', 'LoRA', 'MaPLe', 'Neck',
-           'STAdapter', 'VLPrompt', 'VPT']
+__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'LoRA', 'MaPLe',
+           'MVAdapter', 'Neck', 'STAdapter', 'VLPrompt', 'VPT']
