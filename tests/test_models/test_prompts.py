@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import model_config, write_clip
 from fake_tower import FakeTower
+from small_duals import ARCHITECTURES, CONTEXT, write_dual
 from torch import Tensor
 
 from mmcma.errors import ConfigError
@@ -156,6 +157,23 @@ def test_a_caption_at_the_limit_keeps_its_end_token(prompted, name):
     torch.testing.assert_close(text.tokens[torch.arange(2), last], text.pooled)
 
 
+@pytest.mark.parametrize('architecture', ARCHITECTURES)
+def test_every_architecture_takes_them(tmp_path, build, architecture):
+    """Captions do not see each other, the pooled token is in its place, and every learned token has its say."""
+    model = build(model_config(write_dual(tmp_path, architecture), neck=dict(type='MaPLe', num_prompts=3, depth=2),
+                               data_preprocessor=dict(type='RetrievalDataPreprocessor')))
+    ids, mask = model.data_preprocessor.tokenise(CAPTIONS)
+    text = model.text_backbone(ids, mask, with_tokens=True)
+    assert text.tokens.shape[1] == ids.shape[1] + 3 <= CONTEXT
+    place = dict(chinese_clip=torch.zeros(3, dtype=int), siglip=torch.full((3,), CONTEXT - 1)).get(
+        architecture, text.mask.sum(dim=1) - 1)
+    torch.testing.assert_close(text.tokens[torch.arange(3), place], text.pooled)
+    torch.testing.assert_close(model.encode_text(CAPTIONS[1:2]).pooled, text.pooled[1:2])
+    visual = model.encode_visual(torch.randint(0, 256, (3, 1, 3, 32, 32), dtype=torch.uint8))
+    model.similarity(text, visual).diagonal().sum().backward()
+    assert all(p.grad.flatten(0, -2).any(dim=-1).all() for p in model.neck.parameters() if p.ndim > 1)
+
+
 @pytest.mark.parametrize('name', NECKS)
 def test_without_the_neck_the_towers_are_as_they_were(prompted, build, tiny_clip, name):
     model, plain = prompted(name), build(model_config(tiny_clip, neck=None)).eval()
@@ -222,15 +240,18 @@ def test_less_than_one_token_is_refused(kind):
 
 
 @pytest.mark.parametrize('neck', [VPT(), VLPrompt(), MaPLe()])
-def test_a_tower_without_layers_is_refused(neck):
-    with pytest.raises(ConfigError, match=f"model.neck={type(neck).__name__} .*model.vision_backbone 'fake' has none"):
-        neck.attach(vision=FakeTower(0, 8), text=FakeText(12, 8))
+def test_a_tower_whose_layers_take_no_more_tokens_is_refused(neck):
+    no_layers, no_place = FakeTower(0, 8), FakeTower(12, 8)
+    no_place.prompt_start = None
+    for tower in (no_layers, no_place):
+        with pytest.raises(ConfigError, match=f"neck={type(neck).__name__} .*model.vision_backbone 'fake' has none"):
+            neck.attach(vision=tower, text=FakeText(12, 8))
 
 
 def test_a_text_tower_without_token_embedding_is_refused():
     text = FakeText(2, 8)
     text.token_embedding = None
-    with pytest.raises(ConfigError, match="model.neck=CoOp .*model.text_backbone 'fake' embeds none"):
+    with pytest.raises(ConfigError, match="model.neck=CoOp .*model.text_backbone 'fake' takes none"):
         CoOp().attach(vision=FakeTower(2, 8), text=text)
 
 

@@ -53,12 +53,13 @@ def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: Optional[int
     """How many of the tower's layers get tokens of their own: ``depth``, or all where it is None.
 
     Raises:
-        ConfigError: The tower has no layers, or fewer than ``depth``.
+        ConfigError: The tower has no layers that take learned tokens, or fewer than ``depth``.
     """
     layers, name = len(tower.blocks), tower.source or type(tower).__name__
-    if not layers:
+    if not layers or tower.prompt_start is None:
         raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into transformer layers, and '
-                          f'model.{modality}_backbone {name!r} has none; use a transformer there, or another method.')
+                          f'model.{modality}_backbone {name!r} has none that take more than their own; use another '
+                          'backbone there, or another method.')
     if depth is not None and not 1 <= depth <= layers:
         raise ConfigError(f'model.neck.depth={depth}: model.{modality}_backbone {name!r} has {layers} layers; choose '
                           f'1 to {layers}.')
@@ -81,9 +82,10 @@ def prompt_text(neck: Neck, tower: Tower, prompts: LayerPrompts, *, depth: int, 
         ConfigError: The tower embeds no tokens, or its context has no room for the tokens and a word.
     """
     name = tower.source or type(tower).__name__
-    if getattr(tower, 'token_embedding', None) is None:
+    if tower.prompt_start is None or getattr(tower, 'token_embedding', None) is None:
         raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into captions, and model.text_backbone '
-                          f'{name!r} embeds none (token_embedding); use another text tower, or another method.')
+                          f'{name!r} takes none (prompt_start, token_embedding); use another text tower, or another '
+                          'method.')
     if tower.context_length - count < 3:
         raise ConfigError(f'model.neck={type(neck).__name__}: {count} learned tokens leave no room for a word in the '
                           f'{tower.context_length} tokens of model.text_backbone {name!r}; use at most '
