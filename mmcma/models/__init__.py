@@ -1,4 +1,4 @@
-from .backbones import HFTextTower, HFVisionTower, Site, Tower
+from .backbones import HFTextTower, HFVisionTower, MMPretrainTower, Site, Tower
 from .data_preprocessor import RetrievalDataPreprocessor
 from .heads import RetrievalHead
 from .losses import SymmetricInfoNCE
@@ -20,6 +20,6 @@ from .retriever import CrossModalRetriever
 from .similarities import MeanPool, QueryScore, Similarity
 
 __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'CrossModalRetriever',
-           'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MVAdapter', 'Neck',
+           'HFTextTower', 'HFVisionTower', 'LoRA', 'MMPretrainTower', 'MaPLe', 'MeanPool', 'MVAdapter', 'Neck',
            'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'Similarity', 'Site', 'STAdapter',
            'SymmetricInfoNCE', 'Tower', 'VLPrompt', 'VPT']

@@ -182,6 +182,16 @@ def test_siglip_reads_lower_case_captions_of_its_full_length(siglip, build):
     assert mask.sum(1).tolist() == [4, CONTEXT] and ids[1, -1] == model.text_backbone.tokenizer.eos_token_id
 
 
+def test_a_tokenizer_that_lacks_its_package_says_so(siglip, build, monkeypatch):
+    from transformers import AutoTokenizer
+
+    def missing(source):
+        raise ImportError('SiglipTokenizer requires the SentencePiece library')
+    monkeypatch.setattr(AutoTokenizer, 'from_pretrained', missing)
+    with pytest.raises(WeightsError, match='tokenizer=.*pip install sentencepiece protobuf'):
+        build(dict(type='HFTextTower', pretrained=siglip))
+
+
 def test_siglip_takes_no_shorter_captions_unless_prompts_fill_the_rest(siglip, build):
     with pytest.raises(ConfigError, match=r'max_words=8: .* takes 12 tokens; set it to None'):
         build(model_config(siglip, data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=8)))

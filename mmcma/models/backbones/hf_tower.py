@@ -161,6 +161,9 @@ def _read_tokenizer(source: Optional[str]) -> PreTrainedTokenizerBase:
         raise WeightsError("a text tower from scratch needs tokenizer='...': a model folder or name to take it from.")
     try:
         return AutoTokenizer.from_pretrained(locate(source))
+    except ImportError as error:
+        raise WeightsError(f'tokenizer={source!r} needs packages that are not installed; try `pip install '
+                           'sentencepiece protobuf` (SigLIP).') from error
     except (OSError, ValueError) as error:
         raise WeightsError(f'tokenizer={source!r}: no tokenizer files there (tokenizer.json, or vocab.json and '
                            'merges.txt); copy them from the original model.') from error
