@@ -1,41 +1,97 @@
-"""Which frames of a clip the model sees."""
-import math
-from typing import Optional
+"""Which frames of a clip the model sees: pure functions of the times at which frames are shown."""
+from typing import Callable, Optional
 
 import numpy as np
 
+#: Seconds. Matroska rounds timestamps to milliseconds: a frame may stand this much after its moment.
+ROUNDING = 5e-4
+#: Seconds that ``end`` may lie behind the end of the file (or one frame, if that is longer): annotations
+#: are often rounded up to whole seconds, and measured on a sound track that outlasts the picture.
+END_TOLERANCE = 1.0
 
-def sample_frames(num_frames: int, video_fps: float, limit: int, fps: Optional[float] = 1.0,
-                  start: Optional[float] = None, end: Optional[float] = None) -> np.ndarray:
-    """Frames at a steady rate, thinned out evenly where they are too many.
 
-    CLIP4Clip's sampling: one frame every ``1 / fps`` seconds from the start
-    of the clip, and if that gives more than ``limit``, ``limit`` of them at
-    ``linspace`` positions rounded down (its ``slice_framepos=2``), the first
-    and the last of them included. A clip slower than ``fps`` gives all its frames.
+def frame_at(timestamps: np.ndarray, seconds: np.ndarray | float) -> np.ndarray:
+    """The frame shown at each of these moments: int64, of the shape of ``seconds``."""
+    return np.maximum(np.searchsorted(timestamps, np.asarray(seconds) + ROUNDING, side='right') - 1, 0)
+
+
+def sample_frames(timestamps: np.ndarray, duration: float, limit: int, *, fps: Optional[float] = 1.0,
+                  sampling: str = 'uniform', start: Optional[float] = None, end: Optional[float] = None,
+                  rng: Optional[np.random.Generator] = None) -> np.ndarray:
+    """Frames at a steady rate in time, thinned out where they are too many.
+
+    As it stands this is CLIP4Clip's sampling: what is shown every ``1 / fps``
+    seconds from the start of the clip, and if that is more than ``limit``
+    frames, ``limit`` of them by its ``slice_framepos=2``. A clip slower than
+    ``fps`` gives each frame once.
 
     Args:
-        num_frames: Frames of the file, at least 1.
-        video_fps: Its frames per second.
+        timestamps: Seconds at which each frame of the file appears, float ``(num_frames,)``, rising from 0.
+        duration: Seconds at which the last one ends.
         limit: The most frames to return, at least 1.
-        fps: Frames to take per second; None takes ``limit`` frames evenly over the clip.
+        fps: Frames to take per second; None takes all.
+        sampling: How to thin them out, a key of ``THINNING``.
         start, end: The part of the file to use, in seconds; None for its ends.
+        rng: For ``'random'``.
 
     Returns:
         int64 ``(n,)``, ``1 <= n <= limit``, strictly rising, within the file.
 
     Raises:
-        ValueError: When ``start`` lies beyond the last frame.
+        ValueError: When ``start`` and ``end`` are no part of the file.
     """
-    first = 0 if start is None else math.floor(start * video_fps + 1e-6)
-    if first >= num_frames:
-        raise ValueError(f'start {start:g} s is beyond its end at {num_frames / video_fps:g} s')
-    stop = num_frames if end is None else min(num_frames, math.ceil(end * video_fps - 1e-6))
-    length = max(stop - first, 1)
-    step = 1.0 if fps is None else max(video_fps / fps, 1.0)  # file frames from one sample to the next
-    # The small term keeps 2.9999999 of a 29.97 fps clip from falling to 2.
-    steps = np.floor(np.arange(math.ceil(length / step)) * step + 1e-6).astype(np.int64)
-    steps = steps[steps < length]
-    if len(steps) > limit:
-        steps = steps[np.linspace(0, len(steps) - 1, num=limit).astype(np.int64)]
-    return first + steps
+    start = 0.0 if start is None else start
+    first, stop, end = _part(timestamps, duration, start, end)
+    frames = np.arange(first, stop)
+    if fps is not None:
+        # Frame i is shown at the moments start + k / fps with slots[i] <= k < slots[i + 1].
+        edges = np.append(timestamps[first:stop], end)
+        slots = np.ceil((edges - start - ROUNDING) * fps)
+        shown = slots[:-1] < slots[1:]
+        shown[0] = True
+        frames = frames[shown]
+    if len(frames) > limit:
+        frames = frames[THINNING[sampling](len(frames), limit, rng)]
+    return frames
+
+
+def _part(timestamps: np.ndarray, duration: float, start: float, end: Optional[float]) -> tuple[int, int, float]:
+    """Its first frame, the one after its last, and its end in seconds."""
+    if not 0 <= start < duration:
+        raise ValueError(f'start {start:g} s is beyond its end at {duration:g} s' if start > 0 else
+                         f'start {start:g} s is no time in it')
+    if end is None:
+        end = duration
+    elif not end > start:
+        raise ValueError(f'end {end:g} s is not after start {start:g} s')
+    elif end > duration + max(END_TOLERANCE, duration / len(timestamps)):
+        raise ValueError(f'end {end:g} s is beyond its end at {duration:g} s')
+    first = int(frame_at(timestamps, start))
+    stop = int(np.searchsorted(timestamps, end - ROUNDING, side='left'))
+    return first, max(stop, first + 1), min(end, duration)
+
+
+def thin_uniformly(count: int, limit: int, rng: Optional[np.random.Generator] = None) -> np.ndarray:
+    """``limit`` places among ``count``, evenly, the first and the last included (``slice_framepos=2``)."""
+    return np.linspace(0, count - 1, num=limit).astype(np.int64)
+
+
+def thin_randomly(count: int, limit: int, rng: np.random.Generator) -> np.ndarray:
+    """One random place in each of ``limit`` equal segments (Temporal Segment Networks, Wang et al. 2016)."""
+    edges = np.arange(limit + 1) * count // limit
+    return rng.integers(edges[:-1], edges[1:])
+
+
+def thin_to_head(count: int, limit: int, rng: Optional[np.random.Generator] = None) -> np.ndarray:
+    """The first ``limit`` (``slice_framepos=0``)."""
+    return np.arange(limit)
+
+
+def thin_to_tail(count: int, limit: int, rng: Optional[np.random.Generator] = None) -> np.ndarray:
+    """The last ``limit`` (``slice_framepos=1``)."""
+    return np.arange(count - limit, count)
+
+
+#: By the name that a config gives: ``(count, limit, rng) -> places``, for ``count > limit``.
+THINNING: dict[str, Callable] = dict(
+    uniform=thin_uniformly, random=thin_randomly, head=thin_to_head, tail=thin_to_tail)

@@ -3,54 +3,121 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcma.datasets.frame_sampling import sample_frames
+from mmcma.datasets.frame_sampling import ROUNDING, THINNING, frame_at, sample_frames, thin_randomly
 
 rates = st.floats(0.2, 120)
+# Times between frames, seconds: a rate that varies.
+gaps = st.lists(st.floats(0.002, 8), max_size=60)
 
 
-@given(st.integers(1, 20000), rates, st.integers(1, 128), st.none() | rates)
-def test_rising_within_the_file_and_the_limit(num_frames, video_fps, limit, fps):
-    frames = sample_frames(num_frames, video_fps, limit, fps)
+def steady(num_frames, video_fps, *args, **kwargs):
+    return sample_frames(np.arange(num_frames) / video_fps, num_frames / video_fps, *args, **kwargs)
+
+
+def varying(steps):
+    return np.append(0.0, np.cumsum(steps))
+
+
+@given(gaps, st.integers(1, 20), st.none() | rates, st.sampled_from(sorted(THINNING)), st.integers(0, 99))
+def test_rising_within_the_file_and_the_limit(steps, limit, fps, sampling, seed):
+    times = varying(steps)
+    frames = sample_frames(times, times[-1] + 1, limit, fps=fps, sampling=sampling, rng=np.random.default_rng(seed))
+    assert frames.dtype == np.int64
     assert 1 <= len(frames) <= limit
-    assert frames[0] == 0 and frames[-1] < num_frames
+    assert 0 <= frames[0] and frames[-1] < len(times)
     assert (np.diff(frames) > 0).all()
+    if sampling in ('uniform', 'head'):
+        assert frames[0] == 0
     if fps is None:
-        assert len(frames) == min(limit, num_frames)
+        assert len(frames) == min(limit, len(times))
 
 
-@given(st.integers(1, 5000), rates, st.integers(1, 64), rates, st.floats(0, 100), st.floats(0.01, 100))
-def test_a_part_of_the_file(num_frames, video_fps, limit, fps, start, length):
-    if start >= (num_frames - 0.5) / video_fps:
-        return
-    frames = sample_frames(num_frames, video_fps, limit, fps, start, start + length)
-    assert len(frames) and (np.diff(frames) > 0).all()
-    assert frames[0] / video_fps <= start + 1e-5 < (frames[0] + 1) / video_fps + 2e-5
-    assert frames[-1] / video_fps < start + length + 1e-5
-    assert frames[-1] < num_frames
+@given(gaps, rates, st.floats(0, 0.99), st.floats(0.05, 1))
+def test_what_is_shown_at_each_moment(steps, fps, start, length):
+    """Against looking up one moment after the other."""
+    times = varying(steps)
+    duration = times[-1] + 0.5
+    start, end = start * duration, min(start + length, 1) * duration
+    moments = start + np.arange(int((end - start) * fps) + 1) / fps
+    edges = np.append(times[1:], np.inf)
+    expected = []
+    for moment in moments:
+        if moment == start or moment < end - ROUNDING:
+            shown = [i for i in range(len(times)) if times[i] <= moment + ROUNDING < edges[i]][0]
+            if shown not in expected:
+                expected.append(shown)
+    assert sample_frames(times, duration, 10**6, fps=fps, start=start, end=end).tolist() == expected
 
 
-def clip4clip(num_frames, video_fps, limit):
-    """CLIP4Clip's steps one by one, for whole frame rates: a frame each second, then slice_framepos=2."""
+def clip4clip(num_frames, video_fps, limit, slice_framepos):
+    """CLIP4Clip's steps one by one, for whole frame rates: a frame each second, then its slice."""
     frames = [second * video_fps for second in range(num_frames) if second * video_fps < num_frames]
     if limit < len(frames):
+        if slice_framepos == 0:
+            return frames[:limit]
+        if slice_framepos == 1:
+            return frames[-limit:]
         frames = [frames[i] for i in np.linspace(0, len(frames) - 1, num=limit, dtype=int)]
     return frames
 
 
-@given(st.integers(1, 5000), st.integers(1, 60), st.integers(1, 64))
-def test_equals_clip4clip(num_frames, video_fps, limit):
-    assert sample_frames(num_frames, video_fps, limit).tolist() == clip4clip(num_frames, video_fps, limit)
+@given(st.integers(1, 5000), st.integers(1, 60), st.integers(1, 64),
+       st.sampled_from([('head', 0), ('tail', 1), ('uniform', 2)]))
+def test_equals_clip4clip(num_frames, video_fps, limit, policy):
+    sampling, slice_framepos = policy
+    assert steady(num_frames, video_fps, limit, sampling=sampling).tolist() == \
+        clip4clip(num_frames, video_fps, limit, slice_framepos)
 
 
 def test_by_hand():
-    assert sample_frames(293, 29.97, 12).tolist() == [0, 29, 59, 89, 119, 149, 179, 209, 239, 269]
-    assert sample_frames(100, 10, 4).tolist() == [0, 30, 60, 90]
-    assert sample_frames(100, 10, 4, fps=None).tolist() == [0, 33, 66, 99]
-    assert sample_frames(7, 0.5, 12).tolist() == [0, 1, 2, 3, 4, 5, 6]  # slower than one a second
-    assert sample_frames(100, 10, 12, start=2.0, end=5.0).tolist() == [20, 30, 40]
-    assert sample_frames(100, 10, 12, start=9.55, end=99.0).tolist() == [95]
+    assert steady(293, 29.97, 12).tolist() == [0, 29, 59, 89, 119, 149, 179, 209, 239, 269]
+    assert steady(100, 10, 4).tolist() == [0, 30, 60, 90]
+    assert steady(100, 10, 4, fps=None).tolist() == [0, 33, 66, 99]
+    assert steady(7, 0.5, 12).tolist() == [0, 1, 2, 3, 4, 5, 6]  # slower than one a second
+    assert steady(100, 10, 12, start=2.0, end=5.0).tolist() == [20, 30, 40]
+    assert steady(100, 10, 12, start=9.55, end=10.0).tolist() == [95]
+    assert steady(100, 10, 3, sampling='head').tolist() == [0, 10, 20]
+    assert steady(100, 10, 3, sampling='tail').tolist() == [70, 80, 90]
 
 
-def test_start_beyond_the_end():
-    with pytest.raises(ValueError, match='start 12 s is beyond its end at 10 s'):
-        sample_frames(100, 10, 12, start=12.0)
+def test_a_rate_that_varies():
+    # Ten frames in the first second, then a still of four seconds, then one each half second.
+    times = np.concatenate([np.arange(10) / 10, [1.0], 5 + np.arange(5) / 2])
+    assert sample_frames(times, 7.5, 12).tolist() == [0, 10, 11, 13, 15]
+    assert sample_frames(times, 7.5, 12, start=2.5, end=6.0).tolist() == [10, 12]
+    assert frame_at(times, [0.0, 0.95, 4.99, 5.0, 99.0]).tolist() == [0, 9, 10, 11, 15]
+
+
+def test_milliseconds_are_rounded():
+    times = np.round(np.arange(90) / 30, 3)  # as Matroska writes them: frame 20 at 0.667
+    assert sample_frames(times, 3.0, 99, fps=3).tolist() == list(range(0, 90, 10))
+
+
+@given(st.integers(2, 400), st.integers(1, 64), st.integers(0, 2**31 - 1))
+def test_random_takes_one_from_each_segment(count, limit, seed):
+    limit = min(limit, count - 1)
+    picked = thin_randomly(count, limit, np.random.default_rng(seed))
+    assert [int(place * limit + limit - 1) // count for place in picked] == list(range(limit))
+    assert (picked == thin_randomly(count, limit, np.random.default_rng(seed))).all()
+
+
+def test_random_reaches_every_frame():
+    rng = np.random.default_rng(0)
+    assert {int(i) for _ in range(200) for i in thin_randomly(10, 4, rng)} == set(range(10))
+
+
+@pytest.mark.parametrize('part, message', [
+    (dict(start=12.0), 'start 12 s is beyond its end at 10 s'),
+    (dict(start=10.0), 'start 10 s is beyond its end at 10 s'),
+    (dict(start=-1.0), 'start -1 s is no time in it'), (dict(start=float('nan')), 'start nan s is no time in it'),
+    (dict(start=3.0, end=3.0), 'end 3 s is not after start 3 s'),
+    (dict(end=float('nan')), 'end nan s is not after start 0 s'),
+    (dict(end=11.5), 'end 11.5 s is beyond its end at 10 s')])
+def test_no_part_of_the_file(part, message):
+    with pytest.raises(ValueError, match=message):
+        steady(100, 10, 12, **part)
+
+
+def test_an_end_that_was_rounded_up():
+    assert steady(100, 10, 12, start=8.0, end=11.0).tolist() == [80, 90]
+    assert steady(5, 0.5, 12, end=12.0).tolist() == [0, 1, 2, 3, 4]  # one picture each two seconds

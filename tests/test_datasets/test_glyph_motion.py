@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 
 from mmcma.datasets import GlyphMotion
-from mmcma.datasets.frame_sampling import sample_frames
+from mmcma.datasets.frame_sampling import thin_uniformly
 from mmcma.datasets.glyph_world import clips
 from mmcma.datasets.glyph_world.backdrops import draw_backdrop
 from mmcma.datasets.glyph_world.captions import CAPTIONS_PER_CLIP, SYNONYMS, VERBS, write_captions
@@ -150,7 +150,7 @@ def test_mirrored_captions_differ_in_the_verb_alone(scenes):
 
 def test_a_sample_of_eight_frames_mirrors(scenes):
     recipe = Recipe()
-    picked = sample_frames(recipe.num_frames, recipe.fps, limit=8, fps=None)
+    picked = thin_uniformly(recipe.num_frames, 8)
     assert len(picked) == 8
     assert np.array_equal(recipe.num_frames - 1 - picked[::-1], picked)
 
@@ -158,7 +158,7 @@ def test_a_sample_of_eight_frames_mirrors(scenes):
 def test_eight_frames_show_what_happens(scenes):
     """Stillness looks the same in all of them, everything else does not."""
     recipe = Recipe()
-    picked = sample_frames(recipe.num_frames, recipe.fps, limit=8, fps=None)
+    picked = thin_uniformly(recipe.num_frames, 8)
     seen = set()
     for scene in scenes['test']:
         events = {actor.event for actor in scene.actors}

@@ -4,9 +4,11 @@ from typing import Optional
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmcma.datasets.frame_sampling import sample_frames
-from mmcma.datasets.video_reader import check_backend, open_video, read_image
-from mmcma.errors import ConfigError, MediaError
+from mmcma.datasets.frame_sampling import THINNING, sample_frames
+from mmcma.datasets.picture_reader import read_image
+from mmcma.datasets.video_reader import check_backend, open_video
+from mmcma.datasets.watchdog import within
+from mmcma.errors import ConfigError, MediaError, did_you_mean
 from mmcma.registry import TRANSFORMS
 
 
@@ -21,39 +23,53 @@ class LoadVideoFrames(BaseTransform):
 
     Args:
         num_frames: Frames of a sample.
-        fps: Frames to take per second, thinned out evenly where they are more
-            than ``num_frames``; None spreads ``num_frames`` over the clip.
+        fps: Frames to take per second; None takes all of the clip.
+        sampling: How they are thinned out where they are more than ``num_frames``: ``'uniform'``,
+            ``'head'`` or ``'tail'`` (CLIP4Clip's ``slice_framepos`` 2, 0 and 1), or ``'random'``,
+            one from each of ``num_frames`` equal segments, for training; numpy's global seed fixes it.
         backend: See :func:`mmcma.datasets.open_video`.
         folder_fps: Pictures per second at which folders of frames were written.
+        timeout: Seconds after which a file is given up, so that a decoder that hangs does
+            not stop the job; None waits for ever.
     """
 
-    def __init__(self, *, num_frames: int = 12, fps: Optional[float] = 1.0, backend: str = 'auto',
-                 folder_fps: float = 1.0) -> None:
+    def __init__(self, *, num_frames: int = 12, fps: Optional[float] = 1.0, sampling: str = 'uniform',
+                 backend: str = 'auto', folder_fps: float = 1.0, timeout: Optional[float] = 60.0) -> None:
         if not isinstance(num_frames, int) or num_frames < 1:
             raise ConfigError(f'LoadVideoFrames: num_frames={num_frames!r} must be a whole number from 1 up')
-        for name, value in (('fps', fps), ('folder_fps', folder_fps)):
-            if not (name == 'fps' and value is None) and not 0 < value < float('inf'):
-                raise ConfigError(f'LoadVideoFrames: {name}={value!r} must be above 0 frames per second')
+        for name, value, unit in (('fps', fps, 'frames per second'), ('timeout', timeout, 'seconds'),
+                                  ('folder_fps', folder_fps, 'frames per second')):
+            if not (name != 'folder_fps' and value is None) and not 0 < value < float('inf'):
+                raise ConfigError(f'LoadVideoFrames: {name}={value!r} must be above 0 {unit}')
+        if sampling not in THINNING:
+            raise ConfigError(f'LoadVideoFrames: sampling={sampling!r} is none of {list(THINNING)}.'
+                              f'{did_you_mean(str(sampling), list(THINNING))}')
         check_backend(backend)
-        self.num_frames, self.fps, self.backend, self.folder_fps = num_frames, fps, backend, folder_fps
+        self.num_frames, self.fps, self.sampling, self.timeout = num_frames, fps, sampling, timeout
+        self.backend, self.folder_fps = backend, folder_fps
 
     def transform(self, results: dict) -> dict:
-        with open_video(results['path'], self.backend, self.folder_fps) as video:
-            try:
-                indices = sample_frames(video.num_frames, video.fps, self.num_frames, self.fps,
-                                        results.get('start'), results.get('end'))
-            except ValueError as error:
-                raise MediaError(f"{results['path']}: {error}") from error
-            shown = video.get_batch(indices)  # (n, H, W, 3), n <= num_frames
+        rng = np.random.default_rng(np.random.randint(2**31)) if self.sampling == 'random' else None
+        shown = within(self.timeout, lambda: self._read(results, rng), results['path'])  # (n, H, W, 3)
         frames = np.zeros((self.num_frames, *shown.shape[1:]), dtype=np.uint8)
         frames[:len(shown)] = shown
         results['frames'] = frames
         results['frame_mask'] = np.arange(self.num_frames) < len(shown)
         return results
 
+    def _read(self, results: dict, rng: Optional[np.random.Generator]) -> np.ndarray:
+        with open_video(results['path'], self.backend, self.folder_fps) as video:
+            try:
+                indices = sample_frames(video.timestamps, video.duration, self.num_frames, fps=self.fps,
+                                        sampling=self.sampling, start=results.get('start'),
+                                        end=results.get('end'), rng=rng)
+            except ValueError as error:
+                raise MediaError(f"{results['path']}: {error}") from error
+            return video.get_batch(indices)
+
     def __repr__(self) -> str:
-        return (f'LoadVideoFrames(num_frames={self.num_frames}, fps={self.fps}, backend={self.backend!r}, '
-                f'folder_fps={self.folder_fps})')
+        return (f'LoadVideoFrames(num_frames={self.num_frames}, fps={self.fps}, sampling={self.sampling!r}, '
+                f'backend={self.backend!r}, folder_fps={self.folder_fps}, timeout={self.timeout})')
 
 
 @TRANSFORMS.register_module()

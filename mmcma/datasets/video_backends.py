@@ -1,0 +1,209 @@
+"""What reads the frames of a video: PyAV, decord, and folders of pictures, behind one protocol."""
+import os
+import re
+from abc import ABC, abstractmethod
+from typing import Any, Iterator, Optional, Sequence
+
+import numpy as np
+
+from mmcma.datasets.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.picture_reader import read_image
+
+
+class VideoReader(ABC):
+    """Random access to the frames of one video; close it, or use it in a ``with``.
+
+    Attributes:
+        timestamps (np.ndarray): Seconds from the first frame to each frame, float64 ``(num_frames,)``,
+            strictly rising from 0. They are what is sampled by: a rate need not be constant.
+        duration (float): Seconds until the last frame ends.
+    """
+    timestamps: np.ndarray
+    duration: float
+
+    @property
+    def num_frames(self) -> int:
+        """At least 1."""
+        return len(self.timestamps)
+
+    @property
+    def fps(self) -> float:
+        """Mean number of frames per second."""
+        return self.num_frames / self.duration
+
+    @abstractmethod
+    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+        """Frames ``indices`` (each in ``[0, num_frames)``): uint8 RGB ``(n, H, W, 3)``, upright."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop decoding and let go of the file. May be called twice."""
+
+    def __enter__(self) -> 'VideoReader':
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.close()
+
+
+class PyAVReader(VideoReader):
+    """FFmpeg through PyAV, on one thread: a data loader runs many readers side by side.
+
+    Frames are known by their timestamps, which a pass over the packets (no
+    decoding) collects, so a frame that does not decode never shifts the
+    others. AVI and bare streams have no timestamps to rely on (an AVI packet
+    carries its place in decoding order): there frames are counted from the beginning.
+    """
+
+    def __init__(self, path: str) -> None:
+        import av
+        self._av, self._path = av, path
+        # One for the reader: frame.to_ndarray(format=...) makes a scaler anew for every frame.
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._open()
+        try:
+            self._index()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self._container = self._av.open(self._path)
+        if not self._container.streams.video:
+            self.close()
+            raise ValueError('no video stream')
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = 1
+
+    def _index(self) -> None:
+        packets = [packet for packet in self._container.demux(self._stream)
+                   if packet.size and not packet.is_discard]
+        if not packets:
+            raise ValueError('no frames in the video stream')
+        timed = self._container.format.name != 'avi' and all(packet.pts is not None for packet in packets)
+        self._times = sorted({packet.pts for packet in packets}) if timed else None
+        ticks, tick = self._times or [packet.dts for packet in packets], float(self._stream.time_base)
+        if None in ticks:
+            ticks, tick = range(len(ticks)), 1 / float(self._stream.average_rate or 1)
+        self.timestamps = (np.array(ticks, dtype=np.float64) - ticks[0]) * tick
+        last = max(packets, key=lambda packet: packet.pts) if timed else packets[-1]
+        period = self.timestamps[-1] / (len(ticks) - 1) if len(ticks) > 1 else \
+            1 / float(self._stream.average_rate or 1)
+        # A container does not always know how long the last frame stands.
+        self.duration = float(self.timestamps[-1] + max(period, (last.duration or 0) * tick))
+
+    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+        # What a frame is known by: its timestamp, or its number.
+        keys = [self._times[index] if self._times else int(index) for index in indices]
+        frames = self._decode(set(keys), seek_to=min(keys)) if self._times else {}
+        missing = set(keys) - frames.keys()
+        if missing:  # a seek may land too late
+            frames.update(self._decode(missing))
+        damaged = [index for index, key in zip(indices, keys) if key not in frames]
+        if damaged:
+            raise ValueError(f'frame {damaged[0]} of {self.num_frames} is damaged')
+        return np.stack([frames[key] for key in keys])
+
+    def _decode(self, wanted: set[int], seek_to: Optional[int] = None) -> dict[int, np.ndarray]:
+        found: dict[int, np.ndarray] = {}
+        for number, frame in self._intact_frames(seek_to):
+            key = frame.pts if self._times else number
+            if key in wanted:
+                # FFmpeg's libraries leave turning the picture to their user.
+                rgb = self._reformatter.reformat(frame, format='rgb24').to_ndarray()
+                found[key] = np.rot90(rgb, k=frame.rotation // 90)
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    def _intact_frames(self, seek_to: Optional[int]) -> Iterator[tuple[int, Any]]:
+        """Frames with their numbers, without those that build on a damaged one: up to the next key frame.
+
+        Where frames are only counted, the count is lost there, and they end.
+        """
+        if seek_to is None:
+            self.close()
+            self._open()  # the one sure way to the beginning
+        else:
+            self._container.seek(seek_to, stream=self._stream)
+        intact, number = True, 0
+        for packet in self._container.demux(self._stream):
+            try:
+                frames = packet.decode()
+            except self._av.FFmpegError:
+                intact, frames = False, []
+            for frame in frames:
+                intact = not frame.is_corrupt and (intact or bool(self._times) and frame.key_frame)
+                if intact:
+                    yield number, frame
+                number += 1
+
+    def close(self) -> None:
+        self._container.close()
+
+
+class DecordReader(VideoReader):
+    """decord on one thread, always decoding from the beginning, frame by frame.
+
+    Where version 0.6.0 skips it was seen to return wrong frames, in every AVI
+    file and in other files with MPEG-2 or MPEG-4 video and B-frames. In MPEG
+    transport streams it loses the first frames, so these are refused. It turns frames
+    upright by itself; ``next()`` would return some of those with FFmpeg's padding.
+    """
+
+    def __init__(self, path: str) -> None:
+        import decord
+        with open(path, 'rb') as file:
+            head = file.read(200)
+        if any(head[first::step][:2] == b'GG' for first, step in ((0, 188), (4, 192))):  # a G starts each packet
+            raise ValueError('MPEG transport streams come out wrong')
+        self._reader = decord.VideoReader(path, num_threads=1)
+        count = len(self._reader)
+        spans = self._reader.get_frame_timestamp(range(count)).astype(np.float64)  # (num_frames, 2)
+        starts = spans[:, 0] - spans[0, 0]
+        if spans[0, 0] < 0 or (np.diff(starts) <= 0).any():  # AVI: there are none
+            starts = np.arange(count) / self._reader.get_avg_fps()
+        self.timestamps = starts
+        period = starts[-1] / (count - 1) if count > 1 else 1 / self._reader.get_avg_fps()
+        self.duration = float(starts[-1] + period)
+
+    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+        wanted = {int(index) for index in indices}
+        frames: dict[int, np.ndarray] = {}
+        self._reader.seek(0)
+        for number in range(max(wanted) + 1):
+            frame = self._reader.get_batch([number])
+            if number in wanted:
+                frames[number] = frame.asnumpy()[0]
+        return np.stack([frames[index] for index in indices])
+
+    def close(self) -> None:
+        self._reader = None  # decord has no close(); its threads end with the object
+
+
+class FolderReader(VideoReader):
+    """A folder of pictures, taken in the order of the numbers in their names."""
+
+    def __init__(self, path: str, fps: float) -> None:
+        self._paths = sorted((entry.path for entry in os.scandir(path)
+                              if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES), key=_by_numbers)
+        if not self._paths:
+            raise ValueError(f"no pictures ({' '.join(IMAGE_SUFFIXES)}) in the folder")
+        self.timestamps = np.arange(len(self._paths)) / fps
+        self.duration = len(self._paths) / fps
+
+    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+        return np.stack([read_image(self._paths[index]) for index in indices])
+
+    def close(self) -> None:
+        pass
+
+
+def _by_numbers(path: str) -> list:
+    """Sort key that puts ``frame10.jpg`` after ``frame9.jpg``."""
+    parts = re.split(r'(\d+)', os.path.basename(path))
+    return [(int(part), '') if part.isdigit() else (0, part) for part in parts]
+
+
+#: In the order in which ``'auto'`` tries them.
+BACKENDS = dict(pyav=PyAVReader, decord=DecordReader)

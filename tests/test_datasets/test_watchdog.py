@@ -1,0 +1,110 @@
+import os
+import threading
+
+import pytest
+from media_files import write_video
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from mmcma.datasets import CaptionedFiles, LoadVideoFrames, video_reader, watchdog
+from mmcma.datasets.video_backends import PyAVReader, VideoReader
+from mmcma.datasets.watchdog import within
+from mmcma.errors import MediaError
+
+
+@pytest.fixture
+def release(monkeypatch):
+    """Lets what hangs go on, in the end."""
+    event = threading.Event()
+    monkeypatch.setattr(watchdog, '_given_up', [])
+    yield event
+    event.set()
+
+
+def test_in_time():
+    assert within(60, lambda: 3, 'a.mp4') == within(None, lambda: 3, 'a.mp4') == 3
+    assert within(60, threading.current_thread, 'a.mp4') is not threading.current_thread()
+    assert within(None, threading.current_thread, 'a.mp4') is threading.current_thread()
+
+
+@pytest.mark.parametrize('error', [MediaError('torn'), TimeoutError('of its own'), KeyboardInterrupt()])
+def test_errors_come_through(error):
+    def fail():
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        within(60, fail, 'a.mp4')
+    assert caught.value is error
+
+
+def test_what_hangs_is_given_up_and_counted(release):
+    with pytest.raises(MediaError, match=r'a.mp4: given up after 0.05 s .*hang in this process: 1'):
+        within(0.05, release.wait, 'a.mp4')
+    with pytest.raises(MediaError, match='b.mp4: .*: 2'):
+        within(0.05, release.wait, 'b.mp4')
+    release.set()
+    for thread in watchdog._given_up:
+        thread.join()
+    with pytest.raises(MediaError, match='c.mp4: .*: 1'):
+        within(0.05, threading.Event().wait, 'c.mp4')
+
+
+class _HangsIn(VideoReader):
+    """Opens or decodes for an hour where told to, as code in C does: no signal or exception ends it."""
+
+    def __init__(self, path):
+        name = os.path.basename(path)
+        if 'open' in name:
+            _HangsIn.release.wait(3600)
+        self._hangs = 'decode' in name
+        self._reader = PyAVReader(path)
+        self.timestamps, self.duration = self._reader.timestamps, self._reader.duration
+
+    def get_batch(self, indices):
+        if self._hangs:
+            _HangsIn.release.wait(3600)
+        return self._reader.get_batch(indices)
+
+    def close(self):
+        self._reader.close()
+
+
+@pytest.fixture
+def hanging_backend(monkeypatch, release):
+    monkeypatch.setattr(_HangsIn, 'release', release, raising=False)
+    monkeypatch.setattr(video_reader, 'BACKENDS', dict(hangs=_HangsIn))
+
+
+@pytest.mark.parametrize('where', ['open', 'decode'])
+def test_a_backend_that_hangs(tmp_path, hanging_backend, where):
+    load = LoadVideoFrames(num_frames=2, timeout=0.2)
+    with pytest.raises(MediaError, match=f'{where}.mp4: given up after 0.2 s .timeout of LoadVideoFrames'):
+        load(dict(path=str(write_video(tmp_path / f'{where}.mp4'))))
+    fine = write_video(tmp_path / 'fine.mp4')
+    results = LoadVideoFrames(num_frames=2, timeout=60)(dict(path=str(fine)))
+    assert results['frame_mask'].tolist() == [True, True]
+
+
+def test_a_job_goes_on(tmp_path, hanging_backend):
+    """In the worker of a data loader, which must also end in the end."""
+    for name in ('a', 'open', 'decode', 'b'):
+        write_video(tmp_path / f'{name}.mp4', num_frames=3)
+    (tmp_path / 'captions.csv').write_text(
+        'path,caption\n' + ''.join(f'{name}.mp4,{name}\n' for name in ('a', 'open', 'decode', 'b')))
+    dataset = CaptionedFiles(ann_file='captions.csv', data_root=str(tmp_path), pipeline=[
+        dict(type='LoadVideoFrames', num_frames=1, timeout=1.0), dict(type='ResizeCrop', size=8),
+        dict(type='PackRetrievalInputs')])
+    loader = DataLoader(dataset, num_workers=1, collate_fn=pseudo_collate)
+    seen = [batch['data_samples'][0].captions[0] for batch in loader]
+    assert seen == ['a', 'b', 'b', 'b']
+
+
+def test_a_real_pipe_that_never_yields(tmp_path, monkeypatch, release):
+    """The blocking call is FFmpeg's own here: open() of a pipe without a writer."""
+    os.mkfifo(tmp_path / 'pipe.mp4')
+    monkeypatch.setattr(video_reader.os.path, 'isfile', lambda path: True)
+    monkeypatch.setattr(video_reader.os.path, 'getsize', lambda path: 1)
+    with pytest.raises(MediaError, match='pipe.mp4: given up after 0.3 s'):
+        LoadVideoFrames(timeout=0.3)(dict(path=str(tmp_path / 'pipe.mp4')))
+    with open(tmp_path / 'pipe.mp4', 'wb') as pipe:  # lets the thread go
+        pipe.write(b'no video')
