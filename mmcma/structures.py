@@ -21,6 +21,9 @@ class RetrievalSample(BaseDataElement):
     Fields added by ``CrossModalRetriever`` in predict mode, float32 on the CPU:
         visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation.
         text_pooled (Tensor): ``(len(captions), D)`` before normalisation.
+        text_tokens (Tensor): ``(len(captions), L, D)`` embeddings of words, where the
+            similarity compares them; L is that of the batch.
+        text_mask (Tensor): bool ``(len(captions), L)``, False on padding; with ``text_tokens``.
     """
 
 

@@ -63,7 +63,7 @@ class CrossModalRetriever(BaseModel):
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
                                     tokenizer=text.tokenizer, context_length=text.context_length - prompts,
                                     pads_to_limit=text.pads_to_limit)
-        self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale)
+        self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale, logit_bias=text.logit_bias)
         if self.neck is not None:
             self.neck.attach(vision=vision, text=text)
 
@@ -196,8 +196,11 @@ class CrossModalRetriever(BaseModel):
     @staticmethod
     def predict(text: Features, visual: Features, data_samples: list[RetrievalSample]) -> list[RetrievalSample]:
         """The samples with their features on the CPU; see :class:`RetrievalSample`."""
-        pooled = text.pooled.cpu().split([len(sample.captions) for sample in data_samples])
-        for sample, text_pooled, tokens in zip(data_samples, pooled, visual.tokens.cpu()):
-            sample.text_pooled = text_pooled
+        counts = [len(sample.captions) for sample in data_samples]
+        for name, rows in zip(('text_pooled', 'text_tokens', 'text_mask'), text):
+            if rows is not None:
+                for sample, own in zip(data_samples, rows.cpu().split(counts)):
+                    sample.set_field(own, name)
+        for sample, tokens in zip(data_samples, visual.tokens.cpu()):
             sample.visual_tokens = tokens
         return data_samples

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mmcma.errors import ConfigError
-from mmcma.models import MeanPool, QueryScore
+from mmcma.models.similarities import MeanPool, QueryScore, TopKFrames
 from mmcma.structures import Features
 
 
@@ -56,7 +56,28 @@ def test_mean_pool_is_the_plain_formula(seed, n, m, t, masked):
     torch.testing.assert_close(scores, plain_mean_pool(text, frames, mask), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize('similarity', [QueryScore(), MeanPool()])
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 5), st.integers(1, 6), st.booleans(),
+       st.integers(1, 8))
+def test_top_k_frames_are_the_mean_of_the_nearest(seed, n, m, t, masked, k):
+    text, frames, mask = random_case(seed, n, m, t, 8, masked)
+    expected = torch.empty(n, m)
+    for i, query in enumerate(text):
+        for j, (f, keep) in enumerate(zip(frames, mask)):
+            f = F.normalize(f[keep], dim=-1)
+            best = sorted(f, key=lambda frame: -float(frame @ query))[:k]
+            expected[i, j] = F.cosine_similarity(query, torch.stack(best).mean(0), dim=0)
+    scores = TopKFrames(k=k)(Features(text), Features(frames.mean(1), frames, mask))
+    torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_more_frames_asked_for_than_there_are_is_mean_pool():
+    text, frames, mask = random_case(0, 4, 5, 6, 8, True)
+    text, visual = Features(text), Features(frames.mean(1), frames, mask)
+    torch.testing.assert_close(TopKFrames(k=7)(text, visual), MeanPool()(text, visual))
+
+
+@pytest.mark.parametrize('similarity', [QueryScore(), MeanPool(), TopKFrames(k=2)])
 @pytest.mark.parametrize('tile', [1, 3, 4])
 def test_tiles_are_the_matrix(similarity, tile):
     text, frames, mask = random_case(0, 7, 9, 5, 16, True)
@@ -89,7 +110,7 @@ def test_query_score_gradient_is_the_plain_formulas():
 def test_a_zero_embedding_gives_no_nan():
     zero = Features(torch.zeros(1, 4, requires_grad=True))
     frames = torch.zeros(1, 2, 4, requires_grad=True)
-    for similarity in (QueryScore(), MeanPool()):
+    for similarity in (QueryScore(), MeanPool(), TopKFrames()):
         score = similarity(zero, Features(frames.mean(1), frames))
         score.sum().backward()
         assert torch.isfinite(score).all() and torch.isfinite(frames.grad).all()
@@ -100,6 +121,8 @@ def test_a_tower_without_frames_is_refused():
         QueryScore()(Features(torch.ones(1, 4)), Features(torch.ones(1, 4)))
 
 
-def test_temperature_must_be_positive():
+def test_arguments_must_be_positive():
     with pytest.raises(ConfigError, match='temperature=0 must be above 0'):
         QueryScore(temperature=0)
+    with pytest.raises(ConfigError, match='k=0 must be at least 1'):
+        TopKFrames(k=0)

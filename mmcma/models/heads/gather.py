@@ -2,6 +2,7 @@
 import torch
 from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from torch import Tensor
+from torch.nn import functional as F
 
 from mmcma.structures import Features
 
@@ -10,13 +11,27 @@ def gather_features(features: Features) -> Features:
     """The features of all processes, rank after rank; their own where there is one process.
 
     Args:
-        features: Of the local batch; the same shapes on every process.
+        features: Of the local batch; the same shapes on every process, but
+            that tokens with a mask may be more or fewer: they are padded to
+            the most of all processes.
     """
     if get_world_size() == 1:
         return features
+    if features.mask is not None:
+        features = _padded(features)
     return Features(pooled=_Gather.apply(features.pooled),
                     tokens=None if features.tokens is None else _Gather.apply(features.tokens),
                     mask=None if features.mask is None else gather_constant(features.mask))
+
+
+def _padded(features: Features) -> Features:
+    """Tokens ``(B, L, D)`` and mask ``(B, L)`` with the largest L of all processes."""
+    length = torch.tensor(features.tokens.shape[1], device=features.tokens.device)
+    longest = length.clone()
+    all_reduce(longest, op='max')
+    missing = int(longest - length)
+    return features._replace(tokens=F.pad(features.tokens, (0, 0, 0, missing)),
+                             mask=F.pad(features.mask, (0, missing)))
 
 
 def gather_constant(x: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 """From features to scores and to the loss."""
 import math
+from typing import Optional
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmcma.errors import ConfigError
 from mmcma.models.heads.gather import gather_constant, gather_features
 from mmcma.registry import MODELS
 from mmcma.structures import Features
@@ -16,9 +18,12 @@ class RetrievalHead(BaseModule):
 
     Args:
         similarity: Config of a :class:`~mmcma.models.similarities.Similarity`.
-        loss: Config of a loss that takes logits and positives, both ``(N, M)``.
+        loss: Config of a :class:`~mmcma.models.losses.RetrievalLoss`.
         train_logit_scale: Whether the scale of the logits trains; it is frozen
-            at the backbone's value otherwise.
+            at the backbone's value otherwise. Only for similarities that are cosines.
+
+    Raises:
+        ConfigError: A scale is to train that nothing is multiplied by.
 
     Attributes:
         logit_scale: Log of the scale; CLIP's bound of ``log(100)`` holds.
@@ -30,12 +35,18 @@ class RetrievalHead(BaseModule):
         super().__init__()
         self.similarity = MODELS.build(similarity)
         self.loss_fn = MODELS.build(loss)
+        if train_logit_scale and not self.similarity.is_cosine:
+            raise ConfigError(f'model.head.train_logit_scale=True, but {type(self.similarity).__name__} gives logits '
+                              'that are not scaled: set it to False.')
         self.train_logit_scale = train_logit_scale
         self.logit_scale = nn.Parameter(torch.tensor(0.0))
 
-    def bind(self, *, embed_dim: int, logit_scale: float) -> None:
-        """Takes the width of the joint space and the log of the scale from the backbone."""
+    def bind(self, *, embed_dim: int, logit_scale: float, logit_bias: Optional[float] = None) -> None:
+        """Takes the width of the joint space, the log of the scale and the bias, if any, from the backbone."""
         self.similarity.bind(embed_dim)
+        self.loss_fn.bind(logit_bias)
+        if logit_bias is not None:
+            self.max_logit_scale = math.inf  # SigLIP's has no bound, and ends above CLIP's
         nn.init.constant_(self.logit_scale, logit_scale)
 
     def trainable_parameters(self) -> list:
@@ -44,7 +55,7 @@ class RetrievalHead(BaseModule):
         return [*own, self.logit_scale] if self.train_logit_scale else own
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """Cosines ``(N, M)``, float32 also where the caller has turned autocast on, not scaled."""
+        """Scores ``(N, M)``, float32 also where the caller has turned autocast on; cosines are not scaled."""
         with torch.autocast(text.pooled.device.type, enabled=False):
             return self.similarity(text, visual)
 
@@ -57,11 +68,16 @@ class RetrievalHead(BaseModule):
             item_index: int ``(B,)``, which item each pair shows.
 
         Returns:
-            ``loss`` (scalar) and ``logit_scale`` (the factor in force).
+            ``loss`` (scalar) and ``logit_scale`` (the factor in force; 1 for scores that are logits as they are).
         """
         text, visual = gather_features(text), gather_features(visual)
         item_index = gather_constant(item_index)
         positives = item_index[:, None] == item_index[None, :]
-        scale = self.logit_scale.clamp(max=self.max_logit_scale).exp()
+        scale = self._scale()
         loss = self.loss_fn(scale * self(text, visual), positives)
         return dict(loss=loss, logit_scale=scale.detach())
+
+    def _scale(self) -> Tensor:
+        if not self.similarity.is_cosine:
+            return torch.ones_like(self.logit_scale)
+        return self.logit_scale.clamp(max=self.max_logit_scale).exp()

@@ -1,3 +1,6 @@
+from .base import RetrievalLoss
+from .dual_softmax import DualSoftmaxLoss
 from .info_nce import SymmetricInfoNCE
+from .sigmoid import SigmoidLoss
 
-__all__ = ['SymmetricInfoNCE']
+__all__ = ['DualSoftmaxLoss', 'RetrievalLoss', 'SigmoidLoss', 'SymmetricInfoNCE']

@@ -1,13 +1,13 @@
 """Contrastive loss over both directions."""
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmcma.models.losses.base import RetrievalLoss
 from mmcma.registry import MODELS
 
 
 @MODELS.register_module()
-class SymmetricInfoNCE(BaseModule):
+class SymmetricInfoNCE(RetrievalLoss):
     """Mean of the text-to-visual and visual-to-text InfoNCE, with several positives.
 
     For each row the probability of *any* of its positives is maximised:
@@ -18,15 +18,7 @@ class SymmetricInfoNCE(BaseModule):
     """
 
     def forward(self, logits: Tensor, positives: Tensor) -> Tensor:
-        """Loss of scaled similarities.
-
-        Args:
-            logits: ``(N, M)``.
-            positives: bool ``(N, M)``, at least one True in each row and column.
-
-        Returns:
-            Scalar.
-        """
+        """See :meth:`RetrievalLoss.forward`."""
         return (self._one_way(logits, positives) + self._one_way(logits.T, positives.T)) / 2
 
     @staticmethod

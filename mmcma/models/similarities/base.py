@@ -11,19 +11,23 @@ class Similarity(BaseModule):
     """Scores every text against every visual item.
 
     A score depends on its own text and item alone, so that a block of texts
-    against a block of items is a tile of the whole matrix.
+    against a block of items is a tile of the whole matrix. Padding frames, if
+    any, follow a clip's own.
 
     Attributes:
         needs_text_tokens (bool): Whether it compares words, so that the text
             tower has to give their embeddings too.
+        is_cosine (bool): Whether scores are cosines, which the head scales for
+            the loss; False where they are logits as they are.
     """
     needs_text_tokens = False
+    is_cosine = True
 
     def bind(self, embed_dim: int) -> None:
         """Learns the width D of the embeddings; one with weights builds them here."""
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """Cosines ``(N, M)``, float32, of ``N`` texts and ``M`` visual items; not scaled."""
+        """Scores ``(N, M)``, float32, of ``N`` texts and ``M`` visual items; cosines are not scaled."""
         raise NotImplementedError
 
 

@@ -1,9 +1,12 @@
 """Frames weighted by the query (Bain et al., 2022; the Cross-Modal Adapter's video head)."""
-import torch
+from functools import partial
+from typing import Optional
+
 from torch import Tensor
 
 from mmcma.errors import ConfigError
 from mmcma.models.similarities.base import Similarity, require_tokens
+from mmcma.models.similarities.weighted_frames import weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
@@ -14,11 +17,7 @@ class QueryScore(Similarity):
 
     With frames f_j and text t, both as the towers give them, the weights are
     ``w = softmax_j(<t, f_j> / temperature)`` and the score is the cosine of
-    ``t`` and ``sum_j w_j f_j``.
-
-    The weighted sum, ``(N, M, D)``, is never formed: with ``s_j = <t, f_j>``
-    its product with ``t`` is ``sum_j w_j s_j``, and its squared length is
-    ``w' G w`` with the Gram matrix ``G = f f'`` of the item's own frames.
+    ``t`` and ``sum_j w_j f_j``. A picture, T = 1, has the weight 1.
 
     Args:
         temperature: 5 in the released code; above 0.
@@ -35,18 +34,10 @@ class QueryScore(Similarity):
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """See :meth:`Similarity.forward`."""
-        queries = text.pooled.float()  # (N, D)
-        frames = require_tokens(visual, 'QueryScore').float()  # (M, T, D)
-        scores = frames @ queries.T  # (M, T, N)
-        weights = self._weights(scores, visual.mask)
-        gram = frames @ frames.transpose(1, 2)  # (M, T, T)
-        dot = (weights * scores).sum(dim=1)  # (M, N)
-        squared = (weights * (gram @ weights)).sum(dim=1)  # (M, N)
-        # Rounding can push a tiny length below zero; the floor keeps the root and its gradient finite.
-        length = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()
-        return (dot / (length * queries.norm(dim=-1).clamp_min(1e-12))).T
+        frames = require_tokens(visual, 'QueryScore').float()
+        return weighted_sum_cosine(text.pooled.float(), frames, partial(self._weights, mask=visual.mask))
 
-    def _weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:
+    def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Softmax over the valid frames: ``(M, T, N)`` -> ``(M, T, N)``."""
         logits = scores / self.temperature
         if mask is not None:

@@ -1,0 +1,34 @@
+"""InfoNCE whose logits are revised by the other direction (CAMoE: Cheng et al., arXiv 2109.04290, 2021)."""
+from torch import Tensor
+
+from mmcma.errors import ConfigError
+from mmcma.models.losses.info_nce import SymmetricInfoNCE
+from mmcma.registry import MODELS
+
+
+@MODELS.register_module()
+class DualSoftmaxLoss(SymmetricInfoNCE):
+    """:class:`SymmetricInfoNCE` of ``s * softmax(s / temperature)``, the softmax along the other axis.
+
+    Text to visual, each row is compared after each logit was multiplied by
+    the probability of its text among all texts of the batch for that item,
+    and the other way round: a pair counts where both directions agree.
+    Captions of one item share that probability among them. No parameters.
+
+    Args:
+        temperature: Divides the logits in the revising softmax; 1 in the paper, above 0.
+
+    Raises:
+        ConfigError: ``temperature`` is not positive.
+    """
+
+    def __init__(self, *, temperature: float = 1.0) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise ConfigError(f'model.head.loss.temperature={temperature} must be above 0.')
+        self.temperature = temperature
+
+    def forward(self, logits: Tensor, positives: Tensor) -> Tensor:
+        """See :meth:`RetrievalLoss.forward`."""
+        t2v, v2t = (logits * (logits / self.temperature).softmax(dim=axis) for axis in (0, 1))
+        return (self._one_way(t2v, positives) + self._one_way(v2t.T, positives.T)) / 2

@@ -1,0 +1,32 @@
+"""An LSTM over the frames (CLIP4Clip's seqLSTM: Luo et al., Neurocomputing 508, 2022)."""
+from torch import Tensor, nn
+
+from mmcma.models.similarities.base import require_tokens
+from mmcma.models.similarities.mean_pool import MeanPool
+from mmcma.registry import MODELS
+from mmcma.structures import Features
+
+
+@MODELS.register_module()
+class SeqLSTM(MeanPool):
+    """:class:`MeanPool` of ``f + lstm(f)``, frames f read in order by one layer.
+
+    Trains ``8 D^2 + 8 D`` parameters. Its cells' candidate values start at
+    zero, and the output with them, so that training begins with exactly the
+    scores of MeanPool; in CLIP4Clip they start as PyTorch's. Padding follows
+    the frames and is read last, so that it needs no mask here. On pictures it
+    works, and reads one frame.
+    """
+
+    def bind(self, embed_dim: int) -> None:
+        """See :meth:`Similarity.bind`."""
+        self.lstm = nn.LSTM(embed_dim, embed_dim, batch_first=True)
+        candidate = slice(2 * embed_dim, 3 * embed_dim)  # PyTorch's order of gates: input, forget, candidate, output
+        for parameter in self.lstm.parameters():
+            nn.init.zeros_(parameter[candidate])
+
+    def forward(self, text: Features, visual: Features) -> Tensor:
+        """See :meth:`Similarity.forward`."""
+        frames = require_tokens(visual, 'SeqLSTM').float()  # (M, T, D)
+        mixed, _ = self.lstm(frames)
+        return super().forward(text, visual._replace(tokens=frames + mixed))

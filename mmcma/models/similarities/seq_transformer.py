@@ -1,0 +1,50 @@
+"""A transformer over the frames (CLIP4Clip's seqTransf: Luo et al., Neurocomputing 508, 2022)."""
+import torch
+from torch import Tensor, nn
+
+from mmcma.models.similarities.base import require_tokens
+from mmcma.models.similarities.mean_pool import MeanPool
+from mmcma.models.similarities.transformer import clip_layers, require_positions
+from mmcma.registry import MODELS
+from mmcma.structures import Features
+
+
+@MODELS.register_module()
+class SeqTransformer(MeanPool):
+    """:class:`MeanPool` of ``f + transformer(f + p)``, with frames f and learned positions p.
+
+    Trains ``num_layers (12 D^2 + 13 D) + max_frames D`` parameters. CLIP4Clip
+    starts its layers from CLIP's text tower; here positions and the end of
+    every residual branch start at zero, so that training begins with exactly
+    the scores of MeanPool. On pictures it works, and knows one position.
+
+    Args:
+        num_layers: Depth.
+        max_frames: Most frames of a clip.
+
+    Raises:
+        ConfigError: A clip has more frames than ``max_frames``.
+    """
+
+    def __init__(self, *, num_layers: int = 4, max_frames: int = 64) -> None:
+        super().__init__()
+        self.num_layers = num_layers
+        self.max_frames = max_frames
+
+    def bind(self, embed_dim: int) -> None:
+        """See :meth:`Similarity.bind`."""
+        self.positions = nn.Parameter(torch.zeros(self.max_frames, embed_dim))
+        self.layers = clip_layers(embed_dim, self.num_layers)
+        for layer in self.layers.layers:
+            for last in (layer.self_attn.out_proj, layer.linear2):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+
+    def forward(self, text: Features, visual: Features) -> Tensor:
+        """See :meth:`Similarity.forward`."""
+        frames = require_tokens(visual, 'SeqTransformer').float()  # (M, T, D)
+        num_frames = frames.shape[1]
+        require_positions(num_frames, self.max_frames)
+        padding = None if visual.mask is None else ~visual.mask
+        mixed = self.layers(frames + self.positions[:num_frames], src_key_padding_mask=padding)
+        return super().forward(text, visual._replace(tokens=frames + mixed))

@@ -1,0 +1,64 @@
+"""Weighted interaction of words and frames (DRL's WTI: Wang et al., arXiv 2203.07111, 2022)."""
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from mmcma.errors import ConfigError
+from mmcma.models.similarities.base import Similarity, require_tokens, unit
+from mmcma.models.similarities.chunks import score_in_chunks
+from mmcma.registry import MODELS
+from mmcma.structures import Features
+
+
+@MODELS.register_module()
+class TokenWise(Similarity):
+    """Every word finds its best frame and every frame its best word; weighted means of their cosines.
+
+    With words x_i, frames y_j and c_ij their cosines, the score is
+    ``(sum_i u_i max_j c_ij + sum_j v_j max_i c_ij) / 2``; the weights u and v
+    are softmaxes over words and frames of a small network's output, one for
+    each modality. Padding words and frames are left out of both.
+
+    Trains ``2 (D^2 + 2 D)`` parameters. Each network's last layer starts at
+    zero: training begins with equal weights. On pictures it works, with one
+    frame; a text tower must give embeddings of words.
+    """
+    needs_text_tokens = True
+
+    def bind(self, embed_dim: int) -> None:
+        """See :meth:`Similarity.bind`."""
+        self.word_weight, self.frame_weight = (_weight_network(embed_dim) for _ in range(2))
+
+    def forward(self, text: Features, visual: Features) -> Tensor:
+        """See :meth:`Similarity.forward`."""
+        frames = require_tokens(visual, 'TokenWise')
+        if text.tokens is None:
+            raise ConfigError('model.head.similarity=TokenWise compares words, but the text tower gives no embeddings '
+                              'of words; use a similarity of pooled embeddings or another tower.')
+        # The cosines (N, M, L, T), masked for either direction.
+        return score_in_chunks(self._score, text, visual, 3 * text.tokens.shape[1] * frames.shape[1])
+
+    def _score(self, text: Features, visual: Features) -> Tensor:
+        words, frames = text.tokens.float(), visual.tokens.float()  # (N, L, D), (M, T, D)
+        word_gaps, frame_gaps = _gaps(words, text.mask), _gaps(frames, visual.mask)  # (N, L), (M, T)
+        cosines = torch.einsum('nld,mtd->nmlt', unit(words), unit(frames))
+        best_frame = (cosines + frame_gaps[:, None]).amax(dim=3)  # (N, M, L)
+        best_word = (cosines + word_gaps[:, None, :, None]).amax(dim=2)  # (N, M, T)
+        word_weights = (self.word_weight(words).squeeze(-1) + word_gaps).softmax(dim=-1)  # (N, L)
+        frame_weights = (self.frame_weight(frames).squeeze(-1) + frame_gaps).softmax(dim=-1)  # (M, T)
+        return (torch.einsum('nml,nl->nm', best_frame, word_weights)
+                + torch.einsum('nmt,mt->nm', best_word, frame_weights)) / 2
+
+
+def _weight_network(embed_dim: int) -> nn.Sequential:
+    """``(…, D)`` -> ``(…, 1)``; without a last bias, which a softmax would not see."""
+    last = nn.Linear(embed_dim, 1, bias=False)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), last)
+
+
+def _gaps(tokens: Tensor, mask: Optional[Tensor]) -> Tensor:
+    """Minus infinity at padding and 0 at tokens: ``(B, L, D)`` -> ``(B, L)``."""
+    gaps = tokens.new_zeros(tokens.shape[:2])
+    return gaps if mask is None else gaps.masked_fill(~mask, float('-inf'))

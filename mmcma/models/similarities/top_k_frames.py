@@ -1,0 +1,44 @@
+"""Mean of the frames nearest to the text (the top-k baseline of X-Pool: Gorti et al., CVPR 2022)."""
+from functools import partial
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from mmcma.errors import ConfigError
+from mmcma.models.similarities.base import Similarity, require_tokens, unit
+from mmcma.models.similarities.weighted_frames import weighted_sum_cosine
+from mmcma.registry import MODELS
+from mmcma.structures import Features
+
+
+@MODELS.register_module()
+class TopKFrames(Similarity):
+    """Cosine of the text and the mean of the k L2-normalised frames nearest to it; no parameters.
+
+    An item of k frames or fewer, such as a picture, is pooled whole, as by :class:`MeanPool`.
+
+    Args:
+        k: How many frames, at least 1.
+
+    Raises:
+        ConfigError: ``k`` is below 1.
+    """
+
+    def __init__(self, *, k: int = 3) -> None:
+        super().__init__()
+        if k < 1:
+            raise ConfigError(f'model.head.similarity.k={k} must be at least 1.')
+        self.k = k
+
+    def forward(self, text: Features, visual: Features) -> Tensor:
+        """See :meth:`Similarity.forward`."""
+        frames = unit(require_tokens(visual, 'TopKFrames').float())
+        return weighted_sum_cosine(text.pooled.float(), frames, partial(self._weights, mask=visual.mask))
+
+    def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """1 for the nearest valid frames, else 0: ``(M, T, N)`` -> ``(M, T, N)``."""
+        valid = torch.ones_like(scores) if mask is None else mask[..., None].expand_as(scores).to(scores)
+        best = scores.masked_fill(valid == 0, float('-inf')).topk(min(self.k, scores.shape[1]), dim=1).indices
+        # Where fewer than k frames are valid, topk had to take padding.
+        return torch.zeros_like(scores).scatter(1, best, 1.0) * valid
