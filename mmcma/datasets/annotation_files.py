@@ -37,14 +37,31 @@ def read_text(path: str | Path) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Raises: DataError: When the file is not JSON, with line and column."""
+    """What :func:`parse_json` makes of the file."""
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """As ``json.loads``, but of two equal keys the first is not dropped in silence.
+
+    Raises:
+        DataError: When ``text`` is not JSON, with line and column, or an object has a key twice.
+    """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        raise DataError(f'{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); '
-                        'truncated download?') from error
-    except RecursionError as error:
-        raise DataError(f'{path}: not an annotation file (nested too deeply)') from error
+        raise DataError(f'{where}: not JSON ({error}); truncated file?') from error
+    except (ValueError, RecursionError) as error:  # a key twice, a number of 5,000 digits, a thousand brackets
+        raise DataError(f'{where}: not an annotation file ({error})') from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f'the key {twice!r} comes twice')
+    return fields
 
 
 def read_lines(path: str | Path) -> list[tuple[str, str]]:
@@ -57,15 +74,23 @@ def read_table(path: str | Path, columns: Sequence[str]) -> list[tuple[str, dict
     """``(where, row)`` for each row of a comma-separated file with a header.
 
     Raises:
-        DataError: When the header lacks one of ``columns``.
+        DataError: When the header lacks one of ``columns`` or has one twice, or a row has another number of cells.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=''), strict=True)
     try:
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{path}: no column {', '.join(missing)} (its header is "
-                            f'{reader.fieldnames}); is it the right file?')
-        return [(f'{path}, line {reader.line_num}', row) for row in reader]
+        header = reader.fieldnames or ()
+        missing = [column for column in columns if column not in header]
+        if missing or len(set(header)) < len(header):
+            what = f"no column {', '.join(missing)}" if missing else 'a column twice'
+            raise DataError(f'{path}: {what} (its header is {reader.fieldnames}); is it the right file?')
+        rows = []
+        for row in reader:
+            where = f'{path}, line {reader.line_num}'
+            if None in row or None in row.values():
+                raise DataError(f'{where}: not as many cells as the header has (a comma in a cell needs "quotes" '
+                                'around it)')
+            rows.append((where, row))
+        return rows
     except csv.Error as error:
         raise DataError(f'{path}, line {reader.line_num}: not CSV ({error})') from error
 

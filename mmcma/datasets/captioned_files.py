@@ -1,10 +1,9 @@
 """A user's own videos or pictures, listed with their captions in one file."""
-import json
 import math
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple, Optional
 
-from mmcma.datasets.annotation_files import check_caption, read_lines, read_table
+from mmcma.datasets.annotation_files import check_caption, parse_json, read_lines, read_table
 from mmcma.datasets.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mmcma.datasets.retrieval_dataset import RetrievalDataset
 from mmcma.errors import ConfigError, DataError
@@ -65,11 +64,7 @@ def _grouped(rows: Iterator[_Row]) -> list[dict]:
 
 def _read_json_lines(path: Path) -> Iterator[_Row]:
     for where, line in read_lines(path):
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not JSON ({getattr(error, 'msg', error)}); one "
-                            "{\"path\": …, \"caption\": …} a line; truncated file?") from error
+        fields = parse_json(line, where)
         if not isinstance(fields, dict) or 'path' not in fields or ('caption' in fields) == ('captions' in fields):
             raise DataError(f'{where}: {line[:60]!r} has not "path" and either "caption" or "captions"')
         captions = fields['captions'] if 'captions' in fields else [fields['caption']]
@@ -80,9 +75,6 @@ def _read_json_lines(path: Path) -> Iterator[_Row]:
 
 def _read_csv(path: Path) -> Iterator[_Row]:
     for where, fields in read_table(path, ['path', 'caption']):
-        if None in fields or None in fields.values():
-            raise DataError(f'{where}: not as many cells as the header has (a comma in a caption needs '
-                            '"quotes" around the caption)')
         optional = {key: fields.get(key, '').strip() or None for key in ('start', 'end', 'id')}
         yield _row(where, {**fields, **optional}, [fields['caption']])
 
@@ -98,18 +90,22 @@ def _row(where: str, fields: dict, captions: list) -> _Row:
     item_id = fields.get('id')
     if item_id is None:
         item_id = _name(path, start, end)
-    if not isinstance(item_id, (str, int)) or isinstance(item_id, bool) or not str(item_id).strip():
-        raise DataError(f'{where}: id {item_id!r} is neither text nor a whole number')
+    if not isinstance(item_id, (str, int)) or isinstance(item_id, bool) or not _is_below(str(item_id).strip()):
+        raise DataError(f"{where}: id {item_id!r} is neither a name (no '..', no backslash) nor a whole number")
     return _Row(where, str(item_id).strip(), (path, start, end),
                 [check_caption(caption, where) for caption in captions])
 
 
 def _check_path(value: Any, where: str) -> str:
     path = value.strip() if isinstance(value, str) else ''
-    if {'', '.', '..'} & set(path.split('/')) or set('\\\0') & set(path):
+    if not _is_below(path):
         raise DataError(f"{where}: path {value!r} does not lead to a file below data_prefix['visual'] (folders "
                         "and file joined by single '/', no '..')")
     return path
+
+
+def _is_below(path: str) -> bool:
+    return not ({'', '.', '..'} & set(path.split('/')) or set('\\\0') & set(path))
 
 
 def _seconds(value: Any, where: str) -> Optional[float]:

@@ -27,11 +27,14 @@ class Flickr8k(RetrievalDataset):
         ids = read_ids(read_lines(self.annotation(f'Flickr_8k.{self.split}Images.txt')))
         path = self.caption_file('Flickr8k.token.txt')
         captions: dict[str, list[str]] = {name: [] for name in ids}
+        seen: dict[str, str] = {}
         for where, line in read_lines(path):
             key, tab, caption = line.partition('\t')
             name, mark, _ = key.rpartition('#')
             if not tab or not mark:
                 raise DataError(f"{where}: {line[:60]!r} is not 'photo.jpg#0<TAB>caption'")
+            if seen.setdefault(key, where) != where:
+                raise DataError(f'{where}: {key!r} comes twice (first in {seen[key]})')
             if name in captions:
                 captions[name].append(check_caption(caption, where))
         check_all_captioned(ids, captions, path, self.split, items='photos')

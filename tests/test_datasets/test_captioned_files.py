@@ -79,7 +79,8 @@ def test_a_file_named_in_full_may_have_any_suffix(tmp_path):
     ('{"path": "b.mp4", "captions": []}', r'captions \[\] are not a list'),
     ('{"path": "b.mp4", "captions": "b"}', "captions 'b' are not a list"),
     ('{"path": "b.mp4", "capt', 'not JSON .*truncated file'),
-    ('{"path": "b.mp4", "start": ' + '9' * 5000, 'not JSON'),
+    ('{"path": "b.mp4", "start": ' + '9' * 5000, 'not an annotation file'),
+    ('{"path": "b.mp4", "caption": "a", "caption": "b"}', "the key 'caption' comes twice"),
     ('{"path": "b.mp4"}', 'has not "path" and either'),
     ('{"path": "b.mp4", "caption": "a", "captions": ["a"]}', 'has not "path" and either'),
     ('["b.mp4", "b"]', 'has not "path" and either'),
@@ -92,7 +93,8 @@ def test_a_file_named_in_full_may_have_any_suffix(tmp_path):
     ('{"path": "b.mp4", "caption": "b", "end": true}', 'end True is not a number'),
     ('{"path": "b.mp4", "caption": "b", "end": 1' + '0' * 400 + '}', 'end 10+ is not a number'),
     ('{"path": "b.mp4", "caption": "b", "start": 3, "end": 3}', 'from 3.0 s to 3.0 s is no stretch'),
-    ('{"path": "b.mp4", "caption": "b", "id": " "}', "id ' ' is neither text nor"),
+    ('{"path": "b.mp4", "caption": "b", "id": " "}', "id ' ' is neither a name"),
+    ('{"path": "b.mp4", "caption": "b", "id": "../b"}', "id '../b' is neither a name"),
     ('{"path": "b.mp4", "caption": "b", "id": "a.mp4"}', "id 'a.mp4' is 'b.mp4' here and 'a.mp4' in .*line 1"),
     ('{"path": "a.mp4", "caption": "b", "id": "c"}', "'a.mp4' is item 'c' here and 'a.mp4' in .*line 1"),
 ])
@@ -103,6 +105,7 @@ def test_json_lines_wrong(tmp_path, line, message):
 
 @pytest.mark.parametrize('text, message', [
     ('path,text\na.mp4,a\n', 'a.csv: no column caption'),
+    ('path,caption,caption\na.mp4,a,b\n', 'a column twice'),
     ('path,caption\na.mp4,\n', 'line 2: empty caption'),
     ('path,caption\na.mp4\n', 'line 2: not as many cells'),
     ('path,caption\na.mp4,a man, talking\n', 'line 2: not as many cells'),

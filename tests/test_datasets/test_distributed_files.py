@@ -75,7 +75,7 @@ def edit(path, old, new):
     ('"caption 0 of video1"', '7', r"sentence 20 of 'video1': caption 7 is not text"),
     ('"sentences"', '"sentence"', "not MSR-VTT's file"),
     ('"caption"', '"text"', "not MSR-VTT's file"),
-    ('[', '', r'MSRVTT_data.json, line 1, column \d+: not JSON'),
+    ('[', '', r'MSRVTT_data.json: not JSON .*line 1 column \d+'),
 ])
 def test_msrvtt_captions_wrong(tmp_path, old, new, message):
     root = write_msrvtt(tmp_path)
@@ -91,6 +91,7 @@ def test_msrvtt_captions_wrong(tmp_path, old, new, message):
     ('video1\n', 'video77\n', 'no captions for 1 of the 5 videos .*video77'),
     ('video_id', 'key', 'no column video_id'),
     ('video1\n', '"video1\n', 'not CSV'),
+    ('video1\n', 'video1,video2\n', '9k.csv, line 3: not as many cells'),
 ])
 def test_msrvtt_list_wrong(tmp_path, old, new, message):
     root = write_msrvtt(tmp_path)
@@ -104,7 +105,7 @@ def test_msrvtt_truncated(tmp_path):
     path = root / 'MSRVTT_data.json'
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
-    with pytest.raises(DataError, match='MSRVTT_data.json, line 1, .*truncated download'):
+    with pytest.raises(DataError, match='MSRVTT_data.json: not JSON .*line 1 column .*truncated'):
         MSRVTT(split='train-9k', data_root=str(root))
     path.unlink()
     (root / 'MSRVTT_data.json.gz').write_bytes(gzip.compress(whole)[:-30])
@@ -117,7 +118,10 @@ def test_msrvtt_truncated(tmp_path):
 
 def test_test_list_without_sentences(tmp_path):
     root = write_msrvtt(tmp_path)
-    edit(root / 'MSRVTT_JSFUSION_test.csv', '"a man, talking"', '')
+    edit(root / 'MSRVTT_JSFUSION_test.csv', '"a man, talking"', 'a man, talking')
+    with pytest.raises(DataError, match='JSFUSION_test.csv, line 2: not as many cells .*comma'):
+        MSRVTT(split='test-1kA', data_root=str(root))
+    edit(root / 'MSRVTT_JSFUSION_test.csv', 'a man, talking', '')
     with pytest.raises(DataError, match='JSFUSION_test.csv, line 2: empty caption'):
         MSRVTT(split='test-1kA', data_root=str(root))
     (root / 'MSRVTT_JSFUSION_test.csv').write_text('video_id\nvideo5\n')
@@ -140,10 +144,15 @@ def test_msvd_captions_wrong(tmp_path, captions, message):
         MSVD(split='train', data_root=str(root))
 
 
-def test_flickr8k_wrong(tmp_path):
+@pytest.mark.parametrize('old, new, message', [
+    ('#2\t', '#2 ', "token.txt, line 3: '1000268201.* is not 'photo.jpg#0<TAB>"),
+    ('#2\t', '#1\t', "token.txt, line 3: '1000268201.*#1' comes twice .first in .*line 2"),
+    ('caption 2 .', ' ', 'token.txt, line 3: empty caption'),
+])
+def test_flickr8k_wrong(tmp_path, old, new, message):
     root = write_flickr8k(tmp_path)
-    edit(root / 'Flickr8k.token.txt', '#2\t', '#2 ')
-    with pytest.raises(DataError, match="Flickr8k.token.txt, line 3: '1000268201.* is not 'photo.jpg#0<TAB>"):
+    edit(root / 'Flickr8k.token.txt', old, new)
+    with pytest.raises(DataError, match=message):
         Flickr8k(split='train', data_root=str(root))
 
 
@@ -187,7 +196,8 @@ def test_other_pickles_do_not(tmp_path, monkeypatch, thing):
 
 
 @pytest.mark.parametrize('data', [
-    b'', b'junk', pickle.dumps({'a': ['b'] * 9})[:-5], b'\x80\x04r\xff\xff\xff\xff.'])
+    b'', b'junk', pickle.dumps({'a': ['b'] * 9})[:-5], b'\x80\x04r\xff\xff\xff\xff.',
+    b'\x80\x02U\x01\xe9.'])  # a byte string of Python 2 that is not UTF-8
 def test_damaged_pickles(tmp_path, data):
     (tmp_path / 'a.pkl').write_bytes(data)
     with pytest.raises(DataError, match='a.pkl: not a readable pickle'):

@@ -139,6 +139,8 @@ def test_karpathy_wrong(tmp_path, change, message):
 
 @pytest.mark.parametrize('change, message', [
     (lambda d: d[0].pop('caption'), 'coco_karpathy_test.json, row 0: not {'),
+    (lambda d: d[0].pop('image'), 'coco_karpathy_test.json, row 0: not {'),
+    (lambda d: d[0].update(image=['x.jpg']), 'row 0: not {'),
     (lambda d: d[0].update(caption=[]), r'row 0 \(val2014/.*\): no caption'),
     (lambda d: d[0]['caption'].append(''), r'row 0 \(COCO.*\): empty caption'),
     (lambda d: d[0].update(image='a/../x.jpg'), "row 0: 'a/..' is not an id"),
@@ -155,7 +157,7 @@ def test_blip_wrong(tmp_path, change, message):
 def test_truncated_or_missing(tmp_path):
     path = write_coco(tmp_path) / 'dataset_coco.json'
     path.write_text(path.read_text()[:-40])
-    with pytest.raises(DataError, match='dataset_coco.json, line 1, .*truncated download'):
+    with pytest.raises(DataError, match='dataset_coco.json: not JSON .*line 1 column .*truncated'):
         COCO(split='test', data_root=str(tmp_path))
     path.unlink()
     with pytest.raises(DataError, match=r'dataset_coco.json: no such file .*expects .*coco_karpathy_train.json'):

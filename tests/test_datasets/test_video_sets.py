@@ -106,6 +106,18 @@ def test_didemo(tmp_path):
         [video.partition('.')[0] for video in VIDEOS]
 
 
+def test_didemo_paragraph_is_in_the_order_of_the_file(tmp_path):
+    """As in CLIP4Clip, whatever the times; blanks around a description are no part of it, those inside are."""
+    root = write_didemo(tmp_path)
+    moments = [dict(video=VIDEOS[0], description=text, times=[[chunk, chunk]])
+               for text, chunk in (('  the end ', 5), ('it  begins\n', 0), ('\tthen', 2))]
+    (root / 'val_data.json').write_text(json.dumps(moments))
+    (root / 'val_list.txt').write_text(VIDEOS[0])
+    item, = DiDeMo(split='val', data_root=str(root), test_mode=True).items
+    assert item['captions'] == ['the end it  begins then']
+    assert (item['start'], item['end']) == (None, None)
+
+
 def test_didemo_video_under_two_names(tmp_path):
     root = write_didemo(tmp_path)
     for name in ('train_data.json', 'train_list.txt'):
@@ -123,6 +135,15 @@ def test_activitynet(tmp_path):
         assert item['start'] is None and item['end'] is None
 
 
+def test_activitynet_paragraph_is_in_the_order_of_the_file(tmp_path):
+    root = write_activitynet(tmp_path)
+    data = {'v_uqiMw7tQ1Cc': dict(duration=9, timestamps=[[5, 9], [0, 5], [1, 2]],
+                                  sentences=[' The end.', 'It  begins. ', ' \n'])}
+    (root / 'train.json').write_text(json.dumps(data))
+    item, = ActivityNetCaptions(split='train', data_root=str(root), test_mode=True).items
+    assert item['captions'] == ['The end. It  begins.']
+
+
 # ---- wrong ----
 
 WRONG = [
@@ -132,7 +153,9 @@ WRONG = [
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '"Ptf', '"../Ptf', "clip 0: '../Ptf.*' is not an id"),
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '"enCap": [', '"enCap": "a", "x": [',
      'str where a list of captions should be'),
-    (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{', '{', 'not JSON .*truncated download'),
+    (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{', '{', 'not JSON .*truncated file'),
+    (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{"videoID"', '[{"videoID": "%s", "enCap": ["a"]}, {"videoID"' %
+     CLIPS[0], "training_v1.0.json, clip 1: id 'Ptf.*' comes twice"),
     (VATEX, write_vatex, 'train_list.txt', '132', '133', 'no captions for 1 of the 1 videos .*_000133'),
     (VATEX, write_vatex, 'train_list.txt', '132\n', '132\n' + CLIPS[0] + '\n', 'line 2: id .* comes twice'),
     (LSMDC, write_lsmdc, 'LSMDC16_annos_training.csv', '\tHe nods.', ' He nods.',
@@ -154,6 +177,8 @@ WRONG = [
     (ActivityNetCaptions, write_activitynet, 'train.json', '"A lesson is given."', '" "', None),
     (ActivityNetCaptions, write_activitynet, 'train.json', '["A lesson is given.", "  The coach helps."]', '[" "]',
      "train.json, 'v_uqiMw7tQ1Cc': empty caption"),
+    (ActivityNetCaptions, write_activitynet, 'train.json', '{"v_', '{"v_uqiMw7tQ1Cc": {"sentences": ["a"]}, "v_',
+     "train.json: .*the key 'v_uqiMw7tQ1Cc' comes twice"),
     (ActivityNetCaptions, write_activitynet, 'train.json', 'v_', '../v_', "video 0: '../v_.* is not an id"),
 ]
 
@@ -170,6 +195,19 @@ def test_wrong(tmp_path, kind, write, name, old, new, message):
     else:
         with pytest.raises(DataError, match=message):
             kind(split='train', data_root=str(tmp_path))
+
+
+def test_lsmdc_not_utf8(tmp_path):
+    path = write_lsmdc(tmp_path) / 'LSMDC16_annos_training.csv'
+    path.write_bytes(path.read_bytes().replace(b'He nods', 'Café'.encode('latin-1')))
+    with pytest.raises(DataError, match='training.csv, line 2: byte 0xe9 is not UTF-8'):
+        LSMDC(split='train', data_root=str(tmp_path))
+
+
+@pytest.mark.parametrize('kind', [VATEX, LSMDC, DiDeMo, ActivityNetCaptions])
+def test_no_data_root(tmp_path, kind):
+    with pytest.raises(DataError, match=f"data_root '{tmp_path}/no' is not a folder; {kind.__name__} train expects"):
+        kind(split='train', data_root=f'{tmp_path}/no')
 
 
 @pytest.mark.parametrize('kind, name, content', [

@@ -136,6 +136,25 @@ def test_folds_that_do_not_divide_are_left_out():
             RetrievalMetric(folds=folds)
 
 
+@pytest.mark.parametrize('protocol, at_five, mean', [('best_caption', 50, 3.5), ('max_over_captions', 100, 1.5)])
+def test_protocols_by_hand(protocol, at_five, mean):
+    """Item a has six captions, b has one. Seen from b, five of a's captions are better than its own."""
+    table = torch.tensor([[1.0, 0.9], [1.0, 0.9], [1.0, 0.9], [1.0, 0.9], [1.0, 0.9],
+                          [0.2, 0.3],   # the sixth of a: a query that fails
+                          [0.0, 0.5]])  # the one of b
+    metric = RetrievalMetric(v2t_protocol=protocol)
+    metric.similarity = lambda text, visual: (text.pooled @ table) @ visual.pooled.T
+    for index, own in enumerate([range(6), [6]]):
+        metric.process(None, [dict(item_index=index, item_id='ab'[index], captions=[f'caption {n}' for n in own],
+                                   visual_tokens=torch.eye(2)[index, None], text_pooled=torch.eye(7)[list(own)])])
+    metrics = metric.evaluate(2)
+    # Every caption is a query of its own: six of seven find their item first.
+    assert metrics['t2v/R@1'] == pytest.approx(600 / 7) and metrics['t2v/MnR'] == pytest.approx(8 / 7)
+    # a is first by both; b is sixth among the captions, but second among the items.
+    assert (metrics['v2t/R@1'], metrics['v2t/R@5'], metrics['v2t/R@10']) == (50, at_five, 100)
+    assert metrics['v2t/MnR'] == mean and metric.result.protocols['v2t'] == protocol
+
+
 def test_order_and_copies_do_not_matter():
     plain = evaluate(range(11))[0]
     assert evaluate([5, 3, 3, 10, 0, 1, 2, 4, 9, 6, 8, 7, 0])[0] == plain
