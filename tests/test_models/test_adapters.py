@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmcma.errors import ConfigError
-from mmcma.models import AdaptFormer, BottleneckAdapter, CrossModalAdapter, STAdapter
+from mmcma.models import AdaptFormer, BottleneckAdapter, CrossModalAdapter, Site, STAdapter
 
 ZERO_AT_START = [dict(type='AdaptFormer', bottleneck_dim=4, dropout=0.0), dict(type='STAdapter', bottleneck_dim=4)]
 FRAMES = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -121,6 +121,39 @@ def test_adaptformer_is_the_formula(tiny_clip, build):
     adapted, _ = features(model)
     with model.zero_shot(), torch.no_grad():
         torch.testing.assert_close(adapted, vision_layers(model, adapt_ffn=branch))
+
+
+def test_adaptformer_beside_a_branch_that_ends_in_another_module():
+    """As in BERT and in mmpretrain's ViT: the site's module is the last of two, its entry the first."""
+    class Doubling(FakeTower):
+        @property
+        def sites(self):
+            return [Site(0, kind, getattr(block, kind)[1], 6, getattr(block, kind)[0])
+                    for block in self.layers for kind in ('attn', 'ffn')]
+    tower = Doubling(1, 6)
+    for kind in ('attn', 'ffn'):
+        setattr(tower.layers[0], kind, nn.Sequential(nn.LayerNorm(6), nn.LayerNorm(6)))
+    neck = AdaptFormer(bottleneck_dim=4, scale=0.7, dropout=0.0)
+    neck.attach(vision=tower, text=FakeTower(1, 6))
+    own = neck.vision[0]
+    nn.init.normal_(own.up.weight)
+    x = torch.randn(2, 3, 6)
+    x = x + tower.layers[0].attn(x)
+    with neck.disabled():
+        plain = tower.layers[0].ffn(x)
+    torch.testing.assert_close(tower.layers[0].ffn(x), plain + 0.7 * own.up(F.relu(own.down(x))))
+    assert own.entered is None
+
+
+def test_st_adapter_without_class_token_adapts_every_token():
+    vision = FakeTower(1, 6)
+    vision.prompt_start = None
+    neck = STAdapter(bottleneck_dim=4)
+    neck.attach(vision=vision, text=FakeTower(1, 6))
+    nn.init.normal_(neck.adapters[0].over_time.weight)
+    neck.begin_clips(2)
+    x = torch.randn(4, 3, 6)
+    torch.testing.assert_close(vision.layers[0](x), 4 * neck.adapters[0](x, 2))
 
 
 def test_st_adapter_is_the_formula(tiny_clip, build):

@@ -132,10 +132,11 @@ def test_more_than_was_built_for_is_refused_with_both_numbers(tiny_clip, build, 
         features(model)
 
 
-def test_a_tower_without_class_token_is_refused():
+@pytest.mark.parametrize('start', [0, None])
+def test_a_tower_without_class_token_is_refused(start):
     vision = FakeTower(2, 8)
-    vision.prompt_start = 0
-    with pytest.raises(ConfigError, match="class tokens .* 'fake' has none; STAdapter"):
+    vision.prompt_start = start
+    with pytest.raises(ConfigError, match="class tokens .* 'fake' names none; STAdapter"):
         MVAdapter().attach(vision=vision, text=FakeTower(2, 8))
 
 

@@ -21,13 +21,20 @@ class ParallelBranch(nn.Module):
         self.up = nn.Linear(bottleneck_dim, dim)
         self.scale = scale
         self.dropout = nn.Dropout(dropout)
+        self.entered: Optional[Tensor] = None
         nn.init.kaiming_uniform_(self.down.weight, a=5 ** 0.5)
         for zero in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(zero)
 
-    def add(self, entered: Tensor, left: Tensor) -> Tensor:
-        """``left`` plus this branch of ``entered``, both ``(..., L, dim)``."""
-        return left + self.scale * self.up(self.dropout(F.relu(self.down(entered))))
+    def enter(self, hidden: Tensor) -> Tensor:
+        """Takes what the feed-forward branch gets, ``(..., L, dim)``, and lets it pass."""
+        self.entered = hidden
+        return hidden
+
+    def leave(self, hidden: Tensor) -> Tensor:
+        """What the feed-forward branch gives, ``(..., L, dim)``, plus this branch of what it got."""
+        entered, self.entered = self.entered, None
+        return hidden + self.scale * self.up(self.dropout(F.relu(self.down(entered))))
 
 
 @MODELS.register_module()
@@ -74,5 +81,7 @@ class AdaptFormer(Neck):
             for site in chosen_sites(tower, name, kinds=['ffn'], layers=self.layers):
                 branch = ParallelBranch(dim=site.dim, bottleneck_dim=self.bottleneck_dim, scale=self.scale,
                                         dropout=self.dropout)
-                self.rewrite_branch(site.module, branch.add, f'{name} {site}')
+                # The branch may end in another module than it begins in, so that one hook would not see both.
+                self.rewrite_input(site.module if site.entry is None else site.entry, branch.enter, f'{name} {site}')
+                self.rewrite_output(site.module, branch.leave, f'{name} {site}')
                 getattr(self, name).append(branch)

@@ -69,9 +69,9 @@ class MVAdapter(Neck):
         Raises:
             ConfigError: The vision tower has no class token, or ``tied_layers`` is more than a tower has.
         """
-        if vision.prompt_start < 1:
+        if not vision.prompt_start:
             raise ConfigError(f'model.neck: MVAdapter relates the class tokens of frames, and the vision tower '
-                              f'{vision.source!r} has none; STAdapter works on patches alone.')
+                              f'{vision.source!r} names none; STAdapter works on patches alone.')
         depth = min(len(vision.blocks), len(text.blocks))
         if not 0 <= self.tied_layers <= depth:
             raise ConfigError(f'model.neck.tied_layers={self.tied_layers} must be from 0 to {depth}, the layers of '

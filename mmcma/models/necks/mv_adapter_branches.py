@@ -68,7 +68,7 @@ class VideoBranch(TransformerBottleneck):
         """``(B * T, 1 + P, dim)``, class token first -> what is to be added."""
         if num_frames > self.max_frames:
             raise ConfigError(f'model.neck.max_frames={self.max_frames}, but the clips have {num_frames} frames: set '
-                              'it to num_frames of the data pipeline.')
+                              f'it to {num_frames} or more.')
         middle = self.activation(self.narrow(hidden, factor))  # (B * T, 1 + P, r)
         frames = middle[:, 0].unflatten(0, (-1, num_frames))  # (B, T, r)
         patches = middle[:, 1:].mean(dim=1).unflatten(0, (-1, num_frames))  # (B, T, r)
@@ -93,6 +93,6 @@ class TextBranch(TransformerBottleneck):
         length = hidden.shape[1]
         if length > self.max_words:
             raise ConfigError(f'model.neck.max_words={self.max_words}, but captions have {length} tokens: set it to '
-                              'model.data_preprocessor.max_words.')
+                              f'{length} or more.')
         mask = torch.ones(length, length, dtype=torch.bool, device=hidden.device).triu(1)
         return self.up(self.mix(self.narrow(hidden, factor), mask))

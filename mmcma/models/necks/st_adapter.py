@@ -42,7 +42,8 @@ class STAdapter(Neck):
     """Bottleneck adapters that look along time, before the attention of every vision layer.
 
     The class token passes by unchanged, as in the released code, and sees other
-    frames through the patches. The paper adapts a vision model; here too the
+    frames through the patches; where a tower does not say where its patches
+    begin (no ``prompt_start``), all tokens count as patches. The paper adapts a vision model; here too the
     text tower stays as it is. At the ends of a clip the convolution sees zeros;
     the padding frames of a short clip count as frames.
 
@@ -77,7 +78,7 @@ class STAdapter(Neck):
         for layer in chosen_layers(vision, 'vision', self.layers):
             adapter = SpatioTemporalAdapter(dim=vision.width, bottleneck_dim=self.bottleneck_dim,
                                             kernel_size=self.kernel_size)
-            self.rewrite_input(vision.blocks[layer], partial(self._adapt, adapter, vision.prompt_start),
+            self.rewrite_input(vision.blocks[layer], partial(self._adapt, adapter, vision.prompt_start or 0),
                                f'vision layer {layer}')
             self.adapters.append(adapter)
 
