@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 #: Colours of up to four results, in their order: the reference is pale, what was trained is not.
 COLOURS = ('#a3b1c2', '#0f6e84', '#d98c3f', '#7a5ba6')
-_INK, _GRID = '#26323f', '#e3e8ee'
+INK, GRID = '#26323f', '#e3e8ee'
 
 
 def rank_histogram(ranks: Mapping[str, Sequence[float]], candidates: int, title: str) -> bytes:
@@ -26,7 +26,7 @@ def rank_histogram(ranks: Mapping[str, Sequence[float]], candidates: int, title:
     axes.set_xlabel(f'rank among {candidates:,}')
     axes.set_ylabel('queries (%)')
     axes.tick_params(axis='x', labelrotation=40)
-    return _png(figure)
+    return png(figure)
 
 
 def recall_by_kind(recalls: Mapping[str, Mapping[str, float]], title: str) -> bytes:
@@ -41,11 +41,11 @@ def recall_by_kind(recalls: Mapping[str, Mapping[str, float]], title: str) -> by
     axes = figure.subplots()
     bars = _grouped_bars(axes, kinds, {name: [of[kind] for kind in kinds] for name, of in recalls.items()})
     for container in bars:
-        axes.bar_label(container, fmt='%.1f', fontsize=8, color=_INK, padding=2)
+        axes.bar_label(container, fmt='%.1f', fontsize=8, color=INK, padding=2)
     axes.set_title(title)
     axes.set_ylabel('R@1 (%)')
     axes.margins(y=0.12)
-    return _png(figure)
+    return png(figure)
 
 
 def rank_edges(candidates: int) -> list[int]:
@@ -77,23 +77,25 @@ def _grouped_bars(axes, groups: Sequence[str], values: Mapping[str, Sequence[flo
         bars.append(axes.bar(centres + offset, heights, width * 0.94, label=name,
                              color=COLOURS[number % len(COLOURS)] if len(values) > 1 else COLOURS[1]))
     axes.set_xticks(centres, groups)
-    axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
-    _plain(axes)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    plain(axes)
     return bars
 
 
-def _plain(axes) -> None:
-    axes.grid(axis='y', color=_GRID)
+def plain(axes) -> None:
+    """Takes frames and ticks away and leaves a pale grid."""
+    axes.grid(axis='y', color=GRID)
     axes.set_axisbelow(True)
     axes.spines[['top', 'right', 'left']].set_visible(False)
-    axes.spines['bottom'].set_color(_GRID)
-    axes.tick_params(length=0, labelsize=8.5, colors=_INK)
+    axes.spines['bottom'].set_color(GRID)
+    axes.tick_params(length=0, labelsize=8.5, colors=INK)
     for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
-        text.set(color=_INK, fontsize=10)
+        text.set(color=INK, fontsize=10)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The drawn figure; the same numbers give the same bytes."""
     buffer = BytesIO()
-    # Without the metadata the same numbers give the same bytes.
+    # The metadata would name the version of matplotlib.
     figure.savefig(buffer, format='png', dpi=150, metadata={'Software': None})
     return buffer.getvalue()

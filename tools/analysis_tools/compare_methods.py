@@ -8,8 +8,8 @@
 A study is a YAML file of tools/analysis_tools/studies/. Every run is kept as a small JSON file below
 docs/results/<study>/; what is there already is not done again, so that a study can be stopped at any moment and
 goes on where it was. `tune` trains each method at several learning rates and looks at the validation split only; `run`
-trains with the best rate and tests; `cost` takes time and memory of the training step, method after method, in rounds; `draw`
-writes the page docs/results/<study>.md and its plots from the files.
+trains with the best rate and tests; `cost` takes time and memory of the training step, method after method, in
+rounds; `draw` writes the page docs/results/<study>.md and its plots from the files.
 """
 import argparse
 import json
@@ -99,7 +99,7 @@ def cost_jobs(study: Study, entries: Iterable[Entry], own: dict, threads: int) -
         for entry in entries:
             if entry.train:
                 changes = {**study.options, **entry.options, **own}
-                command = ['tools/analysis_tools/train_cost.py', f'configs/{entry.config}',
+                command = ['tools/analysis_tools/train_cost.py', str(entry.config_file),
                            '--cfg-options', *pairs(changes)]
                 yield Job(f'{entry.name} round {number + 1}', study.cost_file(entry.name, number),
                           lambda command=command: json.loads(call(command, threads).splitlines()[-1]))
@@ -110,9 +110,10 @@ def train(study: Study, entry: Entry, seed: int, rate: Optional[float], changes:
     if rate is not None:
         changes = {**changes, 'optim_wrapper.optimizer.lr': rate}
     with tempfile.TemporaryDirectory() as folder:
-        tool = ['tools/train.py'] if entry.train else ['tools/test.py']
-        changes = {**changes, 'custom_hooks.4.zero_shot': False, 'custom_hooks.4.out_dir': folder}
-        call([*tool, f'configs/{entry.config}', '--seed', str(seed), '--work-dir', f'{folder}/work',
+        tool = 'tools/train.py' if entry.train else 'tools/test.py'
+        hook = report_hook(entry)
+        changes = {**changes, f'{hook}.zero_shot': False, f'{hook}.out_dir': folder}
+        call([tool, str(entry.config_file), '--seed', str(seed), '--work-dir', f'{folder}/work',
               '--cfg-options', *pairs(changes)], threads)
         report = json.loads(Path(folder, 'report.json').read_text())
         (name, results), = report['results'].items()
@@ -122,6 +123,13 @@ def train(study: Study, entry: Entry, seed: int, rate: Optional[float], changes:
     return {**{key: report[key] for key in KEPT}, 'entry': entry.name, 'rate': rate, 'threads': threads,
             'results': {key: round(value, 4) if isinstance(value, float) else value for key, value in results.items()},
             't2v_rank_edges': edges, 't2v_rank_shares': [round(x, 3) for x in rank_shares(ranks['t2v'], edges)]}
+
+
+def report_hook(entry: Entry) -> str:
+    """Key of the hook that reports, in the entry's config."""
+    from mmcma.config import load_config
+    types = [hook['type'] for hook in load_config(entry.config_file).custom_hooks]
+    return f'custom_hooks.{types.index("RetrievalReportHook")}'
 
 
 def pairs(changes: dict[str, Any]) -> list[str]:
@@ -134,7 +142,8 @@ def call(command: list[str], threads: int) -> str:
     Raises:
         ConfigError: It failed; the message has its last lines.
     """
-    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'PYTHONPATH': str(ROOT)}
+    environment = {**os.environ, 'OMP_NUM_THREADS': str(threads),
+                   'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])}
     done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError(' / '.join(done.stderr.strip().splitlines()[-3:]) or f'exit code {done.returncode}')

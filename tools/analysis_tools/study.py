@@ -21,7 +21,7 @@ class Entry:
 
     Attributes:
         name: What tables and files call it.
-        config: Relative to ``configs/``.
+        config: Path, relative to ``configs/``.
         options: Replaced values of the config.
         rates: Learning rates to choose from; empty where nothing trains.
         tuned_as: Entry whose rate is taken over; none is chosen anew.
@@ -33,6 +33,10 @@ class Entry:
     rates: tuple[float, ...] = ()
     tuned_as: Optional[str] = None
     train: bool = True
+
+    @property
+    def config_file(self) -> Path:
+        return ROOT / 'configs' / self.config
 
 
 @dataclass(frozen=True)
@@ -158,5 +162,5 @@ def _check_names(study: Study, path: Path) -> None:
         if name not in study.entries:
             raise ConfigError(f'{path}: {name!r} is none of its entries.{did_you_mean(name, list(study.entries))}')
     for entry in study.entries.values():
-        if not (ROOT / 'configs' / entry.config).is_file():
-            raise ConfigError(f'{path}: entry {entry.name!r}: there is no configs/{entry.config}.')
+        if not entry.config_file.is_file():
+            raise ConfigError(f'{path}: entry {entry.name!r}: there is no {entry.config_file}.')
