@@ -1,0 +1,6 @@
+# BitFit: the biases of both towers; all else as in the Cross-Modal Adapter's config.
+_base_ = '../cma/cma_tiny_glyphmotion.py'
+model = dict(
+    neck=None,
+    vision_backbone=dict(trainable='bias'),
+    text_backbone=dict(trainable='bias'))

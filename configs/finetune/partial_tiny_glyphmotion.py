@@ -1,0 +1,7 @@
+# Partial fine-tuning: the last two layers of both towers and what follows them.
+# All else as in the Cross-Modal Adapter's config.
+_base_ = '../cma/cma_tiny_glyphmotion.py'
+model = dict(
+    neck=None,
+    vision_backbone=dict(trainable='last_2_layers'),
+    text_backbone=dict(trainable='last_2_layers'))

@@ -1,0 +1,4 @@
+# VPT-shallow: 8 learned tokens among the patches, from the first layer on.
+# All else as in the Cross-Modal Adapter's config.
+_base_ = '../cma/cma_tiny_glyphmotion.py'
+model = dict(neck=dict(_delete_=True, type='VPT', num_prompts=8, depth=1))

@@ -1,0 +1,6 @@
+# VPT-shallow: 8 learned tokens among the patches, from the first layer on.
+# All else as in the Cross-Modal Adapter's config.
+_base_ = '../cma/cma_vit-b16_msrvtt.py'
+model = dict(neck=dict(_delete_=True, type='VPT', num_prompts=8, depth=1))
+# AdamW's rate is our choice: VPT's rates are SGD's.
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
