@@ -77,7 +77,7 @@ class PyAVReader(VideoReader):
 
     def _index(self) -> None:
         packets = [packet for packet in self._container.demux(self._stream)
-                   if packet.size and not packet.is_discard]
+                   if packet.size and not packet.is_discard and not self._is_hidden(packet)]
         if not packets:
             raise ValueError('no frames in the video stream')
         timed = self._container.format.name != 'avi' and all(packet.pts is not None for packet in packets)
@@ -91,6 +91,10 @@ class PyAVReader(VideoReader):
             1 / float(self._stream.average_rate or 1)
         # A container does not always know how long the last frame stands.
         self.duration = float(self.timestamps[-1] + max(period, (last.duration or 0) * tick))
+
+    def _is_hidden(self, packet: Any) -> bool:
+        # VP8's packets of pictures that are only referred to: no show_frame bit (RFC 6386, section 9.1).
+        return self._stream.codec_context.name == 'vp8' and not memoryview(packet)[0] & 0x10
 
     def get_batch(self, indices: Sequence[int]) -> np.ndarray:
         # What a frame is known by: its timestamp, or its number.
@@ -110,7 +114,7 @@ class PyAVReader(VideoReader):
             key = frame.pts if self._times else number
             if key in wanted:
                 # FFmpeg's libraries leave turning the picture to their user.
-                rgb = self._reformatter.reformat(frame, format='rgb24').to_ndarray()
+                rgb = self._reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
                 found[key] = np.rot90(rgb, k=frame.rotation // 90)
                 if len(found) == len(wanted):
                     break

@@ -46,6 +46,30 @@ def test_transport_stream(tmp_path):
         open_video(path, 'decord')
 
 
+def test_pictures_that_are_never_shown(tmp_path):
+    """VP8 keeps some as packets of their own, only to refer to them: they are no frames."""
+    shown = write_video(tmp_path / 'shown.webm', codec='libvpx', num_frames=20, b_frames=0)
+    with av.open(str(shown)) as source, av.open(str(tmp_path / 'a.webm'), 'w') as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if not packet.size:
+                continue
+            hidden = bytearray(bytes(packet))
+            packet.stream = stream
+            target.mux(packet)
+            if number == 7:
+                hidden[0] &= ~0x10
+                extra = av.Packet(bytes(hidden))
+                extra.pts = extra.dts = packet.pts + 1
+                extra.time_base, extra.stream = packet.time_base, stream
+                target.mux(extra)
+    with av.open(str(tmp_path / 'a.webm')) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) == 21
+    with open_video(tmp_path / 'a.webm', 'pyav') as video:
+        assert video.num_frames == 20
+        assert_frames(video.get_batch(range(20)), range(20))
+
+
 @pytest.mark.parametrize('name, codec', [('a.webm', 'libsvtav1'), ('a.gif', 'gif')])
 def test_what_pyav_alone_reads(tmp_path, name, codec):
     path = write_video(tmp_path / name, codec=codec, num_frames=20, b_frames=0, size=(64, 64))
@@ -155,12 +179,32 @@ def test_what_does_not_open(tmp_path):
         open_video(tmp_path / 'text.mp4', backend='decrod')
 
 
-def test_truncated_file(tmp_path):
-    whole = write_video(tmp_path / 'a.mkv', num_frames=60).read_bytes()
-    (tmp_path / 'cut.mkv').write_bytes(whole[:len(whole) // 2])
-    with open_video(tmp_path / 'cut.mkv') as video:
-        assert 0 < video.num_frames < 60
+@pytest.mark.parametrize('backend, name', [('pyav', 'cut.mkv'), ('pyav', 'cut.avi'), ('auto', 'cut.mkv')])
+def test_truncated_file(tmp_path, backend, name):
+    noise = np.random.default_rng(0).integers(-9, 10, (60, 48, 64))  # so that the frames outweigh the header
+    whole = write_video(tmp_path / f'whole{name[-4:]}', num_frames=60,
+                        paint=lambda number: shade(number) + noise[number]).read_bytes()
+    (tmp_path / name).write_bytes(whole[:len(whole) // 2])
+    with open_video(tmp_path / name, backend) as video:
+        assert 10 < video.num_frames < 50
         assert_frames(video.get_batch([0, video.num_frames // 2]), [0, video.num_frames // 2])
+
+
+def test_truncated_mp4(tmp_path):
+    """Its index stands at the end."""
+    whole = write_video(tmp_path / 'whole.mp4').read_bytes()
+    (tmp_path / 'cut.mp4').write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(MediaError, match='cut.mp4: cannot be read .pyav: .*; decord: '):
+        open_video(tmp_path / 'cut.mp4')
+
+
+def test_one_thread(tmp_path):
+    """Neither the decoder nor the conversion to RGB, which would start one for each core, takes more."""
+    path = write_video(tmp_path / 'a.mp4', num_frames=60)
+    before = len(os.listdir('/proc/self/task'))
+    with open_video(path, 'pyav') as video:
+        video.get_batch([0, 50])
+        assert len(os.listdir('/proc/self/task')) == before
 
 
 @pytest.mark.parametrize('name', ['a.mp4', 'a.avi'])

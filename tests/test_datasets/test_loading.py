@@ -1,0 +1,113 @@
+from functools import partial
+
+import numpy as np
+import pytest
+from media_files import write_picture, write_video
+from mmengine.dataset import worker_init_fn
+from torch.utils.data import DataLoader, Dataset
+
+from mmcma.datasets import LoadVideoFrames
+from mmcma.errors import ConfigError, MediaError
+
+
+def grey(number):
+    return 20 + 5 * number
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    """Ten frames a second for four seconds."""
+    return str(write_video(tmp_path_factory.mktemp('clips') / 'a.mp4', num_frames=40, paint=grey))
+
+
+def numbers(results):
+    """Which frames these are."""
+    return [round((frame.mean() - 20) / 5) for frame in results['frames'][results['frame_mask']]]
+
+
+@pytest.mark.parametrize('sampling, fps, expected', [
+    ('uniform', 1.0, [0, 10, 30]), ('uniform', None, [0, 19, 39]), ('head', 1.0, [0, 10, 20]),
+    ('tail', 1.0, [10, 20, 30]), ('head', None, [0, 1, 2]), ('tail', None, [37, 38, 39])])
+def test_sampling(clip, sampling, fps, expected):
+    results = LoadVideoFrames(num_frames=3, fps=fps, sampling=sampling)(dict(path=clip))
+    assert numbers(results) == expected
+
+
+@pytest.mark.parametrize('sampling', ['uniform', 'random', 'head', 'tail'])
+def test_short_clips_are_masked(clip, sampling):
+    results = LoadVideoFrames(num_frames=6, sampling=sampling)(dict(path=clip))
+    assert results['frame_mask'].tolist() == [True] * 4 + [False] * 2
+    assert numbers(results) == [0, 10, 20, 30] and not results['frames'][4:].any()
+
+
+def test_random_frames_follow_the_seed(clip):
+    load = LoadVideoFrames(num_frames=4, fps=None, sampling='random')
+
+    def draw(seed):
+        np.random.seed(seed)
+        return [numbers(load(dict(path=clip))) for _ in range(3)]
+
+    assert draw(0) == draw(0) != draw(1)
+    assert len({tuple(picked) for picked in draw(0)}) > 1
+    assert all([number // 10 for number in picked] == [0, 1, 2, 3] for picked in draw(0) + draw(1))
+
+
+def test_other_policies_leave_the_seed_alone(clip):
+    np.random.seed(0)
+    LoadVideoFrames()(dict(path=clip))
+    drawn = np.random.rand()
+    np.random.seed(0)
+    assert drawn == np.random.rand()
+
+
+class _Same(Dataset):
+    """One clip again and again."""
+
+    def __init__(self, path):
+        self.path, self.load = path, LoadVideoFrames(num_frames=4, fps=None, sampling='random')
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return numbers(self.load(dict(path=self.path)))
+
+
+def test_random_frames_in_workers(clip):
+    def draw(seed):
+        init = partial(worker_init_fn, num_workers=2, rank=0, seed=seed)
+        return list(DataLoader(_Same(clip), batch_size=None, num_workers=2, worker_init_fn=init))
+
+    first = draw(0)
+    assert first == draw(0) != draw(1)
+    assert first[0] != first[1]  # of two workers
+
+
+@pytest.mark.parametrize('part, message', [
+    (dict(start=5.0), 'a.mp4: start 5 s is beyond its end at 4 s'),
+    (dict(start=3.0, end=2.0), 'a.mp4: end 2 s is not after start 3 s'),
+    (dict(start=1.0, end=5.5), 'a.mp4: end 5.5 s is beyond its end at 4 s')])
+def test_no_part_of_the_file(clip, part, message):
+    with pytest.raises(MediaError, match=message):
+        LoadVideoFrames()(dict(path=clip, **part))
+
+
+def test_a_folder_is_sampled_by_time_too(tmp_path):
+    for number in range(12):
+        write_picture(tmp_path / f'{number}.png', grey=grey(number))
+    load = LoadVideoFrames(num_frames=3, fps=1.0, folder_fps=3.0)
+    assert numbers(load(dict(path=str(tmp_path)))) == [0, 3, 9]
+    assert numbers(load(dict(path=str(tmp_path), start=1.5, end=3.0))) == [4, 7]
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(MediaError, match='empty: cannot be read .folder: no pictures'):
+        load(dict(path=str(tmp_path / 'empty')))
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(sampling='unifrom'), "sampling='unifrom' is none of .* Did you mean 'uniform'"),
+    (dict(sampling=None), 'sampling=None is none of'),
+    (dict(timeout=0), 'timeout=0 must be above 0 seconds'), (dict(fps=0), 'fps=0 must be above 0 frames per second'),
+    (dict(folder_fps=float('inf')), 'folder_fps=inf must be above 0')])
+def test_values_that_cannot_work(options, message):
+    with pytest.raises(ConfigError, match=message):
+        LoadVideoFrames(**options)
