@@ -43,7 +43,8 @@ def _preamble(study: Study) -> str:
         'error. Recalls in percent, MdR and MnR in ranks. Time and memory are those of a training step, memory '
         f'without the weights, as a share of `{study.reference}`, measured in rounds over all methods (median).\n',
         'Every learning rate was chosen on the validation split by the same budget: one run with seed 100 for each of '
-        f'{_counts(study)} rates, with {_options(study.tune_options)}. Options of all runs: {_options(study.options)}.\n'])
+        f'{_counts(study)} rates, with {_options(study.tune_options)}. Options of all runs: '
+        f'{_options(study.options)}.\n'])
 
 
 def _counts(study: Study) -> str:
