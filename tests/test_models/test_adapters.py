@@ -7,6 +7,7 @@ from conftest import model_config, write_clip
 from fake_tower import FakeTower, attached
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mmcma.errors import ConfigError
 from mmcma.models import AdaptFormer, BottleneckAdapter, CrossModalAdapter, Site, STAdapter
@@ -212,3 +213,16 @@ def test_values_out_of_range_are_refused(neck, name, value):
 def test_unknown_kinds_are_refused(kinds):
     with pytest.raises(ConfigError, match='model.neck.kinds='):
         attached(BottleneckAdapter(kinds=kinds), vision=8, text=6)
+
+
+@pytest.mark.parametrize('neck', ZERO_AT_START, ids=lambda neck: neck['type'])
+def test_a_recomputed_tower_has_the_same_gradients(tiny_clip, build, neck):
+    """What hooks keep between two places survives a forward pass that runs again in the backward pass."""
+    model = randomised(build(model_config(tiny_clip, neck=neck)))
+    tower, pixels = model.vision_backbone, model.data_preprocessor.normalise(FRAMES.flatten(0, 1))
+    model.neck.begin_clips(FRAMES.shape[1])
+    weights = [p for name, p in model.neck.named_parameters() if not name.startswith('text.')]
+    plain = tower(pixels)
+    recomputed = checkpoint(tower, pixels, use_reentrant=False)
+    for one, other in zip(*(torch.autograd.grad(found.square().sum(), weights) for found in (plain, recomputed))):
+        torch.testing.assert_close(one, other)
