@@ -113,7 +113,7 @@ def test_check_lists_everything_that_is_wrong(browse, tmp_path):
         assert part in shown, part
     assert shown.count('wrong: ') == 5
     page = (tmp_path / 'work_dirs/own/browse/train.html').read_text()
-    assert page.count('<section class=broken>') == 3 and 'the file is empty' in page
+    assert page.count('<section class="broken">') == 3 and 'the file is empty' in page
 
 
 def test_check_of_the_counts(browse, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """One page of HTML that needs nothing else: no script, no network, pictures inside."""
 from base64 import b64encode
+from collections.abc import Mapping
 from html import escape
 from string import Template
 
@@ -53,6 +54,6 @@ def embedded_image(data: bytes, kind: str, description: str) -> str:
     return f'<img alt="{escape(description)}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
 
 
-def definitions(facts: dict[str, str]) -> str:
+def definitions(facts: Mapping[str, str]) -> str:
     """``<dl>`` of names and what they are."""
     return '<dl>' + ''.join(f'<dt>{escape(key)}</dt><dd>{escape(value)}</dd>' for key, value in facts.items()) + '</dl>'

@@ -94,15 +94,17 @@ class Look:
         self.dataset, self.read, self.on_sheet = dataset, read, on_sheet
 
     def __call__(self, index: int) -> dict:
-        """``seconds`` of the clip or None, and for the sheet ``strip`` (JPEG), ``id``, ``captions`` and ``notes``."""
+        """``seconds`` of the clip or None, and for the sheet what ``Shown`` takes."""
         from mmcma.visualization.hardest_queries import film_strip, shown_frames
         found = dict(seconds=None)
         if index in self.read:
             sample = self.dataset[index]
             frames, item = shown_frames(sample), sample['data_samples']
             if index in self.on_sheet:
-                notes = [f'{len(frames)} of {len(sample["inputs"])} frames', f'{frames.shape[-1]} px']
-                found.update(id=item.item_id, captions=item.captions, strip=film_strip(frames, count=12), notes=notes)
+                slots = len(sample['inputs'])
+                notes = [*([f'{len(frames)} of {slots} frames'] if slots > 1 else []), f'{frames.shape[-1]} px']
+                found.update(item_id=item.item_id, captions=item.captions, strip=film_strip(frames, count=12),
+                             frames=len(frames), notes=notes)
         if hasattr(self.dataset, 'items'):
             found['seconds'] = clip_seconds(self.dataset.items[index])
         return found
@@ -178,20 +180,18 @@ def write_sheet(path: Path, title: str, summary: dict, looks: list, dataset, tok
     from mmcma.visualization.contact_sheet import Shown, contact_sheet
     items = []
     for outcome in looks:
-        found = outcome.value
-        if found is None:
-            item = name_and_captions(dataset, outcome.task)
-            found = dict(item, strip=None, notes=())
-        parts = [split_at_limit(caption, tokens) for caption in found['captions']]
-        items.append(Shown(found['id'], parts, found['strip'], found['notes'], outcome.error))
+        shown = outcome.value or name_and_captions(dataset, outcome.task)
+        shown['captions'] = [split_at_limit(caption, tokens) for caption in shown['captions']]
+        shown.pop('seconds', None)
+        items.append(Shown(**shown, error=outcome.error))
     subtitle = f'{len(items):,} of {len(dataset):,} items; red: what the token limit cuts off'
     write_atomic(contact_sheet(title, subtitle, summary, items).encode(), path)
 
 
 def name_and_captions(dataset, index: int) -> dict:
-    """``id`` and ``captions`` of an item that cannot be read."""
+    """``item_id`` and ``captions`` of an item that cannot be read."""
     item = dataset.items[index] if hasattr(dataset, 'items') else dict(id=str(index), captions=[])
-    return dict(id=item['id'], captions=item['captions'])
+    return dict(item_id=item['id'], captions=item['captions'])
 
 
 def split_at_limit(caption: str, tokens) -> tuple[str, str]:
@@ -217,7 +217,7 @@ def absent_files(dataset) -> list[str]:
 
 def unreadable_files(dataset, looks: dict) -> list[str]:
     """Every item that was opened and could not be read, with the reason."""
-    errors = [(name_and_captions(dataset, index)['id'], of.error) for index, of in looks.items() if of.error]
+    errors = [(name_and_captions(dataset, index)['item_id'], of.error) for index, of in looks.items() if of.error]
     return [error if repr(item_id) in error else f'{item_id}: {error}' for item_id, error in errors]
 
 
