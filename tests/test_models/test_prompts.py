@@ -1,5 +1,6 @@
 """Prompt methods against plain loops over the layers, and what towers and captions must offer them."""
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from conftest import model_config, write_clip
 from fake_tower import FakeTower
 from small_duals import ARCHITECTURES, CONTEXT, write_dual
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from mmcma.errors import ConfigError
 from mmcma.models import VPT, CoOp, MaPLe, VLPrompt
@@ -195,6 +197,22 @@ def test_gradients_reach_every_token(prompted, name, precision):
     for key, parameter in trained.items():
         per_row = parameter.grad.flatten(0, -2) if parameter.ndim > 1 else parameter.grad[None]
         assert per_row.any(dim=-1).all(), key
+
+
+@pytest.mark.parametrize('name', ['both', 'maple'])
+def test_recomputed_activations_give_the_same_gradients(prompted, name):
+    model = prompted(name).train()
+    frames = torch.randint(0, 256, (3, 3, 3, 32, 32), dtype=torch.uint8)
+
+    def gradients() -> list[Tensor]:
+        similarity = model.similarity(model.encode_text(CAPTIONS), model.encode_visual(frames))
+        return torch.autograd.grad(similarity.diagonal().sum(), list(model.neck.parameters()))
+
+    plain = gradients()
+    for tower in (model.vision_backbone, model.text_backbone):
+        tower.forward = partial(checkpoint, tower.forward, use_reentrant=False)
+    for first, second in zip(plain, gradients()):
+        torch.testing.assert_close(first, second)
 
 
 def test_a_copy_has_tokens_of_its_own(prompted):
