@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import model_config, write_clip
 from fake_tower import FakeTower, attached
+from small_duals import ARCHITECTURES, write_dual
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -226,3 +227,17 @@ def test_a_recomputed_tower_has_the_same_gradients(tiny_clip, build, neck):
     recomputed = checkpoint(tower, pixels, use_reentrant=False)
     for one, other in zip(*(torch.autograd.grad(found.square().sum(), weights) for found in (plain, recomputed))):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize('architecture', [name for name in ARCHITECTURES if name != 'clip'])
+def test_other_architectures(tmp_path, build, architecture):
+    """Layers that normalise last, towers without class token: exact at the start, and every weight learns."""
+    folder = write_dual(tmp_path, architecture)
+    for neck in ZERO_AT_START:
+        model = build(model_config(folder, neck=neck, data_preprocessor=dict(type='RetrievalDataPreprocessor'))).eval()
+        adapted = features(model)
+        with model.zero_shot():
+            assert all(torch.equal(one, other) for one, other in zip(adapted, features(model)))
+        scores = randomised(model).similarity(model.encode_text(CAPTIONS), model.encode_visual(FRAMES))
+        (scores * torch.tensor([[1., 2.], [3., 5.]])).sum().backward()
+        assert all(p.grad.any() for p in model.trainable_parameters().values())
