@@ -71,6 +71,7 @@ _INNER = {
     DATASET: {'pipeline': TRANSFORM, 'dataset': DATASET, 'datasets': DATASET},
     TRANSFORM: {'transforms': TRANSFORM},
     OPTIM_WRAPPER: {'optimizer': OPTIMIZER},
+    METRIC: {'extras': METRIC, 'first_stage': MODEL},
     VISUALIZER: {'vis_backends': VIS_BACKEND},
 }
 

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from mmcma.errors import ConfigError, DataError, NonFiniteError
+from mmcma.evaluation.sweeps import TopColumns, blocks
 from mmcma.structures import Features
 
 V2T_PROTOCOLS = ('best_caption', 'max_over_captions')
@@ -160,10 +161,10 @@ class _Tiles:
                             'give it one or leave it out of the test set')
 
     def rows(self) -> Iterator[slice]:
-        return _blocks(self.num_captions, self.text_block)
+        return blocks(self.num_captions, self.text_block)
 
     def columns(self) -> Iterator[slice]:
-        return _blocks(self.num_items, self.visual_block)
+        return blocks(self.num_items, self.visual_block)
 
     def read(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         """Scores and which of them are of a caption with its own item, both ``(n, m)``."""
@@ -187,10 +188,6 @@ class _Tiles:
                              'its file, or at the weights (a learning rate too high makes them diverge)')
 
 
-def _blocks(total: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))
-
-
 def _own_scores(tiles: _Tiles) -> Tensor:
     """float32 ``(N,)``: the score of each caption with the item that it describes."""
     own_scores = torch.empty(tiles.num_captions)
@@ -212,14 +209,14 @@ def _count_rivals(tiles: _Tiles, own: Tensor, top_k: int) -> tuple[Tensor, Tenso
     v2t = torch.zeros(tiles.num_items, dtype=torch.long)
     tops = []
     for rows in tiles.rows():
-        top = _Top(top_k)
+        top = TopColumns(top_k)
         for columns in tiles.columns():
             tile, is_own = tiles.read(rows, columns)
             top.add(tile, columns.start)
             rivals = tile.masked_fill(is_own, -torch.inf)
             t2v[rows] += _halves(rivals, own[rows, None].to(tile.device), dim=1)
             v2t[columns] += _halves(rivals, best[columns].to(tile.device), dim=0)
-        tops.append(top.items.cpu())
+        tops.append(top.columns.cpu())
     return t2v, v2t, torch.cat(tops)
 
 
@@ -241,20 +238,3 @@ def _max_over_captions(tiles: _Tiles) -> Tensor:
         best[columns].fill_diagonal_(-torch.inf)
         counts[columns] = _halves(best, own, dim=0)
     return counts
-
-
-class _Top:
-    """The best items of a block of captions, merged tile after tile."""
-
-    def __init__(self, count: int):
-        self.count = count
-        self.scores = self.items = torch.empty(0)
-
-    def add(self, tile: Tensor, first_item: int) -> None:
-        items = torch.arange(first_item, first_item + tile.shape[1], device=tile.device).expand_as(tile)
-        if self.items.numel():
-            tile, items = torch.cat([self.scores, tile], 1), torch.cat([self.items, items], 1)
-        # Stable, and earlier items stand first: equal scores keep the order of the items for any tile size.
-        order = tile.argsort(dim=1, descending=True, stable=True)[:, :self.count] if self.count \
-            else items.new_empty((len(items), 0))
-        self.scores, self.items = tile.gather(1, order), items.gather(1, order)

@@ -1,5 +1,6 @@
 """The metric of a retrieval test set."""
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional, Union
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from mmcma.errors import ConfigError, DataError, UserError
+from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.gather import gather_samples
 from mmcma.evaluation.ranking import V2T_PROTOCOLS, RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
 from mmcma.registry import METRICS
@@ -57,7 +59,8 @@ class RetrievalMetric(BaseMetric):
     Keys are ``t2v/R@1`` … ``t2v/MnR``, ``v2t/…``, and ``t2v/{kind}/…`` for every
     kind of caption that the data set marks. ``gallery`` says ``'1,335 of 1,500'``;
     where items are missing, ``gallery/present`` and ``gallery/expected`` join it
-    as numbers, for the stores that keep only those.
+    as numbers, for the stores that keep only those. Each of ``extras`` adds
+    its own figures under its own key, such as ``dsl/t2v/R@1``.
 
     The loops of :mod:`mmcma.engine.loops` set ``similarity`` to the model's and
     ``dataset_gallery`` to the data set's. After an evaluation, ``result`` on
@@ -76,17 +79,21 @@ class RetrievalMetric(BaseMetric):
             be divided equally.
         visual_block: Visual items in a tile; a tile of a frame-wise similarity
             takes about ``text_block * visual_block * T * 4`` bytes.
+        extras: Configs of :class:`~mmcma.evaluation.extra.Extra`: ``DualSoftmax``,
+            ``QuerybankNorm``, ``Reranking``.
         prefix: Put before every key; only needed to tell two such metrics apart.
 
     Raises:
-        ConfigError: The protocol is unknown, or no similarity was bound before ``evaluate``.
+        ConfigError: The protocol is unknown or not one that an extra knows, two extras have one key,
+            or no similarity was bound before ``evaluate``.
         DataError: The test set is empty or gives one item in two versions.
         NonFiniteError: A similarity is NaN or infinite.
     """
     default_prefix = ''  # none: mmengine would warn about None
 
     def __init__(self, *, v2t_protocol: str = 'best_caption', top_k: int = 5, text_block: int = 512,
-                 visual_block: int = 512, folds: int = 1, prefix: Optional[str] = None) -> None:
+                 visual_block: int = 512, folds: int = 1, extras: Sequence[dict] = (),
+                 prefix: Optional[str] = None) -> None:
         super().__init__(prefix=prefix)
         if v2t_protocol not in V2T_PROTOCOLS:
             raise ConfigError(f'RetrievalMetric.v2t_protocol={v2t_protocol!r} is unknown; '
@@ -96,6 +103,8 @@ class RetrievalMetric(BaseMetric):
         self.v2t_protocol = v2t_protocol
         self.top_k, self.folds = top_k, folds
         self.blocks = dict(text_block=text_block, visual_block=visual_block)
+        self.extras = [METRICS.build(extra) for extra in extras]
+        _check_extras(self.extras, v2t_protocol)
         self.similarity: Optional[Callable[[Features, Features], Tensor]] = None
         self.dataset_gallery: Optional[tuple[int, int]] = None
         self.result: Optional[RetrievalResult] = None
@@ -110,7 +119,7 @@ class RetrievalMetric(BaseMetric):
                 item_index=int(sample['item_index']), item_id=sample['item_id'],
                 captions=list(sample['captions']), caption_kinds=sample.get('caption_kinds'),
                 visual_tokens=tokens.detach().cpu(), text_pooled=sample['text_pooled'].detach().cpu(),
-                frame_mask=mask.cpu()))
+                frame_mask=mask.cpu(), **_words(sample)))
 
     def evaluate(self, size: int) -> dict[str, Union[float, str]]:
         """The metrics of all ranks' samples, equal on all ranks to those of one process.
@@ -158,6 +167,10 @@ class RetrievalMetric(BaseMetric):
         folds = self._fold_names(len(samples))
         for name in folds:
             metrics.update(self._fold_metrics(name, text, visual, caption_item, item_ids))
+        for extra in self.extras:
+            further = extra.ranks(TiledScores(self.similarity, text, visual), caption_item,
+                                  v2t_protocol=self.v2t_protocol, item_ids=item_ids, **self.blocks)
+            metrics.update({f'{extra.key}/{key}': v for key, v in _flat_metrics(further, kinds).items()})
         metrics.update(_gallery_metrics(*gallery))
         self.result = RetrievalResult(
             metrics, dict(t2v='every_caption', v2t=self.v2t_protocol), gallery, *ranks, item_ids,
@@ -194,6 +207,28 @@ class RetrievalMetric(BaseMetric):
         return {key.replace('/', f'/{name}/'): sum(fold[key] for fold in folds) / len(folds) for key in folds[0]}
 
 
+def _check_extras(extras: list[Extra], v2t_protocol: str) -> None:
+    for extra in extras:
+        if v2t_protocol not in extra.v2t_protocols:
+            raise ConfigError(f'RetrievalMetric.v2t_protocol={v2t_protocol!r}: {type(extra).__name__} knows '
+                              f'{extra.v2t_protocols} only')
+    for key, count in Counter(extra.key for extra in extras).items():
+        if count > 1:
+            raise ConfigError(f'RetrievalMetric.extras: {count} of them report under {key!r}; give each its own key=')
+
+
+def _words(sample: dict) -> dict[str, Tensor]:
+    """The words of all captions in one row, ``(W, D)``, without padding, which is the batch's; and how many of each.
+
+    Empty where the similarity compares none. All in all they take
+    ``words * D * 4`` bytes: 1.3 GB for 25,010 captions of 25 words and D = 512.
+    """
+    if 'text_tokens' not in sample:
+        return {}
+    mask = sample['text_mask']  # (n, L)
+    return dict(text_tokens=sample['text_tokens'].detach()[mask].cpu(), text_lengths=mask.sum(1).cpu())
+
+
 def _in_dataset_order(results: list[dict]) -> list[dict]:
     unique: dict[int, dict] = {}
     for sample in results:
@@ -208,13 +243,19 @@ def _in_dataset_order(results: list[dict]) -> list[dict]:
 
 def _features(samples: list[dict]) -> tuple[Features, Features]:
     """Features of all captions ``(N, …)`` and all items ``(M, …)``; shorter clips are padded at the end."""
-    text = torch.cat([sample['text_pooled'] for sample in samples]).float()  # (N, D)
+    text = Features(torch.cat([sample['text_pooled'] for sample in samples]).float())  # (N, D)
+    if 'text_tokens' in samples[0]:
+        words = [caption for sample in samples
+                 for caption in sample['text_tokens'].float().split(sample['text_lengths'].tolist())]
+        lengths = torch.tensor([len(caption) for caption in words])
+        words = pad_sequence(words, batch_first=True)  # (N, L, D)
+        text = Features(text.pooled, words, torch.arange(words.shape[1]) < lengths[:, None])
     tokens = [sample['visual_tokens'].float() for sample in samples]
     tokens = pad_sequence(tokens, batch_first=True)  # (M, T, D)
     mask = pad_sequence([sample['frame_mask'] for sample in samples], batch_first=True)  # (M, T)
     weight = mask.unsqueeze(-1).float()
     pooled = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
-    return Features(text), Features(pooled, tokens, None if mask.all() else mask)
+    return text, Features(pooled, tokens, None if mask.all() else mask)
 
 
 def _caption_kinds(samples: list[dict]) -> Optional[list[Optional[str]]]:

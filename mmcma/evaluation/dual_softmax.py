@@ -1,0 +1,41 @@
+"""Dual softmax at inference (CAMoE: Cheng et al., arXiv 2109.04290, 2021)."""
+from typing import Any
+
+from torch import Tensor
+
+from mmcma.errors import ConfigError
+from mmcma.evaluation.extra import Rescoring
+from mmcma.evaluation.sweeps import Rescored, column_logsumexp
+from mmcma.registry import METRICS
+
+
+@METRICS.register_module()
+class DualSoftmax(Rescoring):
+    """Ranks by ``s_qg * softmax_q(s_qg / temperature)``, the softmax over all queries q of the test set.
+
+    It knows every query of the test before it answers the first, so that its
+    figures cannot be compared with those of plain retrieval.
+
+    Args:
+        temperature: Divides the scores in the softmax, above 0; 0.01 is CLIP's
+            own scale of cosines, 1 fits scores that are logits.
+        key: See :class:`~mmcma.evaluation.extra.Extra`.
+
+    Raises:
+        ConfigError: ``temperature`` is not positive.
+    """
+
+    def __init__(self, *, temperature: float = 0.01, key: str = 'dsl') -> None:
+        super().__init__(key=key)
+        if temperature <= 0:
+            raise ConfigError(f'DualSoftmax.temperature={temperature} must be above 0')
+        self.scale = 1 / temperature
+
+    def rescored(self, scores: Any, bank: Any, block_sizes: tuple[int, int]) -> Rescored:
+        """See :meth:`Rescoring.rescored`."""
+        totals = column_logsumexp(bank, self.scale, block_sizes)  # (G,)
+
+        def revise(tile: Tensor, rows: slice, columns: slice) -> Tensor:
+            return tile * (self.scale * tile - totals[columns].to(tile.device)).exp()
+
+        return Rescored(scores, revise)

@@ -1,0 +1,62 @@
+"""Querybank normalisation (QB-Norm: Bogolin et al., CVPR 2022)."""
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+
+from mmcma.errors import ConfigError
+from mmcma.evaluation.extra import Rescoring
+from mmcma.evaluation.ranking import TiledScores
+from mmcma.evaluation.sweeps import Rescored, column_logsumexp, top_columns
+from mmcma.registry import METRICS
+from mmcma.structures import Features
+
+
+@METRICS.register_module()
+class QuerybankNorm(Rescoring):
+    """Ranks by the dynamic inverted softmax over a bank of queries.
+
+    A query whose best gallery entry is also the best of some query b of the
+    bank is ranked by ``exp(beta s_qg) / sum_b exp(beta s_bg)``; the others,
+    which meet no such hub, by ``s_qg``. What is computed is the logarithm,
+    which ranks the same.
+
+    Without a bank the test set's own queries are it: then every query is
+    normalised, and the figures cannot be compared with those of plain
+    retrieval. The paper takes the bank from the training set.
+
+    Args:
+        beta: Inverse temperature; 20 in the paper, for cosines.
+        text_bank: Features of the bank's texts, from Python; None for the test set's.
+        visual_bank: Features of the bank's visual items, which are queries
+            from visual to text; None for the test set's.
+        key: See :class:`~mmcma.evaluation.extra.Extra`.
+
+    Raises:
+        ConfigError: ``beta`` is not positive.
+    """
+
+    def __init__(self, *, beta: float = 20.0, text_bank: Optional[Features] = None,
+                 visual_bank: Optional[Features] = None, key: str = 'qbnorm') -> None:
+        super().__init__(key=key)
+        if beta <= 0:
+            raise ConfigError(f'QuerybankNorm.beta={beta} must be above 0')
+        self.beta = beta
+        self.text_bank, self.visual_bank = text_bank, visual_bank
+
+    def banks(self, scores: TiledScores) -> tuple[TiledScores, TiledScores]:
+        """See :meth:`Rescoring.banks`."""
+        return (TiledScores(scores.similarity, self.text_bank or scores.text, scores.visual),
+                TiledScores(scores.similarity, scores.text, self.visual_bank or scores.visual))
+
+    def rescored(self, scores: Any, bank: Any, block_sizes: tuple[int, int]) -> Rescored:
+        """See :meth:`Rescoring.rescored`."""
+        totals = column_logsumexp(bank, self.beta, block_sizes)  # (G,)
+        hubs = top_columns(bank, 1, block_sizes).unique()
+        meets_hub = torch.isin(top_columns(scores, 1, block_sizes), hubs)  # (Q, 1)
+
+        def normalise(tile: Tensor, rows: slice, columns: slice) -> Tensor:
+            normalised = self.beta * tile - totals[columns].to(tile.device)
+            return torch.where(meets_hub[rows].to(tile.device), normalised, tile)
+
+        return Rescored(scores, normalise)

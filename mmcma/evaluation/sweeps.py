@@ -1,0 +1,86 @@
+"""Passes over a score matrix that is read tile by tile."""
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import torch
+from torch import Tensor
+
+
+def blocks(total: int, size: int) -> Iterator[slice]:
+    """Slices of ``size`` that cover ``total``, the last one shorter."""
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
+
+
+class TopColumns:
+    """The best columns of a block of rows, merged tile after tile."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.scores = self.columns = torch.empty(0)
+
+    def add(self, tile: Tensor, first_column: int) -> None:
+        """Takes the next tile to the right, ``(n, m)``."""
+        columns = torch.arange(first_column, first_column + tile.shape[1], device=tile.device).expand_as(tile)
+        if self.columns.numel():
+            tile, columns = torch.cat([self.scores, tile], 1), torch.cat([self.columns, columns], 1)
+        # Stable, and earlier columns stand first: equal scores keep the order of the columns for any tile size.
+        order = tile.argsort(dim=1, descending=True, stable=True)[:, :self.count] if self.count \
+            else columns.new_empty((len(columns), 0))
+        self.scores, self.columns = tile.gather(1, order), columns.gather(1, order)
+
+
+def top_columns(scores, count: int, block_sizes: tuple[int, int]) -> Tensor:
+    """int64 ``(N, count)``: each row's best columns of a score matrix ``(N, M)``, best first; all M if fewer."""
+    (num_rows, num_columns), (row_block, column_block) = scores.shape, block_sizes
+    tops = []
+    for rows in blocks(num_rows, row_block):
+        top = TopColumns(count)
+        for columns in blocks(num_columns, column_block):
+            top.add(torch.as_tensor(scores[rows, columns]).float(), columns.start)
+        tops.append(top.columns.cpu())
+    return torch.cat(tops)
+
+
+def column_logsumexp(scores, scale: float, block_sizes: tuple[int, int]) -> Tensor:
+    """float64 ``(M,)``: ``log sum_i exp(scale * s_ij)`` of a score matrix ``(N, M)``."""
+    (num_rows, num_columns), (row_block, column_block) = scores.shape, block_sizes
+    totals = torch.full((num_columns,), -torch.inf, dtype=torch.float64)
+    for rows in blocks(num_rows, row_block):
+        for columns in blocks(num_columns, column_block):
+            tile = torch.as_tensor(scores[rows, columns]).double()
+            totals[columns] = totals[columns].logaddexp((scale * tile).logsumexp(dim=0).cpu())
+    return totals
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """A score matrix ``(N, M)`` read as ``(M, N)``."""
+    scores: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return tuple(reversed(self.scores.shape))
+
+    def __getitem__(self, block: tuple[slice, slice]) -> Tensor:
+        rows, columns = block
+        return self.scores[columns, rows].T
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """A score matrix each of whose tiles is changed when it is read.
+
+    Args:
+        scores: ``(N, M)``.
+        change: Maps a tile ``(n, m)``, float64, its rows and its columns to a tile.
+    """
+    scores: Any
+    change: Callable[[Tensor, slice, slice], Tensor]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.scores.shape
+
+    def __getitem__(self, block: tuple[slice, slice]) -> Tensor:
+        return self.change(torch.as_tensor(self.scores[block]).double(), *block)
