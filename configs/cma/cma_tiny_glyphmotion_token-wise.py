@@ -1,0 +1,3 @@
+# DRL's interaction of words and frames in place of QueryScore; all else is equal.
+_base_ = './cma_tiny_glyphmotion.py'
+model = dict(head=dict(similarity=dict(_delete_=True, type='TokenWise')))
