@@ -1,7 +1,7 @@
 from .backbones import HFTextTower, HFVisionTower, MMPretrainTower, Site, Tower
 from .data_preprocessor import RetrievalDataPreprocessor
 from .heads import RetrievalHead
-from .losses import SymmetricInfoNCE
+from .losses import DualSoftmaxLoss, RetrievalLoss, SigmoidLoss, SymmetricInfoNCE
 from .necks import (
     VPT,
     AdaptFormer,
@@ -17,9 +17,20 @@ from .necks import (
     VLPrompt,
 )
 from .retriever import CrossModalRetriever
-from .similarities import MeanPool, QueryScore, Similarity
+from .similarities import (
+    MeanPool,
+    QueryScore,
+    SeqLSTM,
+    SeqTransformer,
+    Similarity,
+    TightTransformer,
+    TokenWise,
+    TopKFrames,
+    XPool,
+)
 
 __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'CrossModalRetriever',
-           'HFTextTower', 'HFVisionTower', 'LoRA', 'MMPretrainTower', 'MaPLe', 'MeanPool', 'MVAdapter', 'Neck',
-           'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'Similarity', 'Site', 'STAdapter',
-           'SymmetricInfoNCE', 'Tower', 'VLPrompt', 'VPT']
+           'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MMPretrainTower',
+           'MVAdapter', 'Neck', 'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'RetrievalLoss',
+           'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site', 'STAdapter', 'SymmetricInfoNCE',
+           'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VLPrompt', 'VPT', 'XPool']
