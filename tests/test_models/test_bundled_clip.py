@@ -1,6 +1,7 @@
 """The small CLIP that the package carries."""
 from pathlib import Path
 
+import pytest
 import torch
 from conftest import model_config
 from mmengine.dataset import pseudo_collate
@@ -68,3 +69,17 @@ def test_the_tokenizer_is_what_its_tool_makes(tmp_path, monkeypatch):
     made, carried = (json.loads((folder / 'tokenizer.json').read_text()) for folder in (tmp_path, FOLDER))
     # Equally frequent pairs are merged in any order by the library, so ids may differ; the pieces do not.
     assert set(made['model']['vocab']) == set(carried['model']['vocab'])
+
+
+def test_only_a_clip_is_exported(build, tmp_path):
+    """Refused before anything is trained, by the name of the tower that is something else."""
+    from types import SimpleNamespace
+
+    from mmcma.engine.hooks.export_backbone_hook import ExportBackboneHook
+    from mmcma.errors import ConfigError
+    model = build(model_config('mmcma/clip-tiny-glyphs', neck=None))
+    hook = ExportBackboneHook(folder='clip')
+    hook.before_run(SimpleNamespace(model=model))
+    model.text_backbone.encoder.config.model_type = 'siglip_text_model'
+    with pytest.raises(ConfigError, match="model.text_backbone is 'siglip_text_model'; leave the hook out"):
+        hook.before_run(SimpleNamespace(model=model))

@@ -7,6 +7,8 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
 from mmcma.engine.loops import unwrapped
+from mmcma.errors import ConfigError
+from mmcma.models.backbones import HFTower
 from mmcma.registry import HOOKS
 
 
@@ -19,10 +21,23 @@ class ExportBackboneHook(Hook):
 
     Args:
         folder: Where, relative to the work directory.
+
+    Raises:
+        ConfigError: The towers are no halves of a CLIP.
     """
 
     def __init__(self, *, folder: str) -> None:
         self.folder = folder
+
+    def before_run(self, runner) -> None:
+        """Checks the towers, before anything is trained."""
+        model = unwrapped(runner.model)
+        for name in ('vision_backbone', 'text_backbone'):
+            tower = getattr(model, name)
+            kind = tower.encoder.config.model_type if isinstance(tower, HFTower) else type(tower).__name__
+            if not kind.startswith('clip_'):
+                raise ConfigError(f'custom_hooks: ExportBackboneHook writes a CLIP, and model.{name} is {kind!r}; '
+                                  'leave the hook out.')
 
     @master_only
     def after_train(self, runner) -> None:
