@@ -46,6 +46,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             raise ConfigError(f'model.data_preprocessor.max_words={self.max_words}: the text tower was trained on '
                               f'captions padded to its full length and takes {context_length} tokens; set it to None.')
         self.limit = self.max_words or context_length
+        self.context_length = context_length
         self.padding = 'max_length' if pads_to_limit else 'longest'
         self.tokenizer = tokenizer
         mean, std = (torch.tensor(x).view(3, 1, 1) * 255 for x in (image_mean, image_std))
@@ -73,12 +74,17 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         return (frames.float() - self.mean) / self.std
 
     @torch.compiler.disable
-    def tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+    def tokenise(self, captions: list[str], prompts: int = 0) -> tuple[Tensor, Tensor]:
         """Token ids int64 and mask bool (False on padding), both ``(N, L)`` on the device.
 
         L is the longest caption's length, or the text tower's own where it
         takes no other; captions longer than the limit are cut.
+
+        Args:
+            captions: N texts.
+            prompts: Places of the text tower to leave free for learned tokens.
         """
-        encoded = self.tokenizer(captions, padding=self.padding, truncation=True, max_length=self.limit,
+        limit = min(self.limit, self.context_length - prompts)
+        encoded = self.tokenizer(captions, padding=self.padding, truncation=True, max_length=limit,
                                  return_attention_mask=True, return_tensors='pt')
         return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)

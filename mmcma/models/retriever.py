@@ -59,9 +59,8 @@ class CrossModalRetriever(BaseModel):
         if vision.embed_dim != text.embed_dim:
             raise ConfigError(f'model.vision_backbone {vision.source!r} embeds in {vision.embed_dim} dimensions, '
                               f'model.text_backbone {text.source!r} in {text.embed_dim}: they must be equal.')
-        prompts = 0 if self.neck is None else self.neck.num_text_prompts
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
-                                    tokenizer=text.tokenizer, context_length=text.context_length - prompts,
+                                    tokenizer=text.tokenizer, context_length=text.context_length,
                                     pads_to_limit=text.pads_to_limit)
         self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale, logit_bias=text.logit_bias)
         if self.neck is not None:
@@ -130,7 +129,7 @@ class CrossModalRetriever(BaseModel):
         frames, mask = frames.to(device), None if mask is None else mask.to(device)
         pixels = self.data_preprocessor.normalise(frames.flatten(0, 1))  # (B * T, 3, H, W)
         if self.neck is not None:
-            self.neck.begin_clips(frames.shape[1])
+            self.neck.begin_clips(frames.shape[1], mask)
         with self._autocast():
             tokens = self.vision_backbone(pixels)
         tokens = tokens.float().unflatten(0, frames.shape[:2])  # (B, T, D)
@@ -146,13 +145,14 @@ class CrossModalRetriever(BaseModel):
             ``pooled`` ``(N, D)``; where the head's similarity compares words,
             also ``tokens`` ``(N, L, D)`` and ``mask`` bool ``(N, L)``.
         """
-        token_ids, mask = self.data_preprocessor.tokenise(captions)
+        prompts = self.neck.num_text_prompts if self.neck is not None and self.neck.enabled else 0
+        token_ids, mask = self.data_preprocessor.tokenise(captions, prompts)
         with self._autocast():
             text = self.text_backbone(token_ids, mask, with_tokens=self.head.similarity.needs_text_tokens)
         return Features(text.pooled.float(), None if text.tokens is None else text.tokens.float(), text.mask)
 
     def similarity(self, text: Features, visual: Features) -> Tensor:
-        """Cosines ``(N, M)``, float32, not scaled; any block of texts against any block of items."""
+        """Scores ``(N, M)``, float32, of any block of texts and any of items: cosines, not scaled, or logits."""
         return self.head(text, visual)
 
     # Only the towers are worth compiling; captions and ids, which are new in every batch, would be guarded on.

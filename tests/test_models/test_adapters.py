@@ -153,9 +153,9 @@ def test_st_adapter_without_class_token_adapts_every_token():
     neck = STAdapter(bottleneck_dim=4)
     neck.attach(vision=vision, text=FakeTower(1, 6))
     nn.init.normal_(neck.adapters[0].over_time.weight)
-    neck.begin_clips(2)
+    neck.begin_clips(2, None)
     x = torch.randn(4, 3, 6)
-    torch.testing.assert_close(vision.layers[0](x), 4 * neck.adapters[0](x, 2))
+    torch.testing.assert_close(vision.layers[0](x), 4 * neck.adapters[0](x, 2, None))
 
 
 def test_st_adapter_is_the_formula(tiny_clip, build):
@@ -221,12 +221,28 @@ def test_a_recomputed_tower_has_the_same_gradients(tiny_clip, build, neck):
     """What hooks keep between two places survives a forward pass that runs again in the backward pass."""
     model = randomised(build(model_config(tiny_clip, neck=neck)))
     tower, pixels = model.vision_backbone, model.data_preprocessor.normalise(FRAMES.flatten(0, 1))
-    model.neck.begin_clips(FRAMES.shape[1])
+    model.neck.begin_clips(FRAMES.shape[1], None)
     weights = [p for name, p in model.neck.named_parameters() if not name.startswith('text.')]
     plain = tower(pixels)
     recomputed = checkpoint(tower, pixels, use_reentrant=False)
     for one, other in zip(*(torch.autograd.grad(found.square().sum(), weights) for found in (plain, recomputed))):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize('neck', [dict(type='STAdapter', bottleneck_dim=4),
+                                  dict(type='MVAdapter', bottleneck_dim=4, tied_layers=1, max_frames=5)],
+                         ids=lambda neck: neck['type'])
+def test_padding_frames_have_no_say(tiny_clip, build, neck):
+    """Of a clip of two frames, what follows them may be anything."""
+    model = randomised(build(model_config(tiny_clip, neck=neck))).eval()
+    frames = torch.randint(0, 256, (2, 4, 3, 32, 32), dtype=torch.uint8)
+    other = frames.clone()
+    other[0, 2:] = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    mask = torch.tensor([[True, True, False, False], [True] * 4])
+    with torch.no_grad():
+        found = [[model.encode_visual(of, of_mask).tokens[mask] for of in (frames, other)] for of_mask in (mask, None)]
+    torch.testing.assert_close(*found[0])
+    assert not torch.allclose(*found[1], atol=1e-4)
 
 
 @pytest.mark.parametrize('architecture', [name for name in ARCHITECTURES if name != 'clip'])

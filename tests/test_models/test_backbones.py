@@ -195,11 +195,12 @@ def test_a_tokenizer_that_lacks_its_package_says_so(siglip, build, monkeypatch):
 def test_siglip_takes_no_shorter_captions_unless_prompts_fill_the_rest(siglip, build):
     with pytest.raises(ConfigError, match=r'max_words=8: .* takes 12 tokens; set it to None'):
         build(model_config(siglip, data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=8)))
-    model = retriever(build, siglip)
-    tower = model.text_backbone
-    model.data_preprocessor.bind(image_mean=[0.5] * 3, image_std=[0.5] * 3, tokenizer=tower.tokenizer,
-                                 context_length=tower.context_length - 3, pads_to_limit=tower.pads_to_limit)
-    assert model.data_preprocessor.tokenise(['a star'])[0].shape == (1, CONTEXT - 3)
+    model = retriever(build, siglip, neck=dict(type='CoOp', num_prompts=3)).eval()
+    assert model.data_preprocessor.tokenise(['a star'], 3)[0].shape == (1, CONTEXT - 3)
+    with torch.no_grad(), model.zero_shot():  # switched off, the prompts leave no gap
+        plain = retriever(build, siglip, neck=None).eval()
+        assert torch.equal(model.encode_text(['a star']).pooled, plain.encode_text(['a star']).pooled)
+    assert not torch.equal(model.encode_text(['a star']).pooled, plain.encode_text(['a star']).pooled)
 
 
 def test_siglip_has_no_projection_to_train(siglip, build):

@@ -83,7 +83,7 @@ def test_video_branch_is_the_formula():
             seen = torch.cat([rest[t] + rest[3 + t], branch.whole(whole)])
             alpha = 1 + branch.calibrate.weight @ branch.squeeze(seen).clamp_min(0)
             expected.append(branch.up(torch.cat([(alpha * rest[t])[None], clip[t, 1:]])))
-    neck.begin_clips(3)
+    neck.begin_clips(3, None)
     torch.testing.assert_close(neck._adapt_vision(branch, 0, hidden), hidden + 0.1 * torch.stack(expected))
 
 

@@ -47,11 +47,14 @@ def to_official(ours: dict) -> dict:
     """``neck.slots.*`` tensors -> stacks of the released code, without the frozen CLIP weights.
 
     Raises:
-        WeightsError: The towers' depths differ, which the released code does not know.
+        WeightsError: The towers' depths differ, or what is shared, which the released code does not know.
     """
     import torch
 
     from mmcma.errors import WeightsError
+    for name in ours:
+        if name.startswith('neck.slots.') and name.split('.', 3)[3].rpartition('.')[0] not in STACKS.values():
+            raise WeightsError(f'{name} has no counterpart in the released code, which shares up-projections alone.')
     depth = 1 + max(int(name.split('.')[2]) for name in ours if name.startswith('neck.slots.'))
     official = {}
     for stem, part in STACKS.items():

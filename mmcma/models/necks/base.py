@@ -2,6 +2,7 @@
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
+from typing import Optional
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ class Neck(BaseModule):
             clip, so that pictures give it nothing to do.
         num_frames (int): Frames T of a clip in the batch at hand: the vision
             tower's batch is ``(B * T, ...)``, clip after clip.
+        frame_mask (Tensor): bool ``(B, T)``, False on padding frames; None where there are none.
     """
     num_text_prompts = 0
     needs_several_frames = False
@@ -35,6 +37,7 @@ class Neck(BaseModule):
         super().__init__()
         self.enabled = True
         self.num_frames = 1
+        self.frame_mask: Optional[Tensor] = None
 
     def attach(self, *, vision: Tower, text: Tower) -> None:
         """Builds the method's weights and hooks them to the towers; called once, by the model's constructor.
@@ -110,6 +113,7 @@ class Neck(BaseModule):
         """Switches the method on or off; its weights stay."""
         self.enabled = on
 
-    def begin_clips(self, num_frames: int) -> None:
-        """Says how many frames each clip has that the vision tower is about to get."""
+    def begin_clips(self, num_frames: int, frame_mask: Optional[Tensor]) -> None:
+        """Says of the clips that the vision tower is about to get how many frames each has, and which are padding."""
         self.num_frames = num_frames
+        self.frame_mask = frame_mask

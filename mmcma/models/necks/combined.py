@@ -1,5 +1,7 @@
 """Several methods on one pair of towers."""
-from torch import nn
+from typing import Optional
+
+from torch import Tensor, nn
 
 from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
@@ -33,10 +35,11 @@ class CombinedNeck(Neck):
 
     def enable(self, on: bool) -> None:
         """See :meth:`Neck.enable`."""
+        super().enable(on)
         for neck in self.necks:
             neck.enable(on)
 
-    def begin_clips(self, num_frames: int) -> None:
+    def begin_clips(self, num_frames: int, frame_mask: Optional[Tensor]) -> None:
         """See :meth:`Neck.begin_clips`."""
         for neck in self.necks:
-            neck.begin_clips(num_frames)
+            neck.begin_clips(num_frames, frame_mask)

@@ -25,8 +25,7 @@ class MVAdapter(Neck):
     up. In the last layers the down-projections of both modalities are scaled,
     channel by channel, by linear maps of one learned factor (cross-modality
     tying). Formulas, start and default widths are those of the released code
-    for MSR-VTT, but for the padding frames of a short clip: there they are
-    masked, here they count as frames.
+    for MSR-VTT.
 
     Args:
         bottleneck_dim: Width of the bottleneck, a multiple of ``num_heads``.
@@ -91,7 +90,7 @@ class MVAdapter(Neck):
         getattr(self, name).append(branch)
 
     def _adapt_vision(self, branch: VideoBranch, tied: Optional[int], hidden: Tensor) -> Tensor:
-        return hidden + self.scale * branch(hidden, self.num_frames, self._factor(tied))
+        return hidden + self.scale * branch(hidden, self.num_frames, self.frame_mask, self._factor(tied))
 
     def _adapt_text(self, branch: TextBranch, tied: Optional[int], hidden: Tensor) -> Tensor:
         return hidden + self.scale * branch(hidden, self._factor(tied))

@@ -46,10 +46,13 @@ class TransformerBottleneck(nn.Module):
             return self.down(hidden)
         return F.linear(hidden, self.down.weight * self.tie(factor)[:, None], self.down.bias)
 
-    def mix(self, sequence: Tensor, mask: Optional[Tensor] = None) -> Tensor:
-        """``(N, S, r)`` through the narrow layer; ``mask`` ``(S, S)`` is True where attention must not look."""
+    def mix(self, sequence: Tensor, mask: Optional[Tensor] = None, padding: Optional[Tensor] = None) -> Tensor:
+        """``(N, S, r)`` through the narrow layer.
+
+        ``mask`` ``(S, S)`` and ``padding`` ``(N, S)`` are True where attention must not look.
+        """
         entered = self.norm(sequence + self.position[:sequence.shape[1]])
-        return self.activation(self.mixer(entered, src_mask=mask))
+        return self.activation(self.mixer(entered, src_mask=mask, src_key_padding_mask=padding))
 
 
 class VideoBranch(TransformerBottleneck):
@@ -64,7 +67,8 @@ class VideoBranch(TransformerBottleneck):
         self.calibrate = nn.Linear(_CALIBRATION_WIDTH, bottleneck_dim, bias=False)
         nn.init.zeros_(self.calibrate.weight)
 
-    def forward(self, hidden: Tensor, num_frames: int, factor: Optional[Tensor]) -> Tensor:
+    def forward(self, hidden: Tensor, num_frames: int, frame_mask: Optional[Tensor],
+                factor: Optional[Tensor]) -> Tensor:
         """``(B * T, 1 + P, dim)``, class token first -> what is to be added."""
         if num_frames > self.max_frames:
             raise ConfigError(f'model.neck.max_frames={self.max_frames}, but the clips have {num_frames} frames: set '
@@ -73,7 +77,8 @@ class VideoBranch(TransformerBottleneck):
         frames = middle[:, 0].unflatten(0, (-1, num_frames))  # (B, T, r)
         patches = middle[:, 1:].mean(dim=1).unflatten(0, (-1, num_frames))  # (B, T, r)
         clip = self.clip_token.to(frames).expand(len(frames), 1, -1)
-        mixed = self.mix(torch.cat([clip, frames, patches], dim=1))  # (B, 1 + 2 T, r)
+        padding = None if frame_mask is None else F.pad(torch.cat([~frame_mask, ~frame_mask], dim=1), (1, 0))
+        mixed = self.mix(torch.cat([clip, frames, patches], dim=1), padding=padding)  # (B, 1 + 2 T, r)
         clip, frames, patches = mixed.split([1, num_frames, num_frames], dim=1)
         context = torch.cat([frames + patches, self.whole(clip).expand_as(frames)], dim=-1)  # (B, T, 2 r)
         frames = frames * (1 + self.calibrate(F.relu(self.squeeze(context))))

@@ -29,9 +29,11 @@ class SpatioTemporalAdapter(nn.Module):
         for zero in (self.down.bias, self.over_time.weight, self.over_time.bias, self.up.bias):
             nn.init.zeros_(zero)
 
-    def forward(self, patches: Tensor, num_frames: int) -> Tensor:
-        """Patches ``(B * T, P, dim)`` of clips of T frames -> the same shape."""
+    def forward(self, patches: Tensor, num_frames: int, frame_mask: Optional[Tensor]) -> Tensor:
+        """Patches ``(B * T, P, dim)`` of clips of T frames, and which are no padding -> the same shape."""
         middle = self.down(patches).unflatten(0, (-1, num_frames))  # (B, T, P, r)
+        if frame_mask is not None:
+            middle = middle * frame_mask[:, :, None, None]
         mixed = self.over_time(middle.permute(0, 2, 3, 1).flatten(0, 1))  # (B * P, r, T)
         mixed = mixed.unflatten(0, (-1, patches.shape[1])).permute(0, 3, 1, 2)  # (B, T, P, r)
         return patches + self.up(mixed.flatten(0, 1))
@@ -44,8 +46,8 @@ class STAdapter(Neck):
     The class token passes by unchanged, as in the released code, and sees other
     frames through the patches; where a tower does not say where its patches
     begin (no ``prompt_start``), all tokens count as patches. The paper adapts a vision model; here too the
-    text tower stays as it is. At the ends of a clip the convolution sees zeros;
-    the padding frames of a short clip count as frames.
+    text tower stays as it is. Beyond the ends of a clip, where a short one has
+    padding frames too, the convolution sees zeros.
 
     Args:
         bottleneck_dim: Width of the bottleneck, at least 1.
@@ -84,4 +86,5 @@ class STAdapter(Neck):
 
     def _adapt(self, adapter: SpatioTemporalAdapter, start: int, hidden: Tensor) -> Tensor:
         """Hidden states ``(B * T, L, dim)``, whose first ``start`` tokens are no patches."""
-        return torch.cat([hidden[:, :start], adapter(hidden[:, start:], self.num_frames)], dim=1)
+        adapted = adapter(hidden[:, start:], self.num_frames, self.frame_mask)
+        return torch.cat([hidden[:, :start], adapted], dim=1)
