@@ -1,6 +1,6 @@
-# MaPLe: 2 learned tokens in the first 9 of 12 layers of each tower, those of vision made from those of text.
+# MaPLe: 5 learned tokens in all 12 layers of each tower, those of vision made from those of text.
 # All else as in the Cross-Modal Adapter's config.
 _base_ = '../cma/cma_vit-b16_msrvtt.py'
-model = dict(neck=dict(_delete_=True, type='MaPLe', num_prompts=2, depth=9))
+model = dict(neck=dict(_delete_=True, type='MaPLe', num_prompts=5, depth=12))
 # AdamW's rate is our choice: MaPLe's 3.5e-3 is SGD's.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

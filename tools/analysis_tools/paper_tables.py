@@ -1,0 +1,81 @@
+"""The paper's tables beside what was measured here.
+
+    python tools/analysis_tools/paper_tables.py                     # prints all tables as Markdown
+    python tools/analysis_tools/paper_tables.py --configs text-video   # the configs of one table, a line each
+
+The measured figures are read from work_dirs/<config>/report.json, which tools/train.py writes; a row that has not been
+run stays empty. The paper's figures are those of tools/analysis_tools/paper.yml. See tools/reproduce_paper.sh.
+"""
+import argparse
+import json
+from pathlib import Path
+from typing import Optional
+
+import mmengine
+
+from mmcma.command_line import run_tool
+from mmcma.errors import ConfigError, did_you_mean
+
+PAPER = Path(__file__).with_name('paper.yml')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--configs', metavar='TABLE', help='print the configs of a table, or of all')
+    parser.add_argument('--work-dirs', type=Path, default=Path('work_dirs'), help='where the runs are')
+    args = parser.parse_args()
+    tables = mmengine.load(PAPER)
+    if args.configs:
+        print('\n'.join(configs(tables, args.configs)))
+    else:
+        print('\n'.join(markdown(table, args.work_dirs) for table in tables.values()))
+
+
+def configs(tables: dict, name: str) -> list[str]:
+    """Paths of a table's configs.
+
+    Raises:
+        ConfigError: There is no such table.
+    """
+    if name not in ('all', *tables):
+        raise ConfigError(f'--configs {name!r} is none of {["all", *tables]}.{did_you_mean(name, list(tables))}')
+    chosen = tables.values() if name == 'all' else [tables[name]]
+    return [f'configs/{row["config"]}' for table in chosen for row in table['rows'].values() if 'config' in row]
+
+
+def markdown(table: dict, work_dirs: Path) -> str:
+    """One table: of each row the paper's figures, where they are known, and below them ours."""
+    columns = table['columns']
+    heading = (f'{direction.upper()} {key}' for direction, key in (column.split('/') for column in columns))
+    lines = [f'## {table["title"]}\n', '| | trained | ' + ' | '.join(heading) + ' |',
+             '|---' * (len(columns) + 2) + '|']
+    for name, row in table['rows'].items():
+        if 'paper' in row:
+            lines.append(_row(f'{name}, **paper**', f'{row["trained"]} M', row['paper']))
+        if 'config' in row:
+            lines.append(_measured(name, measured(row['config'], work_dirs), columns))
+    return '\n'.join(lines) + '\n'
+
+
+def measured(config: str, work_dirs: Path) -> Optional[dict]:
+    """The report of a config's run; None if there is none."""
+    file = work_dirs / Path(config).stem / 'report.json'
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _measured(name: str, report: Optional[dict], columns: list[str]) -> str:
+    if report is None:
+        return _row(f'{name}, measured', '', [''] * len(columns))
+    present, expected = report['gallery']['present'], report['gallery']['expected']
+    shrunken = '' if present == expected else f' (gallery {present:,} of {expected:,})'
+    results = list(report['results'].values())[-1]
+    return _row(f'{name}, measured{shrunken}', f'{report["parameters"]["trainable"] / 1e6:.3g} M',
+                [f'{results[column]:.1f}' for column in columns])
+
+
+def _row(name: str, trained: str, figures: list) -> str:
+    return f'| {name} | {trained} | ' + ' | '.join(map(str, figures)) + ' |'
+
+
+if __name__ == '__main__':
+    run_tool(main)
