@@ -1,4 +1,6 @@
 """What every similarity keeps to."""
+from typing import Optional
+
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,6 +31,10 @@ class Similarity(BaseModule):
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Scores ``(N, M)``, float32, of ``N`` texts and ``M`` visual items; cosines are not scaled."""
         raise NotImplementedError
+
+    def frame_weights(self, text: Features, visual: Features) -> Optional[Tensor]:
+        """Share of each frame in a score: ``(N, M, T)``, sums over T are 1; None where frames have no weights."""
+        return None
 
 
 def unit(x: Tensor) -> Tensor:

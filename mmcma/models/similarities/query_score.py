@@ -37,6 +37,11 @@ class QueryScore(Similarity):
         frames = require_tokens(visual, 'QueryScore').float()
         return weighted_sum_cosine(text.pooled.float(), frames, partial(self._weights, mask=visual.mask))
 
+    def frame_weights(self, text: Features, visual: Features) -> Tensor:
+        """See :meth:`Similarity.frame_weights`."""
+        frames = require_tokens(visual, 'QueryScore').float()
+        return self._weights(frames @ text.pooled.float().T, visual.mask).permute(2, 0, 1)  # (N, M, T)
+
     def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Softmax over the valid frames: ``(M, T, N)`` -> ``(M, T, N)``."""
         logits = scores / self.temperature
