@@ -124,9 +124,9 @@ def test_what_is_written_is_read_back(tmp_path, monkeypatch):
 
 def test_no_decoder_is_used(tmp_path):
     new_cache(tmp_path).write('a', np.full((2, 3, 32, 32), 7, dtype=np.uint8))
-    code = ('import sys; import mmcma.datasets\n'
+    code = ('import sys; sys.modules.update(av=None, decord=None)\n'
+            'import mmcma.datasets, mmcma.models, mmcma.engine, mmcma.evaluation, mmcma.visualization, mmcma.apis\n'
             'from mmcma.registry import TRANSFORMS\n'
-            'sys.modules.update(av=None, decord=None)\n'
             f"load = TRANSFORMS.build(dict(type='LoadCachedFrames', cache={str(tmp_path)!r}, steps={STEPS}))\n"
             "print(load(dict(id='a'))['frames'].mean(axis=(1, 2, 3)).tolist())")
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=Path(__file__).parents[2])

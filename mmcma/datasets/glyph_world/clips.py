@@ -8,7 +8,6 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-import av
 import matplotlib
 import numpy as np
 from filelock import FileLock
@@ -92,6 +91,7 @@ def _turned_mask(glyph: str, size: int, angle: int) -> np.ndarray:
 
 def write_clip(path: Path, frames: np.ndarray, fps: int) -> None:
     """Writes uint8 ``(T, H, W, 3)`` RGB frames as an H.264 .mp4 file."""
+    import av  # here, so that whoever reads from a cache needs no codecs
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('libx264', rate=fps, options=_ENCODING)
         stream.height, stream.width = frames.shape[1:3]
