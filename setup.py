@@ -28,5 +28,9 @@ setup(
     packages=find_packages(include=['mmcma', 'mmcma.*']),
     package_data={'mmcma': ['pretrained/**/*']},
     install_requires=requirements('runtime'),
-    extras_require={'tests': requirements('tests')},
+    extras_require={
+        'search': requirements('search'),
+        'tests': requirements('tests') + requirements('search'),
+    },
+    entry_points={'console_scripts': ['mmcma=mmcma.cli:main']},
 )
