@@ -2,10 +2,12 @@
 import os
 import re
 from abc import ABC, abstractmethod
-from typing import Any, Iterator, Optional, Sequence
+from itertools import dropwhile
+from typing import Any, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from mmcma.datasets.h264_packets import parameters_of_start
 from mmcma.datasets.media_folder import IMAGE_SUFFIXES
 from mmcma.datasets.picture_reader import read_image
 
@@ -46,13 +48,40 @@ class VideoReader(ABC):
         self.close()
 
 
+class _Start(NamedTuple):
+    """Where decoding can begin.
+
+    Attributes:
+        seek_to: Place in the file, in the stream's time base.
+        packet: What the first packet to decode is known by; None for the one that a seek finds.
+        number: Frames before it.
+    """
+    seek_to: int
+    packet: Optional[int] = None
+    number: int = 0
+
+
+class _Packet(NamedTuple):
+    """What is kept of a packet: times in the stream's time base, and the first packet of its group with its number."""
+    pts: Optional[int]
+    dts: Optional[int]
+    duration: Optional[int]
+    first: Optional[tuple[int, '_Packet']] = None
+
+
 class PyAVReader(VideoReader):
     """FFmpeg through PyAV, on one thread: a data loader runs many readers side by side.
 
     Frames are known by their timestamps, which a pass over the packets (no
     decoding) collects, so a frame that does not decode never shifts the
     others. AVI and bare streams have no timestamps to rely on (an AVI packet
-    carries its place in decoding order): there frames are counted from the beginning.
+    carries its place in decoding order): there frames are counted.
+
+    H.264 is decoded from the IDR picture before each wanted frame, and what
+    lies between is skipped: by the standard nothing refers across an IDR
+    picture. With other codecs, and where a file's parameters change on the way,
+    all is decoded from the key frame before the first wanted frame or, where
+    frames are counted, from the beginning.
     """
 
     def __init__(self, path: str) -> None:
@@ -76,13 +105,13 @@ class PyAVReader(VideoReader):
         self._stream.codec_context.thread_count = 1
 
     def _index(self) -> None:
-        packets = [packet for packet in self._container.demux(self._stream)
-                   if packet.size and not packet.is_discard and not self._is_hidden(packet)]
+        packets, same_parameters = self._list_packets()
         if not packets:
             raise ValueError('no frames in the video stream')
         timed = self._container.format.name != 'avi' and all(packet.pts is not None for packet in packets)
         self._times = sorted({packet.pts for packet in packets}) if timed else None
         ticks, tick = self._times or [packet.dts for packet in packets], float(self._stream.time_base)
+        self._starts = self._find_starts(packets) if same_parameters and None not in ticks else {}
         if None in ticks:
             ticks, tick = range(len(ticks)), 1 / float(self._stream.average_rate or 1)
         self.timestamps = (np.array(ticks, dtype=np.float64) - ticks[0]) * tick
@@ -92,14 +121,53 @@ class PyAVReader(VideoReader):
         # A container does not always know how long the last frame stands.
         self.duration = float(self.timestamps[-1] + max(period, (last.duration or 0) * tick))
 
+    def _list_packets(self) -> tuple[list[_Packet], bool]:
+        """Those of frames that are shown, and whether the parameters of all groups are the same."""
+        codec, packets, first, parameters, changes = self._stream.codec_context, [], None, set(), False
+        for packet in self._container.demux(self._stream):
+            if not packet.size:
+                continue
+            entry = _Packet(packet.pts, packet.dts, packet.duration)
+            if codec.name == 'h264' and packet.is_keyframe:
+                found = parameters_of_start(bytes(packet), codec.extradata)
+                if found is not None:
+                    first = len(packets), entry
+                    parameters.add(found)
+            changes |= packet.has_sidedata('new_extradata')
+            if not packet.is_discard and not self._is_hidden(packet):
+                packets.append(entry._replace(first=first))
+        return packets, len(parameters) == 1 and not changes
+
     def _is_hidden(self, packet: Any) -> bool:
         # VP8's packets of pictures that are only referred to: no show_frame bit (RFC 6386, section 9.1).
         return self._stream.codec_context.name == 'vp8' and not memoryview(packet)[0] & 0x10
 
+    def _mark(self, packet: Any) -> Optional[int]:
+        return packet.pts if self._times else packet.dts
+
+    def _find_starts(self, packets: list[_Packet]) -> dict[int, _Start]:
+        """Where the decoding of each frame begins, by what the frame is known by: its timestamp, or its number."""
+        marks = [self._mark(packet) for packet in packets]
+        if len(set(marks)) < len(marks):
+            return {}
+        starts = {}
+        for key, packet in zip(marks if self._times else range(len(marks)), packets):
+            if packet.first is not None:
+                number, first = packet.first
+                starts[key] = _Start(first.pts if first.dts is None else first.dts, self._mark(first), number)
+        return starts
+
     def get_batch(self, indices: Sequence[int]) -> np.ndarray:
-        # What a frame is known by: its timestamp, or its number.
         keys = [self._times[index] if self._times else int(index) for index in indices]
-        frames = self._decode(set(keys), seek_to=min(keys)) if self._times else {}
+        groups: dict[Optional[_Start], set[int]] = {}
+        for key in keys:
+            groups.setdefault(self._starts.get(key), set()).add(key)
+        frames: dict[int, np.ndarray] = {}
+        for start, wanted in groups.items():
+            if start is not None:
+                frames.update(self._decode(wanted, start))
+            elif self._times:
+                frames.update(self._decode(wanted, _Start(min(wanted))))
         missing = set(keys) - frames.keys()
         if missing:  # a seek may land too late
             frames.update(self._decode(missing))
@@ -108,39 +176,52 @@ class PyAVReader(VideoReader):
             raise ValueError(f'frame {damaged[0]} of {self.num_frames} is damaged')
         return np.stack([frames[key] for key in keys])
 
-    def _decode(self, wanted: set[int], seek_to: Optional[int] = None) -> dict[int, np.ndarray]:
+    def _decode(self, wanted: set[int], start: Optional[_Start] = None) -> dict[int, np.ndarray]:
         found: dict[int, np.ndarray] = {}
-        for number, frame in self._intact_frames(seek_to):
-            key = frame.pts if self._times else number
-            if key in wanted:
-                # FFmpeg's libraries leave turning the picture to their user.
-                rgb = self._reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
-                found[key] = np.rot90(rgb, k=frame.rotation // 90)
-                if len(found) == len(wanted):
-                    break
+        packets = given = 0
+        for packet, frames in self._intact_frames(start):
+            packets, given = packets + bool(packet.size), given + len(frames)
+            for number, frame in frames:
+                key = frame.pts if self._times else number
+                if key in wanted:
+                    # FFmpeg's libraries leave turning the picture to their user.
+                    rgb = self._reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
+                    found[key] = np.rot90(rgb, k=frame.rotation // 90)
+            if len(found) == len(wanted):
+                break
+        if start is not None and not self._times:  # the count is right only if each packet gave one frame
+            held = self._stream.codec_context.decode() if found.keys() == wanted and packet.size else []
+            if found.keys() != wanted or given + len(held) != packets:
+                return {}
         return found
 
-    def _intact_frames(self, seek_to: Optional[int]) -> Iterator[tuple[int, Any]]:
-        """Frames with their numbers, without those that build on a damaged one: up to the next key frame.
+    def _intact_frames(self, start: Optional[_Start]) -> Iterator[tuple[Any, list[tuple[int, Any]]]]:
+        """Each packet with the frames that it completes and their numbers.
 
-        Where frames are only counted, the count is lost there, and they end.
+        Without those that build on a damaged one: up to the next key frame. Where frames are only counted, the count is
+        lost there, and they end.
         """
-        if seek_to is None:
+        if start is None:
             self.close()
             self._open()  # the one sure way to the beginning
         else:
-            self._container.seek(seek_to, stream=self._stream)
-        intact, number = True, 0
-        for packet in self._container.demux(self._stream):
+            self._container.seek(start.seek_to, stream=self._stream)
+        packets = self._container.demux(self._stream)
+        if start is not None and start.packet is not None:
+            packets = dropwhile(lambda packet: self._mark(packet) != start.packet, packets)
+        intact, number = True, start.number if start is not None else 0
+        for packet in packets:
             try:
                 frames = packet.decode()
             except self._av.FFmpegError:
                 intact, frames = False, []
+            kept = []
             for frame in frames:
                 intact = not frame.is_corrupt and (intact or bool(self._times) and frame.key_frame)
                 if intact:
-                    yield number, frame
+                    kept.append((number, frame))
                 number += 1
+            yield packet, kept
 
     def close(self) -> None:
         self._container.close()

@@ -52,6 +52,18 @@ def test_frame_by_frame(clip, backend):
     assert all((frame == whole[index]).all() for frame, index in zip(frames, indices))
 
 
+def test_skipping_what_lies_between_changes_nothing():
+    for path in sorted(glob(f'{SHARED}/clips/*/*.*')):
+        with open_video(path, 'pyav') as video:
+            indices = sample_frames(video.timestamps, video.duration, 12)
+            frames = dict(zip(indices.tolist(), video.get_batch(indices)))
+        with av.open(path) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number in frames:
+                    assert (frame.to_ndarray(format='rgb24') == frames.pop(number)).all(), (path, number)
+        assert not frames
+
+
 @pytest.mark.parametrize('name, shape, fps, duration', [
     ('animated.gif', (2, 150, 200, 3), 33.3, 1.26), ('clip.webm', (2, 150, 200, 3), 33.3, 1.26),
     ('lowfps.mp4', (12, 1080, 1920, 3), 15, 30),

@@ -1,0 +1,228 @@
+"""Frames that are decoded from the key frame before them, against the same frames when everything is decoded."""
+import re
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmcma.datasets.h264_packets import parameters_of_start
+from mmcma.datasets.video_backends import PyAVReader
+
+COUNT = 60
+X264 = 'scenecut=0:keyint=12:min-keyint=1:bframes=3:b-pyramid=normal:threads=1'
+X265 = 'scenecut=0:keyint=12:min-keyint=12:bframes=3:pools=1:frame-threads=1:log-level=none'
+#: Name: file, codec, its options, and whether parts of the file can be skipped.
+STREAMS = {
+    'closed': ('a.mp4', 'libx264', {'x264-params': X264}, True),
+    'closed, matroska': ('a.mkv', 'libx264', {'x264-params': X264}, True),
+    'closed, transport stream': ('a.ts', 'libx264', {'x264-params': X264}, True),
+    'closed, AVI': ('a.avi', 'libx264', {'x264-params': X264}, True),
+    'no B-frames, AVI': ('a.avi', 'libx264', {'x264-params': X264 + ':bframes=0'}, True),
+    'bare': ('a.h264', 'libx264', {'x264-params': X264}, False),
+    'all key frames': ('a.mp4', 'libx264', {'x264-params': X264 + ':keyint=1'}, True),
+    'fields': ('a.mp4', 'libx264', {'x264-params': X264 + ':tff=1'}, True),
+    'fields, AVI': ('a.avi', 'libx264', {'x264-params': X264 + ':tff=1'}, True),
+    'open': ('a.mp4', 'libx264', {'x264-params': X264 + ':open-gop=1'}, False),
+    'open, matroska': ('a.mkv', 'libx264', {'x264-params': X264 + ':open-gop=1'}, False),
+    'open, transport stream': ('a.ts', 'libx264', {'x264-params': X264 + ':open-gop=1'}, False),
+    'open, AVI': ('a.avi', 'libx264', {'x264-params': X264 + ':open-gop=1'}, False),
+    'gradual refresh': ('a.mp4', 'libx264', {'x264-params': X264 + ':intra-refresh=1:bframes=0'}, False),
+    'HEVC, open': ('a.mp4', 'libx265', {'x265-params': X265 + ':open-gop=1'}, False),
+    'HEVC, closed': ('a.mkv', 'libx265', {'x265-params': X265 + ':open-gop=0'}, False),
+    'MPEG-2, open': ('a.mp4', 'mpeg2video', {}, False),
+    'MPEG-2, transport stream': ('a.ts', 'mpeg2video', {}, False),
+    'MPEG-4': ('a.mp4', 'mpeg4', {}, False),
+    'MPEG-4, AVI': ('a.avi', 'mpeg4', {}, False),
+    'VP9': ('a.webm', 'libvpx-vp9', {'auto-alt-ref': '1', 'lag-in-frames': '8', 'cpu-used': '8'}, False),
+    'VP8': ('a.webm', 'libvpx', {'auto-alt-ref': '1', 'lag-in-frames': '8', 'cpu-used': '8'}, False),
+}
+
+
+def write_stream(path, codec, options, closed=()):
+    """A picture of noise that moves, so that frames refer to each other and a wrong reference shows."""
+    noise = np.random.default_rng(0).integers(0, 256, (96, 400, 3), dtype=np.uint8)
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, 'yuv420p'
+        stream.gop_size, stream.bit_rate = 12, 600_000
+        stream.codec_context.max_b_frames = 0 if 'vpx' in codec else 2
+        stream.codec_context.thread_count = 1
+        stream.options = options
+        for number in range(COUNT):
+            picture = noise[:, 4 * number:4 * number + 128] // 2 + 2 * number
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format='rgb24')
+            if number in closed:
+                frame.pict_type = av.video.frame.PictureType.I
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def decode_all(path):
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        return np.stack([frame.to_ndarray(format='rgb24') for frame in container.decode(video=0)])
+
+
+class CountingReader(PyAVReader):
+    """Knows how many packets it decoded."""
+    decoded = 0
+
+    def _intact_frames(self, start):
+        for packet, frames in super()._intact_frames(start):
+            self.decoded += packet.size > 0
+            yield packet, frames
+
+
+@pytest.fixture(scope='module', params=STREAMS)
+def stream(request, tmp_path_factory):
+    name, codec, options, skips = STREAMS[request.param]
+    path = write_stream(tmp_path_factory.mktemp('stream') / name, codec, options)
+    return path, decode_all(path), skips
+
+
+def test_any_frames_are_those_of_decoding_all(stream):
+    path, whole, _ = stream
+    assert len(whole) == COUNT
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=6))
+    def check(indices):
+        with PyAVReader(str(path)) as video:
+            assert video.num_frames == COUNT
+            assert np.array_equal(video.get_batch(indices), whole[indices])
+    check()
+    with PyAVReader(str(path)) as video:
+        for index in range(COUNT):
+            assert np.array_equal(video.get_batch([index])[0], whole[index]), index
+
+
+def test_what_lies_between_is_not_decoded(stream):
+    path, whole, skips = stream
+    with CountingReader(str(path)) as video:
+        assert np.array_equal(video.get_batch([0, 51]), whole[[0, 51]])
+        assert (video.decoded < 36) == skips
+
+
+def remux(source, target, *, change=lambda number, data: data, shift=0):
+    """Packets ``number`` with their bytes changed, left out where those are None; shown ``shift`` frames later."""
+    with av.open(str(source)) as old, av.open(str(target), 'w') as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        tick = int(1 / (10 * old.streams.video[0].time_base))
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            data = change(number, bytes(packet))
+            if data is not None:
+                copy = av.Packet(data)
+                copy.pts, copy.dts = packet.pts + shift * tick, packet.dts + shift * tick
+                copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream
+                new.mux(copy)
+    return target
+
+
+@pytest.fixture(scope='module')
+def closed(tmp_path_factory):
+    return write_stream(tmp_path_factory.mktemp('closed') / 'a.mp4', 'libx264', {'x264-params': X264})
+
+
+@pytest.mark.parametrize('name', ['a.mkv', 'a.ts'])
+def test_a_file_that_begins_within_a_group(closed, tmp_path, name):
+    """Its first frames cannot be decoded by anyone; they are refused, and the others are right."""
+    path = remux(closed, tmp_path / name, change=lambda number, data: None if number < 5 else data)
+    whole = decode_all(closed)
+    with PyAVReader(str(path)) as video:
+        assert video.num_frames == COUNT - 5
+        frames = video.get_batch(range(7, COUNT - 5))
+        assert np.array_equal(frames, whole[12:])
+        with pytest.raises(ValueError, match='frame 0 of 55 is damaged'):
+            video.get_batch([0, 20])
+
+
+def test_frames_that_an_edit_list_hides(closed, tmp_path):
+    path = remux(closed, tmp_path / 'a.mp4', shift=-15)
+    whole = decode_all(path)
+    assert len(whole) == COUNT - 15
+    with PyAVReader(str(path)) as video:
+        for indices in ([0], [1, 8, 9], [44, 20], range(COUNT - 15)):
+            assert np.array_equal(video.get_batch(indices), whole[list(indices)])
+
+
+@pytest.mark.parametrize('name, repeated', [('a.ts', True), ('a.avi', True), ('a.avi', False)])
+def test_parameters_that_change_on_the_way(tmp_path, name, repeated):
+    """A decoder that skips would not have seen the last ones."""
+    parts = [write_stream(tmp_path / f'{cabac}.h264', 'libx264', {'x264-params': f'{X264}:bframes=0:cabac={cabac}'})
+             for cabac in (1, 0)]
+    data = b''.join(part.read_bytes() for part in parts)
+    pictures = re.split(b'(?=\0\0\0\1\x67)', data)[1:]  # groups, each from its sequence parameters
+    assert len(pictures) == 10
+    if not repeated:
+        pictures = [group if number % 5 == 0 else group[group.index(b'\0\0\1\x65'):]
+                    for number, group in enumerate(pictures)]
+    (tmp_path / 'both.h264').write_bytes(b''.join(pictures))
+    with av.open(str(tmp_path / 'both.h264')) as old, av.open(str(tmp_path / name), 'w') as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = stream.time_base if name == 'a.avi' else Fraction(1, 10), stream
+            new.mux(packet)
+    whole = np.concatenate([decode_all(part) for part in parts])
+    assert np.array_equal(decode_all(tmp_path / name), whole)
+    with CountingReader(str(tmp_path / name)) as video:
+        assert video.num_frames == 2 * COUNT
+        for indices in ([0, 119], [51, 80], [3, 100]):
+            assert np.array_equal(video.get_batch(indices), whole[indices])
+        assert video.decoded > 200
+
+
+@pytest.mark.parametrize('name', ['a.mp4', 'a.mkv', 'a.avi'])
+def test_groups_of_both_kinds(tmp_path, name):
+    """Key frames 12, 36 and 52 are open, 24 and 40 closed."""
+    path = write_stream(tmp_path / name, 'libx264', {'x264-params': X264 + ':open-gop=1', 'forced-idr': '1'},
+                        closed=(24, 40))
+    whole = decode_all(path)
+    with CountingReader(str(path)) as video:
+        assert {start.number for start in video._starts.values()} == {0, 24, 40}
+        for index in range(COUNT):
+            assert np.array_equal(video.get_batch([index])[0], whole[index]), index
+        video.decoded = 0
+        video.get_batch([0, 27, 51])
+        assert video.decoded < 35
+
+
+def test_packets_that_share_a_frame(tmp_path):
+    """As two fields do. Where frames are counted, a group is taken only if each of its packets gave one frame."""
+    class Fields(PyAVReader):
+        beginnings = ()
+
+        def _intact_frames(self, start):
+            self.beginnings += (start and start.number,)
+            for number, (packet, frames) in enumerate(super()._intact_frames(start)):
+                yield packet, [(place - 1, frame) for place, frame in frames] if number else []
+
+    path = write_stream(tmp_path / 'a.avi', 'libx264', {'x264-params': X264 + ':bframes=0'})
+    with Fields(str(path)) as video:
+        counted = video.get_batch([29])
+        assert video.beginnings == (24, None) and np.array_equal(counted, decode_all(path)[[30]])
+
+
+AVCC = b'\1\x64\0\x14\xff'
+
+
+@pytest.mark.parametrize('units, parameters', [
+    ([b'\x67ab', b'\x68c', b'\x65slice'], b'\x67ab\x68c'),  # both sets, then an IDR picture
+    ([b'\x06message', b'\x65slice', b'\x67late'], b''),
+    ([b'\x67ab', b'\x41slice', b'\x65slice'], None),  # begins with another picture
+    ([b'\x67ab', b'\x68c'], None), ([], None)])
+def test_parameters_of_start(units, parameters):
+    lengths = b''.join(len(unit).to_bytes(4, 'big') + unit for unit in units)
+    codes = b''.join((b'\0' * (number % 2)) + b'\0\0\1' + unit for number, unit in enumerate(units))
+    assert parameters_of_start(lengths, AVCC) == parameters
+    assert parameters_of_start(codes, None) == parameters_of_start(codes, b'\0\0\0\1\x67') == parameters
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_packet(packet):
+    for extradata in (None, AVCC, b'\1'):
+        assert isinstance(parameters_of_start(packet, extradata), (bytes, type(None)))
