@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple, Optional, Sequence
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmcma.datasets.item_list import ItemList
+from mmcma.datasets.item_list import ItemList, check_items
 from mmcma.datasets.media_folder import VIDEO_SUFFIXES, MediaFolder
 from mmcma.errors import ConfigError, DataError, MediaError, did_you_mean
 from mmcma.registry import TRANSFORMS
@@ -84,7 +84,6 @@ class RetrievalDataset(BaseDataset):
                               "set missing='skip'")
         self.split, self.on_error, self.missing = split, on_error, missing
         self._unreadable: set[int] = set()
-        self._num_listed = 0  # a reader that finds its files itself lists what it delivers
         super().__init__(
             ann_file=ann_file, metainfo=metainfo, data_root=data_root or '',
             data_prefix={**self.DATA_PREFIX, **(data_prefix or {})},
@@ -119,7 +118,6 @@ class RetrievalDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """The items of the split whose files exist."""
         items = self.read_items()
-        self._num_listed = len(items)
         self._compare_with_standard(items)
         return self._find_media(items)
 
@@ -201,23 +199,9 @@ class RetrievalDataset(BaseDataset):
 
     def filter_data(self) -> list[dict]:
         """Check what every reader must deliver; nothing is dropped."""
-        seen: set[str] = set()
-        for item in self.data_list:
-            where = f"{self.title}, item {item['id']!r}"
-            kinds = item.get('caption_kinds')
-            if item['id'] in seen:
-                raise DataError(f'{where}: the id comes twice')
-            if not item['captions'] or kinds is not None and len(kinds) != len(item['captions']):
-                raise DataError(f"{where}: {len(item['captions'])} captions" +
-                                (f' for {len(kinds)} caption kinds' if kinds is not None else ''))
-            start, end = item.get('start'), item.get('end')
-            if start is not None and start < 0 or end is not None and end <= (start or 0):
-                raise DataError(f'{where}: from {start} s to {end} s is no stretch of time')
-            seen.add(item['id'])
-        if not self.data_list:
-            raise DataError(f'{self.title}: no items')
-        standard = self.SPLITS.get(self.split)
-        self._expected = standard.items if standard else self._num_listed or len(self.data_list)
+        check_items(self.data_list, self.title)
+        standard = self.SPLITS.get(self.split) or self.listed
+        self._expected = standard.items if standard else len(self.data_list)
         return self.data_list
 
     def _index_captions(self) -> None:
@@ -248,9 +232,7 @@ class RetrievalDataset(BaseDataset):
 
     def get_data_info(self, idx: int) -> dict:
         """What the pipeline receives for sample ``idx``."""
-        if not -len(self) <= idx < len(self):
-            raise IndexError(f'sample {idx} of {len(self)}')
-        idx %= len(self)
+        idx = range(len(self))[idx]
         if self.test_mode:
             return dict(self.items[idx], item_index=idx, sample_idx=idx)
         index = self._item_of(idx)
@@ -265,16 +247,14 @@ class RetrievalDataset(BaseDataset):
         return idx if self.test_mode else bisect.bisect_right(self._ends, idx)
 
     def __getitem__(self, idx: int) -> dict:
-        self.full_init()
-        if self.on_error == 'raise':
-            return self._load(idx)
-        return self._load_next_readable(idx)
+        idx = range(len(self))[idx]  # an IndexError beyond the end is what ends an iteration
+        return self._load(idx) if self.on_error == 'raise' else self._load_next_readable(idx)
 
     def _load(self, idx: int) -> dict:
         try:
             data = self.prepare_data(idx)
         except MediaError as error:
-            item = self.items[self._item_of(idx % len(self))]
+            item = self.items[self._item_of(idx)]
             raise MediaError(f"{self.title}, item {item['id']!r}: {error}") from error
         if data is None:
             raise MediaError(f'{self.title}, sample {idx}: the pipeline returned None')

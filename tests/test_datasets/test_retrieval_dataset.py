@@ -117,6 +117,16 @@ def test_broken_file_in_training_is_replaced(tmp_path, warned):
         strict[0]
 
 
+@pytest.mark.parametrize('options', [{}, dict(on_error='raise'), dict(test_mode=True)])
+def test_iteration_ends(tmp_path, options):
+    dataset = Clips(clips(tmp_path), pipeline=[lambda item: item], **options)
+    assert [item['sample_idx'] for item in dataset] == list(range(len(dataset)))
+    assert dataset[-1]['sample_idx'] == len(dataset) - 1
+    for idx in (len(dataset), -len(dataset) - 1):
+        with pytest.raises(IndexError):
+            dataset[idx]
+
+
 def test_no_readable_file(tmp_path, warned):
     dataset = Clips(clips(tmp_path, broken=[0, 1, 2]), pipeline=PIPELINE)
     with pytest.raises(MediaError, match='none of its 3 items can be read'):
