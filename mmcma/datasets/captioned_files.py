@@ -41,7 +41,11 @@ class CaptionedFiles(RetrievalDataset):
         if kind not in _READERS:
             raise ConfigError(f"CaptionedFiles: ann_file={self.ann_file!r} must be one of "
                               f"{' '.join(_READERS)}, or that with .gz")
-        return _grouped(_READERS[kind](self.caption_file('')))
+        path = self.caption_file('')
+        items = _grouped(_READERS[kind](path))
+        if not items:
+            raise DataError(f'{path}: no items; is the file complete?')
+        return items
 
 
 def _grouped(rows: Iterator[_Row]) -> list[dict]:

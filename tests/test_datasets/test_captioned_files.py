@@ -126,7 +126,7 @@ def test_file_wrong(tmp_path):
         CaptionedFiles(data_root=str(tmp_path))
     with pytest.raises(DataError, match='b.csv: no such file'):
         CaptionedFiles(data_root=str(tmp_path), ann_file='b.csv')
-    with pytest.raises(DataError, match='no items'):
+    with pytest.raises(DataError, match='no items; is the file complete'):
         (tmp_path / 'a.jsonl').write_text('')
         CaptionedFiles(data_root=str(tmp_path), ann_file='a.jsonl')
 
