@@ -85,12 +85,22 @@ def film_strip(frames: Tensor, count: int = 4, height: int = 112, gap: int = 3) 
         height: Of the strip, in pixels.
         gap: White pixels between frames.
     """
-    chosen = torch.linspace(0, len(frames) - 1, min(count, len(frames))).round().long()
-    pictures = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in frames[chosen]]
-    width = round(height * pictures[0].width / pictures[0].height)
-    strip = Image.new('RGB', (len(pictures) * (width + gap) - gap, height), 'white')
-    for number, picture in enumerate(pictures):
-        strip.paste(picture.resize((width, height), Image.Resampling.BICUBIC), (number * (width + gap), 0))
+    strip = frame_row(frames[evenly_spaced(len(frames), count)], height, gap)
     buffer = BytesIO()
     strip.save(buffer, 'JPEG', quality=85)
     return buffer.getvalue()
+
+
+def evenly_spaced(total: int, count: int) -> Tensor:
+    """Positions of ``count`` of ``total`` frames, first and last among them; all if there are fewer."""
+    return torch.linspace(0, total - 1, min(count, total)).round().long()
+
+
+def frame_row(frames: Tensor, height: int, gap: int = 3) -> Image.Image:
+    """Frames, uint8 ``(T, 3, H, W)``, side by side on white, each ``height`` pixels high."""
+    pictures = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in frames]
+    width = round(height * pictures[0].width / pictures[0].height)
+    row = Image.new('RGB', (len(pictures) * (width + gap) - gap, height), 'white')
+    for number, picture in enumerate(pictures):
+        row.paste(picture.resize((width, height), Image.Resampling.BICUBIC), (number * (width + gap), 0))
+    return row

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from html import escape
 from string import Template
 
+#: Of right and wrong answers, here and in pictures.
+RIGHT, WRONG = '#2f9e55', '#d64545'
+
 _PAGE = Template('''<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -11,7 +14,7 @@ _PAGE = Template('''<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-:root { --ink: #26323f; --soft: #67788a; --line: #e3e8ee; --right: #2f9e55; --wrong: #d64545; }
+:root { --ink: #26323f; --soft: #67788a; --line: #e3e8ee; --right: $right; --wrong: $wrong; }
 * { box-sizing: border-box; }
 body { margin: 0; background: #f5f7f9; color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
@@ -46,7 +49,8 @@ $body
 
 def html_page(title: str, subtitle: str, body: str, style: str) -> str:
     """The page; ``body`` is HTML and ``style`` CSS, the others are text."""
-    return _PAGE.substitute(title=escape(title), subtitle=escape(subtitle), body=body, style=style)
+    return _PAGE.substitute(title=escape(title), subtitle=escape(subtitle), body=body, style=style, right=RIGHT,
+                            wrong=WRONG)
 
 
 def embedded_image(data: bytes, kind: str, description: str) -> str:

@@ -93,9 +93,9 @@ def plain(axes) -> None:
         text.set(color=INK, fontsize=10)
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: Figure, dpi: int = 150) -> bytes:
     """The drawn figure; the same numbers give the same bytes."""
     buffer = BytesIO()
     # The metadata would name the version of matplotlib.
-    figure.savefig(buffer, format='png', dpi=150, metadata={'Software': None})
+    figure.savefig(buffer, format='png', dpi=dpi, metadata={'Software': None})
     return buffer.getvalue()
