@@ -122,19 +122,19 @@ def _some(names: Iterable[str]) -> str:
     return f'{names[:3]}{f" and {len(names) - 3} more" if len(names) > 3 else ""}' if names else 'nothing'
 
 
-def load_trained(model: nn.Module, checkpoint: Union[str, Path, Mapping], *,
+def load_trained(model: nn.Module, checkpoint: Union[str, Path, Mapping], *, source: str = 'the checkpoint',
                  allow_other_backbone: bool = False) -> None:
     """Loads the trained tensors of a checkpoint into a model with its pretrained backbone.
 
     Args:
         model: The retriever, as built from the checkpoint's config.
         checkpoint: File or its content.
+        source: What errors call the content.
         allow_other_backbone: Load also what was trained on a backbone with another fingerprint.
 
     Raises:
         WeightsError: The checkpoint cannot be read or does not fit; see :func:`check_checkpoint`.
     """
-    source = 'the checkpoint'
     if not isinstance(checkpoint, Mapping):
         source, checkpoint = f'checkpoint {str(checkpoint)!r}', read_checkpoint(checkpoint)
     check_checkpoint(checkpoint, model, source=source, allow_other_backbone=allow_other_backbone)

@@ -1,4 +1,4 @@
-"""A model ready to use from a config and a checkpoint."""
+"""A model ready to use."""
 from pathlib import Path
 from typing import Optional, Union
 
@@ -6,33 +6,52 @@ import torch
 from mmengine.config import Config
 
 from mmcma.checkpoint import load_trained
-from mmcma.config import check_config, load_config
+from mmcma.errors import ConfigError
+from mmcma.model_source import find_model
+from mmcma.models import CrossModalRetriever
 from mmcma.registry import MODELS
 
 
-def init_model(config: Union[str, Path, Config], checkpoint: Optional[Union[str, Path]] = None,
-               device: Union[str, torch.device] = 'cpu'):
-    """Builds the model of a config, in eval mode.
+def init_model(source: Union[str, Path, Config], checkpoint: Optional[Union[str, Path]] = None,
+               device: Optional[Union[str, torch.device]] = None, *,
+               base_model: Optional[str] = None) -> CrossModalRetriever:
+    """Builds a model in eval mode; ``model.cfg`` is its config.
 
     Args:
-        config: Config file or its content.
-        checkpoint: What ``tools/train.py`` wrote. Without one, the model is the
-            zero-shot one: its neck, untrained, is switched off.
-        device: Where it shall work.
-
-    Returns:
-        A :class:`~mmcma.models.CrossModalRetriever`.
+        source: A config or its file; a checkpoint of ``tools/train.py``; a folder of ``mmcma export``; or,
+            for a model without adapter, ``'tiny'`` or the name or folder of a Hugging Face model.
+        checkpoint: What was trained, where ``source`` is a config. Without one, the model
+            is the zero-shot one: it has no neck.
+        device: Where it shall work; a GPU by default, where there is one.
+        base_model: The pretrained model's name or folder here, where it is another than the config says.
 
     Raises:
-        ConfigError: The config cannot be read or holds a value that cannot work.
-        WeightsError: Pretrained weights or the checkpoint are missing or do not fit.
+        ConfigError: The source is none of these, or its config holds a value that cannot work.
+        WeightsError: Pretrained weights or the trained ones are missing or do not fit.
     """
-    if not isinstance(config, Config):
-        config = load_config(config)
-    check_config(config)
+    config, trained, name = find_model(source, checkpoint)
+    config = Config(config.to_dict(), filename=config.filename)  # the caller's stays as it is
+    if base_model is not None:
+        set_base_model(config, base_model)
+    if trained is None:
+        config.model.neck = None
     model = MODELS.build(config.model)
-    if checkpoint is not None:
-        load_trained(model, checkpoint)
-    elif model.neck is not None:
-        model.neck.enable(False)
-    return model.to(device).eval()
+    if trained is not None:
+        load_trained(model, trained, source=name)
+    model.cfg = config
+    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+def set_base_model(config: Config, base_model: str) -> None:
+    """Puts ``base_model`` in the place of the pretrained model that both towers of a config name.
+
+    Raises:
+        ConfigError: A tower takes no ``pretrained``, or they name two.
+    """
+    towers = [config.model.vision_backbone, config.model.text_backbone]
+    named = {tower.get('pretrained') for tower in towers}
+    if None in named or len(named) > 1:
+        raise ConfigError(f'base_model={base_model!r}: the towers name {sorted(map(str, named))}, not one pretrained '
+                          'model; set model.vision_backbone and model.text_backbone in the config.')
+    for tower in towers:
+        tower.pretrained = base_model

@@ -7,7 +7,9 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmcma.errors import ConfigError, NonFiniteError
+from mmcma.models.adapters import SwitchedAdapters
 from mmcma.models.backbones.pretrained import shared_reads
+from mmcma.models.backbones.tower import Tower
 from mmcma.models.fingerprint import fingerprint
 from mmcma.registry import MODELS
 from mmcma.structures import Features, RetrievalSample
@@ -16,7 +18,7 @@ _PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16}
 
 
 @MODELS.register_module()
-class CrossModalRetriever(BaseModel):
+class CrossModalRetriever(SwitchedAdapters, BaseModel):
     """Retrieval of visual items by text and of texts by visual items.
 
     What trains is decided here, before the optimizer is built or DDP wraps
@@ -24,8 +26,8 @@ class CrossModalRetriever(BaseModel):
     it names itself. Everything else is frozen and stays in eval mode.
 
     Args:
-        vision_backbone: Config of a vision tower.
-        text_backbone: Config of a text tower with the same ``embed_dim``.
+        vision_backbone: Config of a vision tower, or the tower.
+        text_backbone: Config of a text tower with the same ``embed_dim``, or the tower.
         head: Config of a :class:`RetrievalHead`.
         neck: Config of a neck that attaches itself to the towers' sites; None
             for the towers as they are.
@@ -38,16 +40,16 @@ class CrossModalRetriever(BaseModel):
         WeightsError: Pretrained weights cannot be had.
     """
 
-    def __init__(self, *, vision_backbone: dict, text_backbone: dict, head: dict, neck: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None, precision: str = 'fp32',
+    def __init__(self, *, vision_backbone: Union[dict, Tower], text_backbone: Union[dict, Tower], head: dict,
+                 neck: Optional[dict] = None, data_preprocessor: Optional[dict] = None, precision: str = 'fp32',
                  init_cfg: Optional[dict] = None) -> None:
         if precision not in _PRECISIONS:
             raise ConfigError(f'model.precision={precision!r} must be one of {list(_PRECISIONS)}.')
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='RetrievalDataPreprocessor')),
                          init_cfg=init_cfg)
         with shared_reads():
-            self.vision_backbone = MODELS.build(vision_backbone)
-            self.text_backbone = MODELS.build(text_backbone)
+            self.vision_backbone, self.text_backbone = (
+                part if isinstance(part, Tower) else MODELS.build(part) for part in (vision_backbone, text_backbone))
         self.head = MODELS.build(head)
         self.neck = None if neck is None else MODELS.build(neck)
         self.precision = precision

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Optional
 
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils import logging as hf_logging
 
@@ -80,14 +80,25 @@ def _from_config(config: dict) -> PreTrainedModel:
     return AutoModel.from_config(AutoConfig.for_model(fields.pop('model_type'), **fields))
 
 
-def _from_pretrained(pretrained: str) -> PreTrainedModel:
+def read_config(pretrained: str) -> PreTrainedConfig:
+    """The config of a dual encoder.
+
+    Raises:
+        WeightsError: It cannot be had, or the model is of a type that the towers do not know.
+    """
     source = locate(pretrained)
     with _quiet():
         try:
             config = AutoConfig.from_pretrained(source)
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
-        architecture(config.model_type, pretrained)  # before what may be a large download
+    architecture(config.model_type, pretrained)
+    return config
+
+
+def _from_pretrained(pretrained: str) -> PreTrainedModel:
+    config, source = read_config(pretrained), locate(pretrained)  # before what may be a large download
+    with _quiet():
         try:
             model, info = AutoModel.from_pretrained(source, config=config, dtype=torch.float32,
                                                     output_loading_info=True)

@@ -6,9 +6,13 @@ from typing import Optional
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
+
+#: Attribute of a tower's module: which method rewrites its input or output, and the handle of that hook.
+_CLAIMS = '_rewritten_by'
 
 
 class Neck(BaseModule):
@@ -55,23 +59,23 @@ class Neck(BaseModule):
             function: Hidden states ``(..., L, dim)`` in and out.
             where: What messages call the place, such as ``'vision layer 3 attn'``.
         """
-        self._claim(module, 'output', where)
-        module.register_forward_hook(partial(self._on_output, function))
+        hook = partial(self._on_output, function)
+        self._rewrite(module, 'output', where, partial(module.register_forward_hook, hook))
 
     def rewrite_branch(self, module: nn.Module, function: Callable[[Tensor, Tensor], Tensor], where: str) -> None:
         """As :meth:`rewrite_output`, with ``function(input, output)``."""
-        self._claim(module, 'output', where)
-        module.register_forward_hook(partial(self._on_branch, function), with_kwargs=True)
+        hook = partial(self._on_branch, function)
+        self._rewrite(module, 'output', where, partial(module.register_forward_hook, hook, with_kwargs=True))
 
     def rewrite_input(self, module: nn.Module, function: Callable[[Tensor], Tensor], where: str) -> None:
         """``function(input)`` takes the place of the module's first argument."""
-        self._claim(module, 'input', where)
-        module.register_forward_pre_hook(partial(self._on_input, function), with_kwargs=True)
+        hook = partial(self._on_input, function)
+        self._rewrite(module, 'input', where, partial(module.register_forward_pre_hook, hook, with_kwargs=True))
 
     def rewrite_call(self, module: nn.Module, function: Callable[..., tuple[tuple, dict]], where: str) -> None:
         """``function(*args, **kwargs)`` gives the ``(args, kwargs)`` that take the place of the module's."""
-        self._claim(module, 'input', where)
-        module.register_forward_pre_hook(partial(self._on_call, function), with_kwargs=True)
+        hook = partial(self._on_call, function)
+        self._rewrite(module, 'input', where, partial(module.register_forward_pre_hook, hook, with_kwargs=True))
 
     def _on_output(self, function, module, args, output):
         if not self.enabled:
@@ -93,21 +97,23 @@ class Neck(BaseModule):
     def _on_call(self, function, module, args, kwargs):
         return function(*args, **kwargs) if self.enabled else None
 
-    def _claim(self, module: nn.Module, end: str, where: str) -> None:
-        claims = module.__dict__.setdefault('_rewritten_by', {})
+    def _rewrite(self, module: nn.Module, end: str, where: str, register: Callable[[], RemovableHandle]) -> None:
+        claims = module.__dict__.setdefault(_CLAIMS, {})
         if end in claims:
-            raise ConfigError(f'model.neck: {claims[end]} and {type(self).__name__} both rewrite the {end} of {where}; '
+            other, _ = claims[end]
+            raise ConfigError(f'model.neck: {other} and {type(self).__name__} both rewrite the {end} of {where}; '
                               'keep one of them there.')
-        claims[end] = type(self).__name__
+        claims[end] = type(self).__name__, register()
 
     @contextmanager
     def disabled(self):
         """Within it the towers work as if the neck were not there."""
+        was_enabled = self.enabled
         self.enable(False)
         try:
             yield
         finally:
-            self.enable(True)
+            self.enable(was_enabled)
 
     def enable(self, on: bool) -> None:
         """Switches the method on or off; its weights stay."""
@@ -117,3 +123,21 @@ class Neck(BaseModule):
         """Says of the clips that the vision tower is about to get how many frames each has, and which are padding."""
         self.num_frames = num_frames
         self.frame_mask = frame_mask
+
+
+@contextmanager
+def further_neck(*towers: Tower):
+    """Within it a neck may rewrite places that earlier ones have: of several necks, one at a time is enabled.
+
+    Two methods of the new neck still exclude each other. What an error leaves half attached is taken off again.
+    """
+    modules = [module for tower in towers for module in tower.modules()]
+    for module in modules:
+        module.__dict__.pop(_CLAIMS, None)
+    try:
+        yield
+    except BaseException:
+        for module in modules:
+            for _, handle in module.__dict__.pop(_CLAIMS, {}).values():
+                handle.remove()
+        raise

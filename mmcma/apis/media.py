@@ -1,0 +1,90 @@
+"""Videos, pictures and folders of frames, from paths to what a vision tower takes."""
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple, Union
+
+import torch
+from mmengine.config import Config
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mmcma.datasets.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmcma.errors import ConfigError, MediaError
+from mmcma.registry import TRANSFORMS
+
+_LOADERS = ('LoadVideoFrames', 'LoadImage')
+
+
+class Clip(NamedTuple):
+    """What was read of one path.
+
+    Attributes:
+        frames: uint8 ``(T, 3, H, W)``; a picture has T = 1.
+        mask: bool ``(T,)``, False on padding.
+    """
+    frames: Tensor
+    mask: Tensor
+
+
+class MediaPaths(Dataset):
+    """Paths as clips; a file that cannot be read is a :class:`MediaError`, given and not raised.
+
+    Args:
+        paths: Videos, pictures (by suffix) and folders of frames.
+        pipeline: From :func:`frame_pipeline`.
+    """
+
+    def __init__(self, paths: Sequence[Union[str, PathLike]], pipeline: Sequence[dict]) -> None:
+        self.paths = [str(path) for path in paths]
+        self._load_video = TRANSFORMS.build(video_step(pipeline))
+        self._load_image = TRANSFORMS.build(dict(type='LoadImage'))
+        self._rest = [TRANSFORMS.build(dict(step)) for step in pipeline[1:]]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Union[Clip, MediaError]:
+        path = self.paths[index]
+        results = dict(path=path)
+        try:
+            for step in (self._load_image if is_picture(path) else self._load_video, *self._rest):
+                results = step(results)
+        except MediaError as error:
+            return error
+        return Clip(torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask']))
+
+
+def is_picture(path: Union[str, PathLike]) -> bool:
+    """Whether the suffix is that of a picture; a folder is one of frames, whatever it is called."""
+    path = Path(path)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
+
+
+def is_media(query: Union[str, PathLike]) -> bool:
+    """Whether a query is a path and no text: a ``Path``, or a string with the suffix of a video or picture."""
+    return isinstance(query, PathLike) or Path(query).suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
+
+
+def frame_pipeline(config: Config) -> list[dict]:
+    """The steps of a config's test set that make frames: one that loads, and those after it but the packing.
+
+    Raises:
+        ConfigError: The config's test set does not load files.
+    """
+    dataset = config.get('test_dataloader', {}).get('dataset', {})
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    steps = [dict(step) for step in dataset.get('pipeline', ())]
+    if steps and steps[0].get('type') == 'LoadCachedFrames':
+        steps[:1] = [dict(step) for step in steps[0].get('steps') or ()]
+    steps = [step for step in steps if step['type'] != 'PackRetrievalInputs']
+    if not steps or steps[0]['type'] not in _LOADERS:
+        raise ConfigError(f'{config.filename or "config"}: test_dataloader.dataset.pipeline must begin with one of '
+                          f'{list(_LOADERS)} to read files with; it has {[step["type"] for step in steps]}.')
+    return steps
+
+
+def video_step(pipeline: Sequence[dict]) -> dict:
+    """The step that reads videos: the pipeline's own, or ``LoadVideoFrames`` as it is where that reads pictures."""
+    return dict(pipeline[0] if pipeline[0]['type'] == 'LoadVideoFrames' else dict(type='LoadVideoFrames'))
