@@ -29,8 +29,9 @@ setup(
     package_data={'mmcma': ['pretrained/**/*']},
     install_requires=requirements('runtime'),
     extras_require={
+        'docs': requirements('docs'),
         'search': requirements('search'),
-        'tests': requirements('tests') + requirements('search'),
+        'tests': requirements('tests') + requirements('search') + requirements('docs'),
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli:main']},
 )

@@ -73,10 +73,10 @@ def draw_patch_attention(frames: Tensor, attention: Tensor, titles: Sequence[str
     extent = (0, frames.shape[-1], frames.shape[-2], 0)
     for number, frame in enumerate(frames):
         for row in axes[:, number]:
-            row.imshow(frame.permute(1, 2, 0), extent=extent)
+            row.imshow(frame.permute(1, 2, 0).numpy(), extent=extent)
             row.set_axis_off()
-        axes[1, number].imshow(attention[number], cmap='inferno', alpha=0.65, extent=extent, interpolation='bilinear',
-                               vmin=0, vmax=attention.max())
+        axes[1, number].imshow(attention[number].numpy(), cmap='inferno', alpha=0.65, extent=extent,
+                               interpolation='bilinear', vmin=0, vmax=attention.max().item())
     for row, title in zip(axes[0], titles):
         row.set_title(title, fontsize=8, color=INK, parse_math=False)
     return png(figure)

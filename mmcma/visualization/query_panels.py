@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Optional
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -134,7 +135,7 @@ class _Row:
         width = height * picture.width / picture.height
         top -= _LINE + height
         axes = _axes(figure, left, top, width, height)
-        axes.imshow(picture, aspect='auto', extent=(0, picture.width, 0, picture.height))
+        axes.imshow(np.asarray(picture), aspect='auto', extent=(0, picture.width, 0, picture.height))
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set(color=colour, linewidth=3)

@@ -1,0 +1,143 @@
+"""The pages build without a warning and name what exists; the examples in them train."""
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_tools import run
+
+from mmcma import registry
+from mmcma.registry import MODELS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / 'docs'
+PAGES = {path.name: path.read_text() for path in DOCS.glob('*.md')}
+REGISTRIES = [name for name in vars(registry) if name.isupper()]
+needs_sphinx = pytest.mark.skipif(any(find_spec(name) is None for name in ('sphinx', 'myst_parser', 'furo')),
+                                  reason="the extra 'docs' is not installed")
+
+
+@pytest.fixture(scope='module')
+def pages(tmp_path_factory) -> Path:
+    """The built pages; a warning, such as a link to what is not there, fails the build."""
+    out = tmp_path_factory.mktemp('docs')
+    built = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', str(DOCS), str(out)],
+                           capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return out
+
+
+@pytest.fixture(scope='module')
+def reference():
+    """docs/registered_parts.py."""
+    pytest.importorskip('sphinx', reason="the extra 'docs' is not installed")
+    sys.path.insert(0, str(DOCS))
+    try:
+        import registered_parts
+    finally:
+        sys.path.remove(str(DOCS))
+    return registered_parts
+
+
+@needs_sphinx
+def test_every_part_and_key_is_in_the_reference(pages, reference):
+    html = (pages / 'config_reference.html').read_text()
+    for name in REGISTRIES:
+        for part in reference.registered_parts(name):
+            name = re.escape(f'{part.__module__}.{part.__name__}')
+            entry = re.search(rf'id="{name}">(.*?)(?=<dt class="sig sig-object|\Z)', html, re.S)
+            assert entry, part
+            for key in reference.key_texts(part):
+                assert f'<strong>{key}</strong>' in entry[1], (part, key)
+
+
+@needs_sphinx
+@pytest.mark.parametrize('name', [name for name in REGISTRIES if name != 'MODEL_WRAPPERS'])
+def test_every_key_is_described(reference, name):
+    for part in reference.registered_parts(name):
+        assert set(reference.config_keys(part)) == set(reference.key_texts(part)), part
+
+
+@needs_sphinx
+def test_descriptions_come_from_the_part_before_its_bases(reference):
+    class Base:
+        """Base.
+
+        Args:
+            a: One
+                and more.
+            b, c: Two.
+
+        Raises:
+            d: Never.
+        """
+
+        def __init__(self, a, b, c, hidden=None):
+            pass
+
+    class Part(Base):
+        """Part.
+
+        Args:
+            b (int): Its own.
+            **kwargs: See Base.
+        """
+
+        def __init__(self, *, b, **kwargs):
+            pass
+
+    Base.__module__ = Part.__module__ = 'mmcma.x'
+    assert reference.config_keys(Part) == ['b', 'a', 'c', 'hidden']
+    assert reference.key_texts(Part) == {'b': ['Its own.'], 'a': ['One', 'and more.'], 'c': ['Two.']}
+
+
+@needs_sphinx
+def test_the_pictures_are_there(pages):
+    assert list((pages / '_images').glob('query_panels*.png'))
+    for picture in (DOCS / 'images').iterdir():
+        assert picture.stat().st_size < 300_000 and Image.open(picture).size[0] > 600
+
+
+# The results keep the commands that they were measured with.
+@pytest.mark.parametrize('page', sorted({*PAGES} - {'results.md'}))
+def test_what_a_page_names_exists(page):
+    named = re.findall(r'\b(?:tools|configs|demo|docs|mmcma)/[\w./-]+\.(?:py|sh|md|json)\b', PAGES[page])
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_examples_train(tmp_path, monkeypatch):
+    """A neck, a similarity and a data set of one's own, in one config."""
+    monkeypatch.syspath_prepend(DOCS / 'examples')
+    monkeypatch.chdir(tmp_path)
+    for split, captions in (('train', ['a_red_star', 'a_blue_moon', 'a_king', 'snow']), ('val', ['a_sun', 'a_face'])):
+        for number, caption in enumerate(captions):
+            folder = tmp_path / 'named' / split / caption
+            folder.mkdir(parents=True)
+            Image.new('RGB', (80, 64), (60 * number, 200, 90)).save(folder / '01.png')
+    options = ['data_root=named', 'train_cfg.max_epochs=2']
+    assert run('train', DOCS / 'examples/own_parts.py', '--work-dir', 'work', '--cfg-options', *options) == 0
+    import torch
+    trained = torch.load('work/best.pth', weights_only=False)['state_dict']
+    assert {name.split('.')[0] for name in trained} == {'neck', 'head'}
+    assert sum(name.endswith('gain') for name in trained) == 16  # 2 towers x 4 layers x 2 branches
+    assert 'head.similarity.log_temperature' in trained
+    assert not torch.equal(trained['neck.affines.0.gain'], torch.ones(192))
+    assert run('test', DOCS / 'examples/own_parts.py', '--work-dir', 'b', '--cfg-options', 'data_root=nowhere') == 2
+
+
+def test_the_example_similarity_is_a_mean_at_high_temperature(monkeypatch):
+    import torch
+
+    from mmcma.structures import Features
+    monkeypatch.syspath_prepend(DOCS / 'examples')
+    import soft_best_frame  # noqa: F401
+    mask = torch.tensor([[True, True], [True, False]])
+    frames = torch.eye(3)[torch.tensor([[0, 1], [2, 1]])]  # (M, T, D)
+    text, visual = Features(torch.eye(3)), Features(frames.mean(dim=1), frames, mask)
+    mean = MODELS.build(dict(type='SoftBestFrame', temperature=1e6))(text, visual)
+    best = MODELS.build(dict(type='SoftBestFrame', temperature=1e-6))(text, visual)
+    torch.testing.assert_close(mean, torch.tensor([[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]]))
+    torch.testing.assert_close(best, torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
