@@ -10,7 +10,6 @@ from mmcma import __version__  # noqa: E402
 project = 'mmcma'
 release = __version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'registered_parts']
-exclude_patterns = ['examples', 'results']
 
 html_theme = 'furo'
 html_title = f'mmcma {release}'
