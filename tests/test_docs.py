@@ -101,8 +101,7 @@ def test_the_pictures_are_there(pages):
         assert picture.stat().st_size < 300_000 and Image.open(picture).size[0] > 600
 
 
-# The results keep the commands that they were measured with.
-@pytest.mark.parametrize('page', sorted({*PAGES} - {'results.md'}))
+@pytest.mark.parametrize('page', PAGES)
 def test_what_a_page_names_exists(page):
     named = re.findall(r'\b(?:tools|configs|demo|docs|mmcma)/[\w./-]+\.(?:py|sh|md|json)\b', PAGES[page])
     assert [path for path in named if not (ROOT / path).exists()] == []
