@@ -4,11 +4,12 @@
   mmcma search gallery/ --image dog.jpg --html found.html
   mmcma search gallery/ "two people cook" --json | jq -r '.[].path'
 
-The model is the one that made the gallery. Its best by pooled vectors, --rerank of them, are put in order by the model's
-own similarity; the scores are that similarity's.
+The model is the one that made the gallery. Its best by pooled vectors, --rerank of them, are put in order by the
+model's own similarity; the scores are that similarity's.
 """
 import argparse
 import json
+import sys
 
 from mmcma.errors import ConfigError
 
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f'{len(given)} queries: give a text, or --image FILE, or --video FILE')
     from mmcma.gallery import open_gallery
     with open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device) as gallery:
+        if gallery.manifest.items is None:
+            print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
         search = gallery.search_path if args.query is None else gallery.search_text
         hits = search(given[0], args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds)
         if args.html:

@@ -1,0 +1,87 @@
+"""The answer to a query on one page: what was found, its scores, and the frames that matched."""
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import torch
+
+from mmcma.apis.media import is_picture
+from mmcma.datasets.frame_sampling import frame_at
+from mmcma.datasets.video_reader import open_video, read_image
+from mmcma.engine.atomic_backend import write_atomic
+from mmcma.errors import MediaError
+from mmcma.gallery.gallery import Gallery, Hit
+from mmcma.visualization.hardest_queries import film_strip
+from mmcma.visualization.page import embedded_image, html_page
+
+#: Frames of a hit: those of the largest weight.
+FRAMES_SHOWN = 6
+
+_STYLE = '''
+main { max-width: 1240px; }
+section h2 { font-size: 1rem; overflow-wrap: anywhere; display: inline; margin-right: 10px; }
+.score { background: #e5f3ea; color: #1c6b39; font-variant-numeric: tabular-nums; }
+.frames { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 12px; }
+figure { margin: 0; }
+figure img { height: 120px; border-radius: 6px; border: 3px solid transparent; }
+figure.best img { border-color: var(--right); }
+figcaption { font-size: .8rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+.bar { height: 4px; border-radius: 2px; background: var(--right); margin-top: 3px; }'''
+
+
+def write_result_page(file: str | Path, query: str, hits: Sequence[Hit], gallery: Gallery) -> None:
+    """Writes the page, with everything inside.
+
+    Args:
+        file: Where to.
+        query: The text, or the path of the picture or video.
+        hits: Best first.
+        gallery: Where they were found.
+    """
+    root = Path(gallery.manifest.root).resolve()
+    body = ''.join(_section(rank, hit, root) for rank, hit in enumerate(hits, 1))
+    page = html_page(query, f'{len(hits)} found in {root} with {gallery.manifest.model}',
+                     body or '<section>nothing found</section>', _STYLE)
+    write_atomic(page.encode(), file)
+
+
+def _section(rank: int, hit: Hit, root: Path) -> str:
+    chips = f'<span class="chip score">{hit.score:.3f}</span>'
+    if hit.end:
+        chips += f'<span class="chip">{hit.end:.1f} s</span>'
+    try:
+        frames = f'<div class="frames">{_figures(hit)}</div>'
+    except MediaError as error:
+        frames = f'<p class="note">{escape(str(error))}</p>'
+    name = Path(hit.path).relative_to(root).as_posix()
+    return f'<section><h2>{rank}. {escape(name)}</h2>{chips}{frames}</section>'
+
+
+def _figures(hit: Hit) -> str:
+    """The frames of the largest weights in the order of time, or evenly spaced ones where there are none."""
+    count, weights = len(hit.frame_times), torch.tensor(hit.frame_weights)
+    if len(weights):
+        shown = weights.topk(min(FRAMES_SHOWN, count)).indices.sort().values.tolist()
+    else:
+        shown = torch.linspace(0, count - 1, min(FRAMES_SHOWN, count)).round().int().tolist()
+    return ''.join(_figure(picture, hit, index) for picture, index in zip(_pictures(hit, shown), shown))
+
+
+def _pictures(hit: Hit, shown: Sequence[int]) -> list[bytes]:
+    """These of the hit's frames as JPEG."""
+    if is_picture(hit.path):
+        frames = read_image(hit.path)[None]
+    else:
+        with open_video(hit.path) as video:
+            frames = video.get_batch(frame_at(video.timestamps, [hit.frame_times[index] for index in shown]))
+    return [film_strip(torch.from_numpy(frame).permute(2, 0, 1)[None], 1, 240) for frame in frames]
+
+
+def _figure(picture: bytes, hit: Hit, index: int) -> str:
+    caption, kind = f'{hit.frame_times[index]:.1f} s' if hit.end else '', ''
+    if len(hit.frame_weights) > 1:
+        weight = hit.frame_weights[index]
+        kind = ' class="best"' if weight == max(hit.frame_weights) else ''
+        caption += f' · {weight:.0%}<div class="bar" style="width: {weight / max(hit.frame_weights):.0%}"></div>'
+    return (f'<figure{kind}>{embedded_image(picture, "jpeg", f"frame {index + 1} of {Path(hit.path).name}")}'
+            f'<figcaption>{caption}</figcaption></figure>')

@@ -1,0 +1,94 @@
+"""The command ``mmcma``."""
+import json
+import subprocess
+import sys
+
+import pytest
+from test_gallery.stand_in import StandIn, write_folder
+
+from mmcma import apis, cli
+
+
+@pytest.fixture
+def mmcma(monkeypatch, capsys):
+    """Calls it with a stand-in for the model; returns exit code, output and errors."""
+    monkeypatch.setattr(apis, 'init_model', lambda *_: None)
+    monkeypatch.setattr(apis, 'RetrievalInferencer', lambda model, **_: StandIn())
+
+    def call(*args) -> tuple[int, str, str]:
+        code = 0
+        try:
+            cli.main([str(arg) for arg in args])
+        except SystemExit as end:
+            code = end.code
+        return (code, *capsys.readouterr())
+    return call
+
+
+def test_help_imports_nothing_heavy():
+    code = 'from mmcma.cli import make_parser; make_parser().format_help(); import sys; print(*sys.modules)'
+    imported = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {'torch', 'transformers', 'mmengine', 'pymilvus', 'gradio', 'numpy'} & set(imported)
+
+
+def test_every_command_has_a_line_and_examples(mmcma):
+    code, overview, _ = mmcma('--help')
+    assert code == 0
+    for name in ('index', 'search'):
+        code, text, _ = mmcma(name, '--help')
+        assert code == 0 and name in overview and text.count(f'  mmcma {name} ') >= 2
+
+
+def test_index_and_search(mmcma, tmp_path):
+    folder, gallery = write_folder(tmp_path / 'media'), tmp_path / 'gallery'
+    (folder / 'broken.png').touch()
+    code, output, errors = mmcma('index', folder, '--model', 'stand-in', '--out', gallery)
+    assert code == 0 and '7 items; 7 added, 0 updated, 0 deleted, 0 unchanged' in output
+    assert '1 files could not be read, see' in errors and 'items/s' in errors
+    assert '7 unchanged' in mmcma('index', folder, '--model', 'stand-in', '--out', gallery)[1]
+    code, output, _ = mmcma('search', gallery, '40', '-k', 2, '--html', tmp_path / 'page.html')
+    lines = output.splitlines()
+    assert code == 0 and len(lines) == 2 and lines[0].endswith('2.png') and lines[0].split()[:2] == ['1', '1.000']
+    assert '2.png' in (tmp_path / 'page.html').read_text()
+    hits = json.loads(mmcma('search', gallery, '100', '-k', 3, '--json')[1])
+    assert [set(hit) for hit in hits] == [{'path', 'score', 'start', 'end', 'frame_weights', 'frame_times'}] * 3
+    code, output, _ = mmcma('search', gallery, '--image', folder / 'pictures' / '3.png', '-k', 1)
+    assert code == 0 and output.split()[2].endswith('3.png')
+    assert 'best at 0.0 s' in mmcma('search', gallery, '100', '--folder', '/', '--seconds', 1, 2)[1]
+    assert mmcma('search', gallery, '100', '--folder', 'absent')[1] == 'nothing found\n'
+
+
+def test_an_unfinished_gallery_says_so(mmcma, tmp_path):
+    gallery = tmp_path / 'gallery'
+    mmcma('index', write_folder(tmp_path / 'media', 2, 0), '--model', 'stand-in', '--out', gallery)
+    manifest = gallery / 'gallery.json'
+    manifest.write_text(json.dumps(dict(json.loads(manifest.read_text()), items=None)))
+    code, output, errors = mmcma('search', gallery, '0')
+    assert code == 0 and output and 'is not complete: mmcma index goes on where it stopped' in errors
+
+
+@pytest.mark.parametrize('args, message', [
+    (('search', '{0}'), '0 queries: give a text'),
+    (('search', '{0}', 'a dog', '--image', 'a.png'), '2 queries: give a text'),
+    (('search', '{0}', 'a dog'), 'is no gallery'),
+    (('index', '{0}', '--model', 'stand-in', '--out', '{0}/gallery'), 'holds no videos or pictures'),
+    (('index', '{0}/absent', '--model', 'stand-in', '--out', '{0}/gallery'), 'is no folder')])
+def test_errors_are_one_line(mmcma, tmp_path, args, message):
+    code, output, errors = mmcma(*(arg.format(tmp_path) for arg in args))
+    assert code == 2 and output == ''
+    assert [line.startswith('error: ') and message in line for line in errors.strip().splitlines()][-1]
+    assert not (tmp_path / 'gallery').exists()
+
+
+def test_without_milvus(mmcma, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pymilvus', None)
+    folder, gallery = write_folder(tmp_path / 'media', 1, 0), tmp_path / 'gallery'
+    code, _, errors = mmcma('index', folder, '--model', 'm', '--out', gallery)
+    assert code == 2 and "pip install 'mmcma[search]'" in errors and not gallery.exists()
+
+
+def test_interrupted(mmcma, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(apis, 'init_model', interrupt)
+    assert mmcma('index', tmp_path, '--model', 'm', '--out', tmp_path / 'gallery')[0] == 'interrupted'
