@@ -6,6 +6,8 @@ from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Optional
 
+import torch
+
 from mmcma.errors import UserError
 
 
@@ -84,6 +86,8 @@ class _Worker:
 
 
 def _serve(job: Callable[[Any], Any], pipe: Connection) -> None:
+    # As PyTorch's data loader does: OpenMP's threads do not survive the fork, and a parallel region without them crashes.
+    torch.set_num_threads(1)
     while True:
         try:
             task = pipe.recv()

@@ -3,6 +3,7 @@ import os
 import time
 
 import pytest
+import torch
 
 from mmcma.datasets.watched_jobs import watched_jobs
 from mmcma.errors import MediaError
@@ -54,3 +55,18 @@ def test_leaving_early_leaves_no_process():
 
 def _pid(task):
     return os.getpid()
+
+
+def parallel_sum(size: int) -> float:
+    return torch.ones(size, size).matmul(torch.ones(size, 1)).sum().item()
+
+
+def test_a_job_may_use_torch_after_its_parent_has():
+    """Both use OpenMP; the parent's threads are not there in a forked process."""
+    parallel_sum(1000)
+    assert [outcome.value for outcome in watched_jobs(parallel_sum, [1000], workers=1, seconds=60)] == [1e6]
+    assert [outcome.value for outcome in watched_jobs(threads, [None], workers=1, seconds=60)] == [1]
+
+
+def threads(_) -> int:
+    return torch.get_num_threads()
