@@ -86,7 +86,7 @@ class _Worker:
 
 
 def _serve(job: Callable[[Any], Any], pipe: Connection) -> None:
-    # As PyTorch's data loader does: OpenMP's threads do not survive the fork, and a parallel region without them crashes.
+    # As in PyTorch's data loader: OpenMP's threads do not survive the fork, and a parallel region crashes.
     torch.set_num_threads(1)
     while True:
         try:
