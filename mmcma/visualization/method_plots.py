@@ -37,28 +37,25 @@ def recall_by_parameters(points: Sequence[Point], title: str, marked: Optional[s
         axes.errorbar(point.trainable, point.mean, yerr=point.spread, fmt='o', color=colour, markersize=5, capsize=2,
                       linewidth=1)
     axes.set_xscale('log')
-    for point, (dx, dy, align) in zip(points, _label_places(points)):
-        axes.annotate(point.name, (point.trainable, point.mean), xytext=(dx, dy), textcoords='offset points',
-                      fontsize=7.5, color=INK, ha=align)
+    for point, rise in zip(points, _label_rises(points)):
+        axes.annotate(point.name, (point.trainable, point.mean), xytext=(6, rise), textcoords='offset points',
+                      fontsize=7.5, color=INK)
     axes.set(title=title, xlabel='trained parameters', ylabel='R@1 (%)')
     axes.margins(x=0.12, y=0.12)
     plain(axes)
     return png(figure)
 
 
-def _label_places(points: Sequence[Point]) -> list[tuple[float, float, str]]:
-    """Offsets in points: right of a mark, and left of every second one that has a near neighbour."""
+def _label_rises(points: Sequence[Point]) -> list[float]:
+    """How far above its mark each label stands, in points: below it where the next higher mark is near."""
     logs = np.log10([point.trainable for point in points])
     means = np.array([point.mean for point in points])
-    height = max(np.ptp(means), 1.0)
-    width = max(np.ptp(logs), 1.0)
-    places, crowded = [], 0
-    for index in range(len(points)):
-        near = (abs(logs - logs[index]) < 0.18 * width) & (abs(means - means[index]) < 0.05 * height)
-        left = near.sum() > 1 and crowded % 2
-        crowded += near.sum() > 1
-        places.append((-6, 3, 'right') if left else (6, 3, 'left'))
-    return places
+    height, width = max(np.ptp(means), 1.0), max(np.ptp(logs), 1.0)
+    rises = []
+    for log, mean in zip(logs, means):
+        near = (abs(logs - log) < 0.2 * width) & (means > mean) & (means - mean < 0.06 * height)
+        rises.append(-9.0 if near.any() else 4.0)
+    return rises
 
 
 def bars_by_kind(recalls: Mapping[str, Mapping[str, float]], title: str) -> bytes:
