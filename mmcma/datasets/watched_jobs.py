@@ -58,7 +58,7 @@ class _Worker:
     def __init__(self, job: Callable[[Any], Any], seconds: float) -> None:
         self.pipe, theirs = Pipe()
         self.seconds, self.deadline = seconds, math.inf
-        self.process = Process(target=_serve, args=(job, theirs), daemon=True)
+        self.process = Process(target=_serve, args=(job, theirs, self.pipe), daemon=True)
         self.process.start()
         theirs.close()  # so that the pipe ends when the process does
 
@@ -85,7 +85,8 @@ class _Worker:
         self.process.join()
 
 
-def _serve(job: Callable[[Any], Any], pipe: Connection) -> None:
+def _serve(job: Callable[[Any], Any], pipe: Connection, parents: Connection) -> None:
+    parents.close()  # a copy from the fork, which would keep the pipe open when the parent is killed
     # As in PyTorch's data loader: OpenMP's threads do not survive the fork, and a parallel region crashes.
     torch.set_num_threads(1)
     while True:

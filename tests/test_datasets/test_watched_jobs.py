@@ -1,6 +1,9 @@
 """Jobs in processes of their own: values, errors, hangs and crashes."""
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,3 +73,28 @@ def test_a_job_may_use_torch_after_its_parent_has():
 
 def threads(_) -> int:
     return torch.get_num_threads()
+
+
+def test_workers_end_when_their_parent_is_killed():
+    """Idle ones wait for a task; without a parent none will come."""
+    script = ('import os, time\n'
+              'from mmcma.datasets.watched_jobs import watched_jobs\n'
+              'jobs = watched_jobs(lambda task: os.getpid(), [1, 2], workers=2, seconds=60)\n'
+              'print(next(jobs).value, next(jobs).value, flush=True)\n'
+              'time.sleep(600)\n')
+    parent = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while any(map(runs, pids)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(runs, pids))
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it is not one that has ended and waits to be collected."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False

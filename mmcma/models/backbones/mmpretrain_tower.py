@@ -63,7 +63,9 @@ class MMPretrainTower(Tower):
         self.image_size = module.img_size[0]
         self.image_mean, self.image_std = list(image_mean), list(image_std)
         if checkpoint is None:
+            module._dump_init_info = lambda: None  # mmengine would write a line a parameter into the log file
             module.init_weights()
+            del module._dump_init_info
         else:
             _load(module, checkpoint)
 
