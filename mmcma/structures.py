@@ -43,3 +43,7 @@ class Features(NamedTuple):
     def rows(self, index) -> 'Features':
         """The items that ``index`` (a slice, or an int or bool tensor) picks."""
         return Features(*(None if field is None else field[index] for field in self))
+
+    def to(self, device) -> 'Features':
+        """The same on another device."""
+        return Features(*(None if field is None else field.to(device) for field in self))

@@ -90,7 +90,7 @@ class RetrievalInferencer:
             if not isinstance(text, str) or not text.strip():
                 raise DataError(f'text {number} is {text!r}: write a few words.')
         self._warn_of_cuts(texts)
-        return joined([_on_cpu(self.model.encode_text(texts[rows])) for rows in blocks(len(texts), self.batch_size)])
+        return joined([self.model.encode_text(texts[rows]).to('cpu') for rows in blocks(len(texts), self.batch_size)])
 
     def encode_visual(self, paths: Sequence[PathType], on_error: str = 'raise') -> Features:
         """Embeddings of videos, pictures and folders of frames before L2 normalisation.
@@ -138,8 +138,8 @@ class RetrievalInferencer:
         device = self.model.data_preprocessor.device
         rows = []
         for texts in blocks(len(text.pooled), _TILE):
-            near = _moved(text.rows(texts), device)
-            rows.append(torch.cat([self.model.similarity(near, _moved(visual.rows(items), device)).cpu()
+            near = text.rows(texts).to(device)
+            rows.append(torch.cat([self.model.similarity(near, visual.rows(items).to(device)).cpu()
                                    for items in blocks(len(visual.pooled), _TILE)], dim=1))
         return torch.cat(rows)
 
@@ -227,7 +227,7 @@ class RetrievalInferencer:
         for length in sorted({len(clip.frames) for clip in clips}):
             places = [place for place, clip in enumerate(clips) if len(clip.frames) == length]
             frames, masks = (torch.stack(of) for of in zip(*(clips[place] for place in places)))
-            parts.append(_on_cpu(self.model.encode_visual(frames, masks)))
+            parts.append(self.model.encode_visual(frames, masks).to('cpu'))
             order += places
         return joined(parts).rows(torch.tensor(order).argsort())
 
@@ -245,11 +245,3 @@ def _listed(entries: Sequence, what: str) -> list:
     if not len(entries):
         raise DataError(f'there are no {what}.')
     return list(entries)
-
-
-def _on_cpu(features: Features) -> Features:
-    return _moved(features, 'cpu')
-
-
-def _moved(features: Features, device) -> Features:
-    return Features(*(None if field is None else field.to(device) for field in features))

@@ -49,6 +49,4 @@ class _OnDevice:
 
     def __call__(self, text: Features, visual: Features):
         device = next(self.model.parameters()).device
-        text, visual = (Features(*(field if field is None else field.to(device) for field in side))
-                        for side in (text, visual))
-        return self.model.similarity(text, visual)
+        return self.model.similarity(text.to(device), visual.to(device))

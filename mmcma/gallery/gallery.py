@@ -216,9 +216,8 @@ class Gallery:
     def _frame_weights(self, text: Features, visual: Features) -> Optional[Tensor]:
         """Share of each frame in the score of the one text: ``(M, T)``; None where frames have no weights."""
         model = self.inferencer.model
-        text, visual = (Features(*(None if field is None else field.to(model.data_preprocessor.device)
-                                   for field in features)) for features in (text, visual))
-        weights = model.head.similarity.frame_weights(text, visual)
+        device = model.data_preprocessor.device
+        weights = model.head.similarity.frame_weights(text.to(device), visual.to(device))
         return None if weights is None else weights[0].cpu()
 
     def _hit(self, item: Item, score: float, weights: Optional[Tensor]) -> Hit:

@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from clip_and_captions import CAPTIONS, FRAMES, features, randomised
 from conftest import model_config, write_clip
 from fake_tower import FakeTower, attached
 from small_duals import ARCHITECTURES, write_dual
@@ -14,8 +15,6 @@ from mmcma.errors import ConfigError
 from mmcma.models import AdaptFormer, BottleneckAdapter, CrossModalAdapter, Site, STAdapter
 
 ZERO_AT_START = [dict(type='AdaptFormer', bottleneck_dim=4, dropout=0.0), dict(type='STAdapter', bottleneck_dim=4)]
-FRAMES = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-CAPTIONS = ['a red star', 'moon']
 
 
 def count(neck: nn.Module) -> int:
@@ -25,18 +24,6 @@ def count(neck: nn.Module) -> int:
 def on_vit_b32(neck):
     neck.attach(vision=FakeTower(12, 768), text=FakeTower(12, 512))
     return neck
-
-
-def randomised(model):
-    """The model with weights of the neck that all matter."""
-    for parameter in model.neck.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return model.eval()
-
-
-@torch.no_grad()
-def features(model):
-    return model.encode_visual(FRAMES).tokens, model.encode_text(CAPTIONS).pooled
 
 
 def test_parameter_counts_on_vit_b32():

@@ -3,15 +3,13 @@ import copy
 
 import pytest
 import torch
+from clip_and_captions import CAPTIONS, FRAMES, features
 from conftest import model_config
 from fake_tower import FakeTower
 from torch import nn
 
 from mmcma.errors import ConfigError
 from mmcma.models import LoRA
-
-FRAMES = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-CAPTIONS = ['a red star', 'moon']
 
 
 class LinearTower(FakeTower):
@@ -34,11 +32,6 @@ class SplitTower(FakeTower):
 
 def lora(tiny_clip, build, precision='fp32', **arguments):
     return build(model_config(tiny_clip, neck=dict(type='LoRA', **arguments), precision=precision)).eval()
-
-
-@torch.no_grad()
-def features(model):
-    return model.encode_visual(FRAMES).tokens, model.encode_text(CAPTIONS).pooled
 
 
 def test_parameter_count_on_vit_b32():

@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from clip_and_captions import CAPTIONS, FRAMES, features, randomised
 from conftest import model_config, write_clip
 from fake_tower import FakeTower, attached
 from torch import nn
@@ -11,20 +12,7 @@ from torch.nn import functional as F
 from mmcma.errors import ConfigError
 from mmcma.models import MVAdapter
 
-FRAMES = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-CAPTIONS = ['a red star', 'moon']
 SMALL = dict(type='MVAdapter', bottleneck_dim=4, factor_dim=3, tied_layers=1, max_frames=3)
-
-
-def randomised(model):
-    for parameter in model.neck.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return model.eval()
-
-
-@torch.no_grad()
-def features(model):
-    return model.encode_visual(FRAMES).tokens, model.encode_text(CAPTIONS).pooled
 
 
 def test_parameter_count_on_vit_b32():
