@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 
 from torch import Tensor
 
-from mmcma.apis.media import MediaPaths, is_picture
+from mmcma.apis.media import MediaPaths, is_picture, video_step
 from mmcma.datasets.frame_sampling import sample_frames
 from mmcma.datasets.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mmcma.datasets.video_reader import open_video
@@ -119,7 +119,7 @@ class ReadFile:
 
     def _shown(self, path: Path) -> tuple[list[float], float]:
         """When the frames that the pipeline takes of a video are shown, and how long it lasts, in seconds."""
-        load = TRANSFORMS.build(dict(self.pipeline[0]))
+        load = TRANSFORMS.build(video_step(self.pipeline))
         with open_video(path, load.backend, load.folder_fps) as video:
             frames = sample_frames(video.timestamps, video.duration, load.num_frames, fps=load.fps,
                                    sampling=load.sampling)

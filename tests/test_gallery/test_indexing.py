@@ -63,6 +63,14 @@ def test_what_is_stored_of_a_video(indexed):
     assert contents(indexed)['pictures/1.png'][:2] == (0.0, [0.0])
 
 
+def test_videos_under_a_config_of_pictures(folder, tmp_path):
+    inferencer = StandIn()
+    inferencer.model.cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImage')
+    assert index(folder, tmp_path / 'gallery', inferencer).failed == 0
+    duration, times, *_, frames, _ = contents(tmp_path / 'gallery')['v1.mp4']  # one frame a second
+    assert duration == pytest.approx(1.5) and times == [0.0, 1.0] and np.shape(frames) == (2, 16)
+
+
 def test_files_that_cannot_be_read(folder, tmp_path):
     (folder / 'broken.mp4').write_bytes(b'nothing')
     (folder / '.hidden.png').write_bytes(b'nothing')
