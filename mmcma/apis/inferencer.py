@@ -226,7 +226,8 @@ class RetrievalInferencer:
         parts, order = [], []
         for length in sorted({len(clip.frames) for clip in clips}):
             places = [place for place, clip in enumerate(clips) if len(clip.frames) == length]
-            frames, masks = (torch.stack(of) for of in zip(*(clips[place] for place in places)))
+            frames, masks = (torch.stack([getattr(clips[place], name) for place in places])
+                             for name in ('frames', 'mask'))
             parts.append(self.model.encode_visual(frames, masks).to('cpu'))
             order += places
         return joined(parts).rows(torch.tensor(order).argsort())

@@ -4,6 +4,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, Union
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor
@@ -22,9 +23,13 @@ class Clip(NamedTuple):
     Attributes:
         frames: uint8 ``(T, 3, H, W)``; a picture has T = 1.
         mask: bool ``(T,)``, False on padding.
+        times: float64 ``(n,)``, seconds at which the n frames that are no padding are shown.
+        duration: Seconds of the file; 0 for a picture.
     """
     frames: Tensor
     mask: Tensor
+    times: np.ndarray
+    duration: float
 
 
 class MediaPaths(Dataset):
@@ -52,7 +57,8 @@ class MediaPaths(Dataset):
                 results = step(results)
         except MediaError as error:
             return error
-        return Clip(torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask']))
+        return Clip(torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask']),
+                    results['frame_times'], results['duration'])
 
 
 def is_picture(path: Union[str, PathLike]) -> bool:

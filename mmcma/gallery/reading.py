@@ -11,12 +11,9 @@ from typing import NamedTuple, Optional
 
 from torch import Tensor
 
-from mmcma.apis.media import MediaPaths, is_picture, video_step
-from mmcma.datasets.frame_sampling import sample_frames
+from mmcma.apis.media import MediaPaths
 from mmcma.datasets.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from mmcma.datasets.video_reader import open_video
 from mmcma.errors import DataError, MediaError
-from mmcma.registry import TRANSFORMS
 
 SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
 
@@ -111,19 +108,7 @@ class ReadFile:
         clip = MediaPaths([path], self.pipeline)[0]
         if isinstance(clip, MediaError):
             raise clip
-        times, duration = ([0.0], 0.0) if is_picture(path) else self._shown(path)
-        if len(times) != clip.mask.sum():
-            raise MediaError(f'{path}: {int(clip.mask.sum())} frames where {len(times)} were expected; it changes '
-                             'while it is read')
-        return Content(digest, clip.frames, clip.mask, times, duration)
-
-    def _shown(self, path: Path) -> tuple[list[float], float]:
-        """When the frames that the pipeline takes of a video are shown, and how long it lasts, in seconds."""
-        load = TRANSFORMS.build(video_step(self.pipeline))
-        with open_video(path, load.backend, load.folder_fps) as video:
-            frames = sample_frames(video.timestamps, video.duration, load.num_frames, fps=load.fps,
-                                   sampling=load.sampling)
-            return [round(float(seconds), 3) for seconds in video.timestamps[frames]], round(float(video.duration), 3)
+        return Content(digest, clip.frames, clip.mask, clip.times.round(3).tolist(), round(clip.duration, 3))
 
 
 def _end_with_parent() -> None:

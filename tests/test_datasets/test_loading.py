@@ -33,6 +33,16 @@ def test_sampling(clip, sampling, fps, expected):
     assert numbers(results) == expected
 
 
+def test_the_times_of_the_frames(clip):
+    results = LoadVideoFrames(num_frames=6, fps=None)(dict(path=clip, start=1.0, end=3.0))
+    np.testing.assert_allclose(results['frame_times'], [number / 10 for number in numbers(results)], atol=1e-3)
+    assert results['duration'] == pytest.approx(4)
+    short = LoadVideoFrames(num_frames=6)(dict(path=clip))
+    np.testing.assert_allclose(short['frame_times'], [0, 1, 2, 3], atol=1e-3)  # none of padding
+    drawn = LoadVideoFrames(num_frames=3, fps=None, sampling='random')(dict(path=clip))
+    np.testing.assert_allclose(drawn['frame_times'], [number / 10 for number in numbers(drawn)], atol=1e-3)
+
+
 @pytest.mark.parametrize('sampling', ['uniform', 'random', 'head', 'tail'])
 def test_short_clips_are_masked(clip, sampling):
     results = LoadVideoFrames(num_frames=6, sampling=sampling)(dict(path=clip))

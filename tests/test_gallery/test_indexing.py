@@ -12,10 +12,11 @@ import pytest
 from test_datasets.media_files import write_picture, write_video
 from test_gallery.stand_in import StandIn, contents, index, killed_at, write_folder
 
+from mmcma.datasets.video_backends import BACKENDS
 from mmcma.errors import ConfigError, DataError, WeightsError
 from mmcma.gallery import Gallery, gallery, indexing
 from mmcma.gallery.frame_store import FrameStore
-from mmcma.gallery.reading import ReadFile
+from mmcma.gallery.reading import Found, ReadFile
 
 
 @pytest.fixture
@@ -61,6 +62,14 @@ def test_what_is_stored_of_a_video(indexed):
     duration, times, *_, frames, _ = contents(indexed)['v1.mp4']
     assert duration == pytest.approx(1.5) and times == [0.0, 0.5, 1.0] and np.shape(frames) == (3, 16)
     assert contents(indexed)['pictures/1.png'][:2] == (0.0, [0.0])
+
+
+def test_a_video_is_opened_once(folder, monkeypatch):
+    opened, reader = [], BACKENDS['pyav']
+    monkeypatch.setitem(BACKENDS, 'pyav', lambda path: opened.append(path) or reader(path))
+    pipeline = StandIn().model.cfg.test_dataloader.dataset.pipeline
+    content = ReadFile(folder, pipeline)(Found('v1.mp4', 0, 0))
+    assert opened == [str(folder / 'v1.mp4')] and content.times == [0.0, 0.5, 1.0] and content.duration == 1.5
 
 
 def test_videos_under_a_config_of_pictures(folder, tmp_path):

@@ -19,7 +19,9 @@ class LoadVideoFrames(BaseTransform):
     Required Keys: ``path``, optionally ``start`` and ``end`` in seconds.
 
     Added Keys: ``frames``, uint8 RGB ``(num_frames, H, W, 3)``, zeros after the
-    last frame of a short clip; ``frame_mask``, bool ``(num_frames,)``, False there.
+    last frame of a short clip; ``frame_mask``, bool ``(num_frames,)``, False there;
+    ``frame_times``, float64 ``(n,)``, seconds at which the n frames that are no padding
+    are shown; ``duration``, seconds of the whole file.
 
     Args:
         num_frames: Frames of a sample.
@@ -50,14 +52,16 @@ class LoadVideoFrames(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         rng = np.random.default_rng(np.random.randint(2**31)) if self.sampling == 'random' else None
-        shown = within(self.timeout, lambda: self._read(results, rng), results['path'])  # (n, H, W, 3)
+        shown, times, duration = within(self.timeout, lambda: self._read(results, rng), results['path'])
         frames = np.zeros((self.num_frames, *shown.shape[1:]), dtype=np.uint8)
         frames[:len(shown)] = shown
         results['frames'] = frames
         results['frame_mask'] = np.arange(self.num_frames) < len(shown)
+        results['frame_times'], results['duration'] = times, duration
         return results
 
-    def _read(self, results: dict, rng: Optional[np.random.Generator]) -> np.ndarray:
+    def _read(self, results: dict, rng: Optional[np.random.Generator]) -> tuple[np.ndarray, np.ndarray, float]:
+        """Frames uint8 ``(n, H, W, 3)``, their times ``(n,)``, and the duration of the file."""
         with open_video(results['path'], self.backend, self.folder_fps) as video:
             try:
                 indices = sample_frames(video.timestamps, video.duration, self.num_frames, fps=self.fps,
@@ -65,7 +69,7 @@ class LoadVideoFrames(BaseTransform):
                                         end=results.get('end'), rng=rng)
             except ValueError as error:
                 raise MediaError(f"{results['path']}: {error}") from error
-            return video.get_batch(indices)
+            return video.get_batch(indices), video.timestamps[indices], float(video.duration)
 
     def __repr__(self) -> str:
         return (f'LoadVideoFrames(num_frames={self.num_frames}, fps={self.fps}, sampling={self.sampling!r}, '
@@ -78,12 +82,14 @@ class LoadImage(BaseTransform):
 
     Required Keys: ``path``.
 
-    Added Keys: ``frames``, uint8 RGB ``(1, H, W, 3)``; ``frame_mask``, bool ``(1,)``, True.
+    Added Keys: ``frames``, uint8 RGB ``(1, H, W, 3)``; ``frame_mask``, bool ``(1,)``, True;
+    ``frame_times``, float64 ``(1,)``, and ``duration``, both 0.
     """
 
     def transform(self, results: dict) -> dict:
         results['frames'] = read_image(results['path'])[None]
         results['frame_mask'] = np.ones(1, dtype=bool)
+        results['frame_times'], results['duration'] = np.zeros(1), 0.0
         return results
 
     def __repr__(self) -> str:
