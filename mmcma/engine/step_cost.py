@@ -46,7 +46,7 @@ def measure_steps(cfg: Config, *, steps: int) -> StepCost:
         model.cuda()
     model.train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    memory = _Memory()
+    memory = PeakMemory()
     seconds = []
     for _ in range(steps + 1):
         began = time.perf_counter()
@@ -57,7 +57,7 @@ def measure_steps(cfg: Config, *, steps: int) -> StepCost:
     return StepCost(seconds[1:], memory.peak(), sum(p.numel() for p in model.trainable_parameters().values()))
 
 
-class _Memory:
+class PeakMemory:
     """The highest memory use since it was made; on the CPU by Linux's account of the process."""
 
     def __init__(self) -> None:
