@@ -54,7 +54,7 @@ def show(hits: list) -> None:
     """Prints a line for each hit."""
     for rank, hit in enumerate(hits, 1):
         moment = ''
-        if hit.end and hit.frame_weights:
+        if hit.has_best_frames:
             best = max(range(len(hit.frame_weights)), key=hit.frame_weights.__getitem__)
             moment = f'  best at {hit.frame_times[best]:.1f} s'
         print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{moment}')

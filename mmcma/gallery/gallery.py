@@ -43,6 +43,11 @@ class Hit(NamedTuple):
     frame_weights: list[float]
     frame_times: list[float]
 
+    @property
+    def has_best_frames(self) -> bool:
+        """Whether some frames count more than others."""
+        return len(set(self.frame_weights)) > 1
+
 
 class Gallery:
     """What ``mmcma index`` made; use :meth:`open` or :meth:`create`, and close it.

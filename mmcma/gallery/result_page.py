@@ -58,10 +58,10 @@ def _section(rank: int, hit: Hit, root: Path) -> str:
 
 
 def _figures(hit: Hit) -> str:
-    """The frames of the largest weights in the order of time, or evenly spaced ones where there are none."""
-    count, weights = len(hit.frame_times), torch.tensor(hit.frame_weights)
-    if len(weights):
-        shown = weights.topk(min(FRAMES_SHOWN, count)).indices.sort().values.tolist()
+    """The frames of the largest weights in the order of time, or evenly spaced ones where none stands out."""
+    count = len(hit.frame_times)
+    if hit.has_best_frames:
+        shown = torch.tensor(hit.frame_weights).topk(min(FRAMES_SHOWN, count)).indices.sort().values.tolist()
     else:
         shown = torch.linspace(0, count - 1, min(FRAMES_SHOWN, count)).round().int().tolist()
     return ''.join(_figure(picture, hit, index) for picture, index in zip(_pictures(hit, shown), shown))
@@ -79,7 +79,7 @@ def _pictures(hit: Hit, shown: Sequence[int]) -> list[bytes]:
 
 def _figure(picture: bytes, hit: Hit, index: int) -> str:
     caption, kind = f'{hit.frame_times[index]:.1f} s' if hit.end else '', ''
-    if len(hit.frame_weights) > 1:
+    if hit.has_best_frames:
         weight = hit.frame_weights[index]
         kind = ' class="best"' if weight == max(hit.frame_weights) else ''
         caption += f' · {weight:.0%}<div class="bar" style="width: {weight / max(hit.frame_weights):.0%}"></div>'

@@ -109,6 +109,32 @@ def test_scores_are_the_plain_formula(kind, dim):
     torch.testing.assert_close(similarity(text, visual), expected, atol=1e-4, rtol=1e-3)
 
 
+def plain_weights(similarity, t, words, frames):
+    if isinstance(similarity, XPool):
+        seen = similarity.norm_in(frames)
+        return torch.softmax(similarity.key(seen) @ similarity.query(similarity.norm_in(t)) / math.sqrt(len(t)), dim=0)
+    shares = torch.softmax(similarity.frame_weight(frames)[:, 0], 0) / 2
+    for word, weight in zip(words, torch.softmax(similarity.word_weight(words)[:, 0], 0)):
+        shares[F.cosine_similarity(word[None], frames, dim=-1).argmax()] += weight / 2
+    return shares
+
+
+@pytest.mark.parametrize('kind', [XPool, TokenWise])
+@torch.no_grad()
+def test_frame_weights_are_the_plain_formula(kind):
+    similarity, (text, visual) = bound(kind, 16), features()
+    weights = similarity.frame_weights(text, visual)
+    expected = pair_by_pair(lambda t, words, frames: F.pad(
+        plain_weights(similarity, t, words, frames), (0, 5 - len(frames))), text, visual)
+    torch.testing.assert_close(weights, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(4, 3))
+
+
+@pytest.mark.parametrize('kind', [SeqLSTM, SeqTransformer, TightTransformer])
+def test_what_mixes_frames_gives_them_no_weights(kind):
+    assert bound(kind, 16).frame_weights(*features()) is None
+
+
 @pytest.mark.parametrize('kind', LEARNED)
 @torch.no_grad()
 def test_tiles_chunks_and_absent_masks_are_the_matrix(kind, monkeypatch):

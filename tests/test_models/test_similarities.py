@@ -71,6 +71,28 @@ def test_top_k_frames_are_the_mean_of_the_nearest(seed, n, m, t, masked, k):
     torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-4)
 
 
+def plain_weights(similarity, t, f):
+    if isinstance(similarity, MeanPool):
+        return torch.full((len(f),), 1 / len(f))
+    if isinstance(similarity, QueryScore):
+        return torch.softmax(f @ t / similarity.temperature, dim=0)
+    cosines = F.cosine_similarity(t[None], f, dim=-1)
+    nearest = torch.isin(torch.arange(len(f)), cosines.argsort(descending=True)[:similarity.k])
+    return nearest / nearest.sum()
+
+
+@pytest.mark.parametrize('similarity', [QueryScore(), MeanPool(), TopKFrames(k=3)])
+@pytest.mark.parametrize('masked', [False, True])
+def test_frame_weights_are_the_plain_formula(similarity, masked):
+    text, frames, mask = random_case(4, 3, 5, 6, 8, masked)
+    expected = torch.zeros(3, 5, 6)
+    for i, t in enumerate(text):
+        for j, (f, keep) in enumerate(zip(frames, mask)):
+            expected[i, j, keep] = plain_weights(similarity, t, f[keep])
+    found = similarity.frame_weights(Features(text), Features(frames.mean(1), frames, mask if masked else None))
+    torch.testing.assert_close(found, expected)
+
+
 def test_more_frames_asked_for_than_there_are_is_mean_pool():
     text, frames, mask = random_case(0, 4, 5, 6, 8, True)
     text, visual = Features(text), Features(frames.mean(1), frames, mask)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from mmcma.config_check import check_config
 from mmcma.errors import ConfigError
-from mmcma.models import MeanPool, QueryScore
+from mmcma.models import QueryScore
 from mmcma.registry import VISUALIZERS
 from mmcma.structures import Features
 from mmcma.visualization.page import RIGHT, WRONG
@@ -51,10 +51,6 @@ def test_weights_are_those_of_the_score():
     pooled = torch.einsum('nmt,mtd->nmd', weights, visual.tokens)
     scores = F.cosine_similarity(text.pooled[:, None], pooled, dim=-1)
     torch.testing.assert_close(scores, QueryScore(temperature=2.0)(text, visual))
-
-
-def test_a_similarity_without_weights_gives_none():
-    assert MeanPool().frame_weights(Features(torch.ones(1, 2)), Features(torch.ones(1, 2), torch.ones(1, 3, 2))) is None
 
 
 # ---- attention ----

@@ -1,4 +1,7 @@
 """Mean of the frames (CLIP4Clip's meanP: Luo et al., Neurocomputing 508, 2022)."""
+from typing import Optional
+
+import torch
 from torch import Tensor
 
 from mmcma.models.similarities.base import Similarity, require_tokens, unit
@@ -12,8 +15,19 @@ class MeanPool(Similarity):
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """See :meth:`Similarity.forward`."""
-        frames = unit(require_tokens(visual, 'MeanPool').float())
-        if visual.mask is not None:
-            frames = frames * visual.mask[..., None]
-        # The length of the sum is divided away: a sum is as good as a mean.
-        return unit(text.pooled.float()) @ unit(frames.sum(dim=1)).T
+        return mean_cosine(text.pooled, require_tokens(visual, 'MeanPool'), visual.mask)
+
+    def frame_weights(self, text: Features, visual: Features) -> Tensor:
+        """The same for all frames of an item; see :meth:`Similarity.frame_weights`."""
+        frames = require_tokens(visual, 'MeanPool')
+        valid = torch.ones(frames.shape[:2], device=frames.device) if visual.mask is None else visual.mask.float()
+        return (valid / valid.sum(dim=1, keepdim=True)).expand(len(text.pooled), -1, -1)  # (N, M, T)
+
+
+def mean_cosine(texts: Tensor, frames: Tensor, mask: Optional[Tensor]) -> Tensor:
+    """Cosines ``(N, M)`` of texts ``(N, D)`` and means of normalised frames ``(M, T, D)``, masked ``(M, T)``."""
+    frames = unit(frames.float())
+    if mask is not None:
+        frames = frames * mask[..., None]
+    # The length of the sum is divided away: a sum is as good as a mean.
+    return unit(texts.float()) @ unit(frames.sum(dim=1)).T

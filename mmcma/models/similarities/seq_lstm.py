@@ -1,15 +1,15 @@
 """An LSTM over the frames (CLIP4Clip's seqLSTM: Luo et al., Neurocomputing 508, 2022)."""
 from torch import Tensor, nn
 
-from mmcma.models.similarities.base import require_tokens
-from mmcma.models.similarities.mean_pool import MeanPool
+from mmcma.models.similarities.base import Similarity, require_tokens
+from mmcma.models.similarities.mean_pool import mean_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
 
 @MODELS.register_module()
-class SeqLSTM(MeanPool):
-    """:class:`MeanPool` of ``f + lstm(f)``, frames f read in order by one layer.
+class SeqLSTM(Similarity):
+    """:class:`~mmcma.models.MeanPool` of ``f + lstm(f)``, frames f read in order by one layer.
 
     Trains ``8 D^2 + 8 D`` parameters. Its cells' candidate values start at
     zero, and the output with them, so that training begins with exactly the
@@ -29,4 +29,4 @@ class SeqLSTM(MeanPool):
         """See :meth:`Similarity.forward`."""
         frames = require_tokens(visual, 'SeqLSTM').float()  # (M, T, D)
         mixed, _ = self.lstm(frames)
-        return super().forward(text, visual._replace(tokens=frames + mixed))
+        return mean_cosine(text.pooled, frames + mixed, visual.mask)

@@ -2,16 +2,16 @@
 import torch
 from torch import Tensor, nn
 
-from mmcma.models.similarities.base import require_tokens
-from mmcma.models.similarities.mean_pool import MeanPool
+from mmcma.models.similarities.base import Similarity, require_tokens
+from mmcma.models.similarities.mean_pool import mean_cosine
 from mmcma.models.similarities.transformer import clip_layers, require_positions
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
 
 @MODELS.register_module()
-class SeqTransformer(MeanPool):
-    """:class:`MeanPool` of ``f + transformer(f + p)``, with frames f and learned positions p.
+class SeqTransformer(Similarity):
+    """:class:`~mmcma.models.MeanPool` of ``f + transformer(f + p)``, with frames f and learned positions p.
 
     Trains ``num_layers (12 D^2 + 13 D) + max_frames D`` parameters. CLIP4Clip
     starts its layers from CLIP's text tower; here positions and the end of
@@ -47,4 +47,4 @@ class SeqTransformer(MeanPool):
         require_positions(num_frames, self.max_frames)
         padding = None if visual.mask is None else ~visual.mask
         mixed = self.layers(frames + self.positions[:num_frames], src_key_padding_mask=padding)
-        return super().forward(text, visual._replace(tokens=frames + mixed))
+        return mean_cosine(text.pooled, frames + mixed, visual.mask)

@@ -3,6 +3,7 @@ from typing import Optional
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmcma.errors import ConfigError
 from mmcma.models.similarities.base import Similarity, require_tokens, unit
@@ -32,23 +33,46 @@ class TokenWise(Similarity):
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """See :meth:`Similarity.forward`."""
-        frames = require_tokens(visual, 'TokenWise')
-        if text.tokens is None:
-            raise ConfigError('model.head.similarity=TokenWise compares words, but the text tower gives no embeddings '
-                              'of words; use a similarity of pooled embeddings or another tower.')
+        words, frames = _words_and_frames(text, visual)
         # The cosines (N, M, L, T), masked for either direction.
-        return score_in_chunks(self._score, text, visual, 3 * text.tokens.shape[1] * frames.shape[1])
+        return score_in_chunks(self._score, text, visual, 3 * words.shape[1] * frames.shape[1])
+
+    def frame_weights(self, text: Features, visual: Features) -> Tensor:
+        """Half of it a frame's own weight v_j, half the weights u_i of the words that find it.
+
+        See :meth:`Similarity.frame_weights`.
+        """
+        by_word, _, word_weights, frame_weights = self._compare(text, visual)
+        finds = F.one_hot(by_word.argmax(dim=3), by_word.shape[3]).to(word_weights)  # (N, M, L, T)
+        return (torch.einsum('nmlt,nl->nmt', finds, word_weights) + frame_weights) / 2
 
     def _score(self, text: Features, visual: Features) -> Tensor:
-        words, frames = text.tokens.float(), visual.tokens.float()  # (N, L, D), (M, T, D)
-        word_gaps, frame_gaps = _gaps(words, text.mask), _gaps(frames, visual.mask)  # (N, L), (M, T)
-        cosines = torch.einsum('nld,mtd->nmlt', unit(words), unit(frames))
-        best_frame = (cosines + frame_gaps[:, None]).amax(dim=3)  # (N, M, L)
-        best_word = (cosines + word_gaps[:, None, :, None]).amax(dim=2)  # (N, M, T)
-        word_weights = (self.word_weight(words).squeeze(-1) + word_gaps).softmax(dim=-1)  # (N, L)
-        frame_weights = (self.frame_weight(frames).squeeze(-1) + frame_gaps).softmax(dim=-1)  # (M, T)
+        by_word, by_frame, word_weights, frame_weights = self._compare(text, visual)
+        best_frame, best_word = by_word.amax(dim=3), by_frame.amax(dim=2)  # (N, M, L), (N, M, T)
         return (torch.einsum('nml,nl->nm', best_frame, word_weights)
                 + torch.einsum('nmt,mt->nm', best_word, frame_weights)) / 2
+
+    def _compare(self, text: Features, visual: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Cosines ``(N, M, L, T)`` without padding frames, then without padding words; u ``(N, L)``, v ``(M, T)``."""
+        words, frames = (tokens.float() for tokens in _words_and_frames(text, visual))
+        word_gaps, frame_gaps = _gaps(words, text.mask), _gaps(frames, visual.mask)  # (N, L), (M, T)
+        cosines = torch.einsum('nld,mtd->nmlt', unit(words), unit(frames))
+        word_weights = (self.word_weight(words).squeeze(-1) + word_gaps).softmax(dim=-1)  # (N, L)
+        frame_weights = (self.frame_weight(frames).squeeze(-1) + frame_gaps).softmax(dim=-1)  # (M, T)
+        return cosines + frame_gaps[:, None], cosines + word_gaps[:, None, :, None], word_weights, frame_weights
+
+
+def _words_and_frames(text: Features, visual: Features) -> tuple[Tensor, Tensor]:
+    """``(N, L, D)`` and ``(M, T, D)``.
+
+    Raises:
+        ConfigError: A tower gives no such embeddings.
+    """
+    frames = require_tokens(visual, 'TokenWise')
+    if text.tokens is None:
+        raise ConfigError('model.head.similarity=TokenWise compares words, but the text tower gives no embeddings '
+                          'of words; use a similarity of pooled embeddings or another tower.')
+    return text.tokens, frames
 
 
 def _weight_network(embed_dim: int) -> nn.Sequential:

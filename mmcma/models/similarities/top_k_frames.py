@@ -36,6 +36,12 @@ class TopKFrames(Similarity):
         frames = unit(require_tokens(visual, 'TopKFrames').float())
         return weighted_sum_cosine(text.pooled.float(), frames, partial(self._weights, mask=visual.mask))
 
+    def frame_weights(self, text: Features, visual: Features) -> Tensor:
+        """See :meth:`Similarity.frame_weights`."""
+        frames = unit(require_tokens(visual, 'TopKFrames').float())
+        weights = self._weights(frames @ text.pooled.float().T, visual.mask)  # (M, T, N)
+        return (weights / weights.sum(dim=1, keepdim=True)).permute(2, 0, 1)
+
     def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
         """1 for the nearest valid frames, else 0: ``(M, T, N)`` -> ``(M, T, N)``."""
         valid = torch.ones_like(scores) if mask is None else mask[..., None].expand_as(scores).to(scores)

@@ -1,4 +1,6 @@
 """Frames pooled by a text's attention (X-Pool: Gorti et al., CVPR 2022)."""
+from typing import Optional
+
 import torch
 from torch import Tensor, nn
 
@@ -43,13 +45,22 @@ class XPool(Similarity):
         # The pooled video and what follows it: about 8 tensors of (N, M, D).
         return score_in_chunks(self._score, text, visual, 8 * width)
 
+    def frame_weights(self, text: Features, visual: Features) -> Tensor:
+        """The attention; see :meth:`Similarity.frame_weights`."""
+        frames = self.norm_in(require_tokens(visual, 'XPool').float())
+        return self._attention(text.pooled.float(), frames, visual.mask)
+
     def _score(self, text: Features, visual: Features) -> Tensor:
         texts, frames = text.pooled.float(), self.norm_in(visual.tokens.float())  # (N, D), (M, T, D)
-        queries = self.query(self.norm_in(texts)) / texts.shape[-1]**0.5
-        logits = torch.einsum('nd,mtd->nmt', queries, self.key(frames))
-        if visual.mask is not None:
-            logits = logits.masked_fill(~visual.mask, float('-inf'))
-        pooled = torch.einsum('nmt,mtd->nmd', logits.softmax(dim=-1), self.value(frames))
+        pooled = torch.einsum('nmt,mtd->nmd', self._attention(texts, frames, visual.mask), self.value(frames))
         pooled = self.norm_pooled(self.out(pooled))
         pooled = self.norm_out(pooled + self.dropout(self.linear(pooled)))
         return torch.einsum('nd,nmd->nm', unit(texts), unit(pooled))
+
+    def _attention(self, texts: Tensor, frames: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """Of texts ``(N, D)`` to normalised frames ``(M, T, D)``: ``(N, M, T)``."""
+        queries = self.query(self.norm_in(texts)) / texts.shape[-1]**0.5
+        logits = torch.einsum('nd,mtd->nmt', queries, self.key(frames))
+        if mask is not None:
+            logits = logits.masked_fill(~mask, float('-inf'))
+        return logits.softmax(dim=-1)
