@@ -19,6 +19,10 @@ FRAMES_SHOWN = 6
 
 _STYLE = '''
 main { max-width: 1240px; }
+.hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 18px; margin-top: 18px; }
+.hits section { margin: 0; grid-column: 1 / -1; }
+.hits section.narrow { grid-column: auto; }
+.narrow h2 { font-size: .85rem; }
 section h2 { font-size: 1rem; overflow-wrap: anywhere; display: inline; margin-right: 10px; }
 .score { background: #e5f3ea; color: #1c6b39; font-variant-numeric: tabular-nums; }
 .frames { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 12px; }
@@ -41,7 +45,7 @@ def write_result_page(file: str | Path, query: str, hits: Sequence[Hit], gallery
     root = Path(gallery.manifest.root).resolve()
     body = ''.join(_section(rank, hit, root) for rank, hit in enumerate(hits, 1))
     page = html_page(query, f'{len(hits)} found in {root} with {gallery.manifest.model}',
-                     body or '<section>nothing found</section>', _STYLE)
+                     f'<div class="hits">{body}</div>' if body else '<section>nothing found</section>', _STYLE)
     write_atomic(page.encode(), file)
 
 
@@ -54,7 +58,8 @@ def _section(rank: int, hit: Hit, root: Path) -> str:
     except MediaError as error:
         frames = f'<p class="note">{escape(str(error))}</p>'
     name = Path(hit.path).relative_to(root).as_posix()
-    return f'<section><h2>{rank}. {escape(name)}</h2>{chips}{frames}</section>'
+    kind = 'narrow' if len(hit.frame_times) == 1 else 'wide'
+    return f'<section class="{kind}"><h2>{rank}. {escape(name)}</h2>{chips}{frames}</section>'
 
 
 def _figures(hit: Hit) -> str:

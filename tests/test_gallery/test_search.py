@@ -115,7 +115,8 @@ def test_the_page_shows_scores_and_frames(gallery, tmp_path):
     even = next(hit for hit in hits if len(hit.frame_times) > 1)
     even = even._replace(frame_weights=[1 / len(even.frame_times)] * len(even.frame_times))
     assert '&lt;b&gt;100' in page and '<b>100' not in page
-    assert page.count('<section>') == 33 and f'{hits[0].score:.3f}' in page
+    assert page.count('<section class="narrow">') == 25 and page.count('<section class="wide">') == 8
+    assert f'{hits[0].score:.3f}' in page
     assert page.count('src="data:image/jpeg') == 25 + sum(len(hit.frame_times) for hit in hits if hit.end)
     write_result_page(tmp_path / 'equal.html', 'x', [even], gallery)
     assert 'figure class="best"' in page and 'figure class="best"' not in (tmp_path / 'equal.html').read_text()
