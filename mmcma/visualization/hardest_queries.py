@@ -1,7 +1,8 @@
 """The captions that a model ranked worst, with pictures of what it should have found and what it found."""
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import islice
 from typing import Optional
 
 import torch
@@ -55,19 +56,26 @@ def hardest_queries(result: RetrievalResult, count: int, frames: Optional[FrameR
             strips[position] = film_strip(frames(result.item_index[position])) if frames else None
         return Found(result.item_ids[position], position == target, strips[position])
 
-    queries, seen = [], set()
-    for caption in torch.argsort(result.t2v_ranks, descending=True, stable=True).tolist():
+    queries = []
+    for caption in islice(captions_by_rank(result, worst_first=True), count):
         target, rank = int(result.caption_item[caption]), float(result.t2v_ranks[caption])
-        if len(queries) == count or rank <= 1:
+        if rank <= 1:
             break
-        if target in seen:
-            continue
-        seen.add(target)
         queries.append(HardQuery(
             result.captions[caption], result.caption_kinds[caption] if result.caption_kinds else None, rank,
             found(target, target),
             [found(position, target) for position in result.top_items[caption, :retrieved].tolist()]))
     return queries
+
+
+def captions_by_rank(result: RetrievalResult, *, worst_first: bool) -> Iterator[int]:
+    """Positions of captions in the order of their ranks, of each item only the first."""
+    seen = set()
+    for caption in torch.argsort(result.t2v_ranks, descending=worst_first, stable=True).tolist():
+        target = int(result.caption_item[caption])
+        if target not in seen:
+            seen.add(target)
+            yield caption
 
 
 def shown_frames(sample: dict) -> Tensor:

@@ -4,6 +4,7 @@ from io import BytesIO
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 #: Colours of up to four results, in their order: the reference is pale, what was trained is not.
 COLOURS = ('#a3b1c2', '#0f6e84', '#d98c3f', '#7a5ba6')
@@ -99,3 +100,8 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
     # The metadata would name the version of matplotlib.
     figure.savefig(buffer, format='png', dpi=dpi, metadata={'Software': None})
     return buffer.getvalue()
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    """A PNG as RGB, uint8 ``(H, W, 3)``, for visual backends."""
+    return np.asarray(Image.open(BytesIO(picture)).convert('RGB'))

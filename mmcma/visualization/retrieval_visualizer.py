@@ -1,18 +1,15 @@
 """mmengine's visualizer, for retrieval."""
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Optional, Union
 
-import numpy as np
 from mmengine.visualization import Visualizer
-from PIL import Image
 from torch import Tensor
 
 from mmcma.engine.atomic_backend import write_atomic
 from mmcma.registry import VISUALIZERS
 from mmcma.visualization.patch_attention import draw_patch_attention
-from mmcma.visualization.plots import rank_histogram
+from mmcma.visualization.plots import pixels, rank_histogram
 from mmcma.visualization.query_panels import QueryPanel, draw_query_panels
 
 
@@ -47,6 +44,6 @@ class RetrievalVisualizer(Visualizer):
         self._add(name, rank_histogram(ranks, candidates, title), out_file, step)
 
     def _add(self, name: str, picture: bytes, out_file: Union[str, Path, None], step: int) -> None:
-        self.add_image(name, np.asarray(Image.open(BytesIO(picture)).convert('RGB')), step)
+        self.add_image(name, pixels(picture), step)
         if out_file is not None:
             write_atomic(picture, Path(out_file))

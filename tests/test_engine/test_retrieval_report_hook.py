@@ -272,6 +272,16 @@ def test_folds_have_rows_of_their_own_and_are_no_kinds(tmp_path, capsys):
     assert 'V2T, zero-shot, 10 (mean of 2)' in page and '<td>10</td>' not in page
 
 
+def test_a_model_that_cannot_be_asked_has_a_report_without_panels(tmp_path):
+    runner = make_runner(tmp_path / 'run', hook={}, train=False, log_level='INFO')
+    runner.model.train()
+    runner.test()
+    folder = tmp_path / 'run' / runner.timestamp
+    assert read(folder)['results'] and not (folder / 'query_panels.png').exists()
+    log = (folder / f'{runner.timestamp}.log').read_text()
+    assert "No query panels: AttributeError: 'Twin' object has no attribute 'encode_visual'" in log
+
+
 def test_a_zero_shot_row_of_another_gallery_is_left_out(tmp_path):
     folder = tmp_path / 'run'
     make_runner(folder, hook={}, expected=30).train()

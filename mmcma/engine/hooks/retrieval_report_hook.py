@@ -18,12 +18,16 @@ from rich.console import Console
 
 from mmcma import __version__
 from mmcma.checkpoint import backbone_identity
+from mmcma.engine.atomic_backend import write_atomic
 from mmcma.engine.loops import unwrapped
 from mmcma.engine.retrieval_report import Measured, write_report
 from mmcma.evaluation import RetrievalMetric, RetrievalResult
 from mmcma.registry import HOOKS
 from mmcma.visualization.hardest_queries import hardest_queries, shown_frames
+from mmcma.visualization.plots import pixels
+from mmcma.visualization.query_panels import draw_query_panels
 from mmcma.visualization.report_table import kind_table, result_table
+from mmcma.visualization.result_panels import result_panels
 
 
 @HOOKS.register_module()
@@ -34,8 +38,9 @@ class RetrievalReportHook(Hook):
     (``zero_shot.json`` in the work directory; a resumed run reads it again).
     After training it runs with the best checkpoint, or the last where none is
     best, and the model keeps those weights. Then ``report.json``,
-    ``report.html`` and the plots are written. Training itself is the same
-    with and without the hook: mode and random generators are put back.
+    ``report.html`` and the plots are written, and ``query_panels.png``, which
+    goes to the run's visual backends too: a few queries with their answers.
+    Training itself is the same with and without the hook: mode and random generators are put back.
 
     Where only a test runs (``tools/test.py``) the same is made of that test,
     in the log directory of the run, so that the report of a training in the same
@@ -44,16 +49,18 @@ class RetrievalReportHook(Hook):
     Args:
         zero_shot: Whether to test before training.
         num_hardest: How many of the worst ranked captions the page shows.
+        num_panels: How many of the best and of the worst ranked captions are drawn; 0 for no panels.
         out_dir: Where the report goes; None for the places said above.
     """
 
     # After the hooks that save checkpoints and check frozen weights.
     priority = 'LOWEST'
 
-    def __init__(self, *, zero_shot: bool = True, num_hardest: int = 12,
+    def __init__(self, *, zero_shot: bool = True, num_hardest: int = 12, num_panels: int = 2,
                  out_dir: Optional[str] = None) -> None:
         self.zero_shot = zero_shot
         self.num_hardest = num_hardest
+        self.num_panels = num_panels
         self.out_dir = out_dir
         self._measured: dict[str, Measured] = {}
         self._backbone: Optional[dict] = None
@@ -148,7 +155,22 @@ class RetrievalReportHook(Hook):
         dataset = runner.test_dataloader.dataset
         hardest = hardest_queries(result, self.num_hardest, lambda index: shown_frames(dataset[index]))
         write_report(folder, measured, facts, hardest)
+        if self.num_panels:
+            self._draw_panels(runner, result, folder / 'query_panels.png')
         _print(measured, checkpoint, folder / 'report.html')
+
+    def _draw_panels(self, runner: Runner, result: RetrievalResult, path: Path) -> None:
+        model, was_training = unwrapped(runner.model), runner.model.training
+        try:
+            runner.model.eval()
+            panels = result_panels(model, result, runner.test_dataloader.dataset.__getitem__, self.num_panels)
+            picture = draw_query_panels(panels)
+            write_atomic(picture, path)
+            runner.visualizer.add_image(path.stem, pixels(picture), runner.epoch)
+        except Exception as error:  # a run does not end for want of a picture, whatever the model and its data are
+            runner.logger.warning(f'No query panels: {type(error).__name__}: {error}')
+        finally:
+            runner.model.train(was_training)
 
 
 def _print(measured: dict[str, Measured], checkpoint: Optional[Path], page: Path) -> None:
