@@ -24,11 +24,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def build_model(pretrained: str):
+def build_model(pretrained: str, **changes):
     import mmcma.models  # noqa: F401
     from mmcma.registry import MODELS
     torch.manual_seed(0)
-    return MODELS.build(model_config(pretrained)).train()
+    return MODELS.build(model_config(pretrained, **changes)).train()
 
 
 def batch(indices) -> dict:
@@ -44,14 +44,14 @@ def loss_and_gradients(model, data: dict) -> tuple[float, dict]:
     return loss.item(), {name: p.grad for name, p in core.named_parameters() if p.requires_grad}
 
 
-def worker(rank: int, port: int, pretrained: str, out: str) -> None:
+def worker(rank: int, port: int, pretrained: str, out: str, changes: dict) -> None:
     torch.set_num_threads(1)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                       MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='')
     start_processes('pytorch', dict(timeout=60))
     assert distributed.get_backend() == 'gloo'
     # What RetrieverDataParallel gets from mmengine, which knows GPUs only.
-    model = RetrieverDataParallel(build_model(pretrained), device_ids=[rank])
+    model = RetrieverDataParallel(build_model(pretrained, **changes), device_ids=[rank])
     torch.save(loss_and_gradients(model, batch(INDICES[rank::2])), f'{out}/{rank}.pt')
     stop_processes()
 
@@ -60,8 +60,9 @@ def worker(rank: int, port: int, pretrained: str, out: str) -> None:
 INDICES = [0, 3, 9, 7, 4, 5]
 
 
-def test_two_processes_give_loss_and_gradients_of_one_with_the_joined_batch(tiny_clip, tmp_path):
-    multiprocessing.spawn(worker, (free_port(), tiny_clip, str(tmp_path)), nprocs=2)
+@pytest.mark.parametrize('changes', [dict(), dict(micro_batch_size=2)], ids=['whole', 'in parts'])
+def test_two_processes_give_loss_and_gradients_of_one_with_the_joined_batch(tiny_clip, tmp_path, changes):
+    multiprocessing.spawn(worker, (free_port(), tiny_clip, str(tmp_path), changes), nprocs=2)
     joined = [*INDICES[0::2], *INDICES[1::2]]
     expected_loss, expected = loss_and_gradients(build_model(tiny_clip), batch(joined))
     ranks = [torch.load(tmp_path / f'{rank}.pt') for rank in range(2)]
@@ -69,7 +70,8 @@ def test_two_processes_give_loss_and_gradients_of_one_with_the_joined_batch(tiny
     for _, gradients in ranks:
         assert gradients.keys() == expected.keys()
         for name, gradient in gradients.items():
-            assert torch.allclose(gradient, expected[name], rtol=1e-4, atol=1e-7), name
+            # The largest gradients are near 1: float32 sums of them in another order differ by some 1e-7.
+            assert torch.allclose(gradient, expected[name], rtol=1e-4, atol=1e-6), name
 
 
 @pytest.fixture(scope='module')

@@ -1,10 +1,12 @@
 """Two towers, a neck and a head, wired into one model."""
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from typing import Optional, Union
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mmcma.errors import ConfigError, NonFiniteError
 from mmcma.models.adapters import SwitchedAdapters
@@ -34,6 +36,11 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         data_preprocessor: Config of :class:`RetrievalDataPreprocessor`.
         precision: ``'fp32'``, or ``'bf16'`` for autocast of both towers; features
             and everything after them are float32 in both.
+        micro_batch_size: Items whose activations training holds at once, None for
+            the whole batch's. Loss and gradients are the whole batch's either way:
+            the towers run twice, first for the features of all, then for the
+            gradients of a few at a time (Gao et al., "Scaling deep contrastive
+            learning batch size under memory limited setup", 2021).
 
     Raises:
         ConfigError: An argument is out of range or the parts do not fit.
@@ -42,9 +49,11 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
 
     def __init__(self, *, vision_backbone: Union[dict, Tower], text_backbone: Union[dict, Tower], head: dict,
                  neck: Optional[dict] = None, data_preprocessor: Optional[dict] = None, precision: str = 'fp32',
-                 init_cfg: Optional[dict] = None) -> None:
+                 micro_batch_size: Optional[int] = None, init_cfg: Optional[dict] = None) -> None:
         if precision not in _PRECISIONS:
             raise ConfigError(f'model.precision={precision!r} must be one of {list(_PRECISIONS)}.')
+        if micro_batch_size is not None and micro_batch_size < 1:
+            raise ConfigError(f'model.micro_batch_size={micro_batch_size} must be at least 1, or None.')
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='RetrievalDataPreprocessor')),
                          init_cfg=init_cfg)
         with shared_reads():
@@ -53,6 +62,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         self.head = MODELS.build(head)
         self.neck = None if neck is None else MODELS.build(neck)
         self.precision = precision
+        self.micro_batch_size = micro_batch_size
         self._wire()
         self._freeze()
 
@@ -147,8 +157,13 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
             ``pooled`` ``(N, D)``; where the head's similarity compares words,
             also ``tokens`` ``(N, L, D)`` and ``mask`` bool ``(N, L)``.
         """
+        return self._encode_tokens(*self._tokenise(captions))
+
+    def _tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         prompts = self.neck.num_text_prompts if self.neck is not None and self.neck.enabled else 0
-        token_ids, mask = self.data_preprocessor.tokenise(captions, prompts)
+        return self.data_preprocessor.tokenise(captions, prompts)
+
+    def _encode_tokens(self, token_ids: Tensor, mask: Tensor) -> Features:
         with self._autocast():
             text = self.text_backbone(token_ids, mask, with_tokens=self.head.similarity.needs_text_tokens)
         return Features(text.pooled.float(), None if text.tokens is None else text.tokens.float(), text.mask)
@@ -174,8 +189,10 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         """
         if mode not in ('loss', 'predict', 'tensor'):
             raise ValueError(f"mode={mode!r} must be 'loss', 'predict' or 'tensor'.")
-        visual = self.encode_visual(inputs['frames'], inputs['mask'])
-        text = self.encode_text([caption for sample in data_samples for caption in sample.captions])
+        captions = self._tokenise([caption for sample in data_samples for caption in sample.captions])
+        at_once = self.micro_batch_size if mode == 'loss' else None
+        visual = _encode_in_parts(at_once, self.encode_visual, inputs['frames'], inputs['mask'])
+        text = _encode_in_parts(at_once, self._encode_tokens, *captions)
         if mode == 'loss':
             return self.loss(text, visual, data_samples)
         return self.predict(text, visual, data_samples) if mode == 'predict' else (text, visual)
@@ -206,3 +223,11 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         for sample, tokens in zip(data_samples, visual.tokens.cpu()):
             sample.visual_tokens = tokens
         return data_samples
+
+
+def _encode_in_parts(size: Optional[int], encode: Callable[..., Features], *rows: Tensor) -> Features:
+    """``encode(*rows)``; with a size that many rows at a time, whose activations the backward pass computes again."""
+    if size is None:
+        return encode(*rows)
+    parts = [checkpoint(encode, *part, use_reentrant=False) for part in zip(*(x.split(size) for x in rows))]
+    return Features(*(None if field[0] is None else torch.cat(field) for field in zip(*parts)))

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from mmcma.errors import WeightsError
+from mmcma.errors import ConfigError, WeightsError
 from mmcma.models.backbones.architectures import Half, architecture
 from mmcma.models.backbones.pretrained import locate, read_dual, read_normalisation
+from mmcma.models.backbones.quick_gelu import replace_quick_gelu
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
 from mmcma.registry import MODELS
@@ -24,6 +25,7 @@ class HFTower(Tower):
         encoder: This half's encoder.
         source: See :class:`Tower`.
         trainable: See :class:`Tower`.
+        attn_implementation: How ``transformers`` computes attention; None for its own choice.
 
     Attributes:
         logit_scale (float): Log of the similarity's scale that the model was trained with.
@@ -32,16 +34,26 @@ class HFTower(Tower):
     """
 
     def __init__(self, *, dual: PreTrainedModel, half: Half, encoder: PreTrainedModel, source: Optional[str],
-                 trainable: Union[bool, str]) -> None:
+                 trainable: Union[bool, str], attn_implementation: Optional[str]) -> None:
         projection = getattr(dual, half.projection) if half.projection else nn.Identity()
         super().__init__(
             source=source, width=encoder.config.hidden_size, prompt_start=half.prompt_start, trainable=trainable,
             embed_dim=projection.out_features if half.projection else getattr(encoder.config, half.joint_width))
         self.half = half
         self.encoder = encoder
+        replace_quick_gelu(encoder)
+        if attn_implementation is not None:
+            self._attend_by(attn_implementation)
         self.projection = projection
         self.logit_scale = dual.logit_scale.item()
         self.logit_bias = dual.logit_bias.item() if hasattr(dual, 'logit_bias') else None
+
+    def _attend_by(self, implementation: str) -> None:
+        try:
+            self.encoder.set_attn_implementation(implementation)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f'attn_implementation={implementation!r} cannot be had: {error} '
+                              "'sdpa' and 'eager' run everywhere.") from error
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -70,6 +82,8 @@ class HFVisionTower(HFTower):
         config: Instead of ``pretrained``: a model from scratch, see
             :func:`~mmcma.models.backbones.pretrained.read_dual`.
         trainable: What of the tower's own weights trains, see :class:`Tower`.
+        attn_implementation: ``'sdpa'`` (as a rule transformers' own choice),
+            ``'eager'``, ``'flash_attention_2'`` or another that transformers knows.
 
     Attributes:
         image_size (int): Side of the square input in pixels.
@@ -81,10 +95,10 @@ class HFVisionTower(HFTower):
     """
 
     def __init__(self, *, pretrained: Optional[str] = None, config: Optional[dict] = None,
-                 trainable: Union[bool, str] = False) -> None:
+                 trainable: Union[bool, str] = False, attn_implementation: Optional[str] = None) -> None:
         dual = read_dual(pretrained=pretrained, config=config)
         super().__init__(dual=dual, half=architecture(dual.config.model_type).vision, encoder=dual.vision_model,
-                         source=pretrained, trainable=trainable)
+                         source=pretrained, trainable=trainable, attn_implementation=attn_implementation)
         self.image_size = dual.config.vision_config.image_size
         self.image_mean, self.image_std = (
             read_normalisation(pretrained) if pretrained else (list(OPENAI_CLIP_MEAN), list(OPENAI_CLIP_STD)))
@@ -103,6 +117,7 @@ class HFTextTower(HFTower):
         config: As in :class:`HFVisionTower`; then ``tokenizer`` is required.
         tokenizer: Model whose tokenizer is used; by default ``pretrained``.
         trainable: What of the tower's own weights trains, see :class:`Tower`.
+        attn_implementation: As in :class:`HFVisionTower`.
 
     Attributes:
         tokenizer: The ``transformers`` tokenizer.
@@ -114,10 +129,11 @@ class HFTextTower(HFTower):
     """
 
     def __init__(self, *, pretrained: Optional[str] = None, config: Optional[dict] = None,
-                 tokenizer: Optional[str] = None, trainable: Union[bool, str] = False) -> None:
+                 tokenizer: Optional[str] = None, trainable: Union[bool, str] = False,
+                 attn_implementation: Optional[str] = None) -> None:
         dual = read_dual(pretrained=pretrained, config=config)
         super().__init__(dual=dual, half=architecture(dual.config.model_type).text, encoder=dual.text_model,
-                         source=pretrained, trainable=trainable)
+                         source=pretrained, trainable=trainable, attn_implementation=attn_implementation)
         text = dual.config.text_config
         self.context_length = text.max_position_embeddings
         self.pads_to_limit = self.half.pads_to_limit
