@@ -12,7 +12,7 @@ import torch
 from rich.progress import track
 
 from mmcma.apis import init_model
-from mmcma.command_line import run_tool
+from mmcma.command_line import add_config_options, run_tool
 from mmcma.config import load_config, parse_options
 from mmcma.registry import DATASETS
 from mmcma.structures import Features
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
                         help='which captions to ask, counted through the test set (default: 209 1070)')
     parser.add_argument('-k', type=int, default=3, help='answers of each query (default: 3)')
     parser.add_argument('--out', default='work_dirs/demo', help='folder of the pictures (default: work_dirs/demo)')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='as of tools/train.py')
+    add_config_options(parser)
     return parser.parse_args()
 
 

@@ -13,13 +13,40 @@ from mmcma.errors import UserError
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of every tool that runs a config."""
     parser.add_argument('--work-dir', help='for logs and results (default: work_dirs/<name of the config>)')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-                        help='replace values of the config, as in train_cfg.max_epochs=1 data_root=/msrvtt')
+    add_config_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='who started the processes (default: none, one process)')
     parser.add_argument('--seed', type=int, help='of all random generators (default: the one of the config)')
     # torch.distributed.launch passes it as an argument, torchrun as an environment variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """``--cfg-options``."""
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
+                        help='replace values of the config, as in train_cfg.max_epochs=1 data_root=/msrvtt')
+
+
+def add_worker_arguments(parser: argparse.ArgumentParser, timeout: float) -> None:
+    """Arguments of tools whose processes read items, each for ``timeout`` seconds at most by default."""
+    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one a core)')
+    parser.add_argument('--timeout', type=float, default=timeout, metavar='SECONDS',
+                        help=f'an item that takes longer has failed (default: {timeout:g})')
+
+
+@contextmanager
+def items_bar(label: str) -> Iterator[Callable[[int, int, int], None]]:
+    """A progress bar on stderr with the rate and the time left; call it with items done, of how many, and failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]:.1f} items/s'),
+               TimeRemainingColumn(), TextColumn('{task.fields[failed]} failed'))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task('', total=None, rate=0, failed=0)
+
+        def show(done: int, total: int, failed: int) -> None:
+            progress.update(bar, completed=done, total=total, failed=failed, rate=progress.tasks[bar].speed or 0)
+        yield show
 
 
 def read_config(args: argparse.Namespace):

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from mmcma.command_line import run_tool
+from mmcma.command_line import add_config_options, add_worker_arguments, run_tool
 
 #: Clips whose length is measured without --check.
 LENGTHS = 200
@@ -27,11 +27,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help='where the sheet goes (default: work_dirs/<config>/browse)')
     parser.add_argument('--num', type=int, default=24, help='items on the sheet, spread over the set (default: 24)')
     parser.add_argument('--check', action='store_true', help='read every item and compare the counts')
-    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one a core)')
-    parser.add_argument('--timeout', type=float, default=120, metavar='SECONDS',
-                        help='an item that takes longer counts as unreadable (default: 120)')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-                        help='replace values of the config, as in data_root=/msrvtt')
+    add_worker_arguments(parser, timeout=120)
+    add_config_options(parser)
     return parser.parse_args()
 
 

@@ -15,11 +15,10 @@ real clips (docs/results/data_benchmark.json).
 """
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from mmcma.command_line import run_tool
+from mmcma.command_line import add_config_options, add_worker_arguments, items_bar, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,11 +28,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--splits', nargs='+', choices=['train', 'val', 'test'], default=['train', 'val', 'test'],
                         help='whose dataloaders (default: all)')
     parser.add_argument('--jpeg', type=int, metavar='QUALITY', choices=range(1, 101), help='store JPEG, e.g. 95')
-    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one a core)')
-    parser.add_argument('--timeout', type=float, default=300, metavar='SECONDS',
-                        help='an item that takes longer has failed (default: 300)')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-                        help='replace values of the config, as in data_root=/msrvtt')
+    add_worker_arguments(parser, timeout=300)
+    add_config_options(parser)
     return parser.parse_args()
 
 
@@ -119,23 +115,18 @@ class MakeFrames:
 def fill(cache, steps: list[dict], todo: list[dict], args: argparse.Namespace) -> int:
     """Stores the frames of these items; returns how many of them failed."""
     import torch
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mmcma.datasets.watched_jobs import watched_jobs
     torch.set_num_threads(1)  # the processes are as many as the cores
     failed = 0
-    columns = (TextColumn('decoding'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]:.1f} items/s'),
-               TimeRemainingColumn(), TextColumn('{task.fields[failed]} failed'))
-    with open(cache.folder / 'failures.jsonl', 'w', encoding='utf-8') as failures, \
-            Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task('', total=len(todo), rate=0, failed=0)
-        for outcome in watched_jobs(MakeFrames(cache, steps), todo, workers=max(args.workers, 1), seconds=args.timeout):
+    outcomes = watched_jobs(MakeFrames(cache, steps), todo, workers=max(args.workers, 1), seconds=args.timeout)
+    with open(cache.folder / 'failures.jsonl', 'w', encoding='utf-8') as failures, items_bar('decoding') as show:
+        for done, outcome in enumerate(outcomes, 1):
             if outcome.error is not None:
                 failed += 1
                 line = dict(id=outcome.task['id'], path=str(outcome.task['path']), error=outcome.error)
                 print(json.dumps(line, ensure_ascii=False), file=failures, flush=True)
-            progress.update(bar, advance=1, failed=failed, rate=progress.tasks[bar].speed or 0)
+            show(done, len(todo), failed)
     return failed
 
 
