@@ -166,15 +166,16 @@ class _Tiles:
     def columns(self) -> Iterator[slice]:
         return blocks(self.num_items, self.visual_block)
 
-    def read(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        """Scores and which of them are of a caption with its own item, both ``(n, m)``."""
+    def read(self, rows: slice, columns: slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Scores ``(n, m)``, and the places in them of captions with their own items, in the order of the captions."""
         tile = torch.as_tensor(self.scores[rows, columns]).float()
-        finite = tile.isfinite()
-        if not finite.all():
-            self._raise_non_finite(tile, finite, rows, columns)
-        items = torch.arange(columns.start, columns.stop)
-        own = self.caption_item[rows, None] == items  # (n, m)
-        return tile, own.to(tile.device)
+        if not tile.sum().isfinite():  # one pass without a copy; of large scores the sum alone may be infinite
+            finite = tile.isfinite()
+            if not finite.all():
+                self._raise_non_finite(tile, finite, rows, columns)
+        item = self.caption_item[rows] - columns.start
+        present = ((item >= 0) & (item < tile.shape[1])).nonzero().flatten()
+        return tile, (present.to(tile.device), item[present].to(tile.device))
 
     def _raise_non_finite(self, tile, finite, rows, columns):
         row, column = (~finite).nonzero()[0].tolist()
@@ -196,8 +197,7 @@ def _own_scores(tiles: _Tiles) -> Tensor:
         for number, columns in enumerate(tiles.columns()):
             if number in touched:
                 tile, own = tiles.read(rows, columns)
-                # Each row has at most one own item, so row order is caption order.
-                own_scores[rows][own.any(1).cpu()] = tile[own].cpu()
+                own_scores[rows][own[0].cpu()] = tile[own].cpu()
     return own_scores
 
 
@@ -213,7 +213,7 @@ def _count_rivals(tiles: _Tiles, own: Tensor, top_k: int) -> tuple[Tensor, Tenso
         for columns in tiles.columns():
             tile, is_own = tiles.read(rows, columns)
             top.add(tile, columns.start)
-            rivals = tile.masked_fill(is_own, -torch.inf)
+            rivals = tile.index_put(is_own, tile.new_tensor(-torch.inf))
             t2v[rows] += _halves(rivals, own[rows, None].to(tile.device), dim=1)
             v2t[columns] += _halves(rivals, best[columns].to(tile.device), dim=0)
         tops.append(top.columns.cpu())
@@ -221,7 +221,8 @@ def _count_rivals(tiles: _Tiles, own: Tensor, top_k: int) -> tuple[Tensor, Tenso
 
 
 def _halves(rivals: Tensor, own: Tensor, dim: int) -> Tensor:
-    return (2 * (rivals > own).sum(dim) + (rivals == own).sum(dim)).cpu()
+    """Twice the better plus the equal, int64: a sign is 1, 0 or -1, and float32 counts exactly up to 2^24 of them."""
+    return (rivals - own).sign_().sum(dim).long().cpu() + rivals.shape[dim]
 
 
 def _max_over_captions(tiles: _Tiles) -> Tensor:

@@ -13,7 +13,10 @@ def blocks(total: int, size: int) -> Iterator[slice]:
 
 
 class TopColumns:
-    """The best columns of a block of rows, merged tile after tile."""
+    """The best columns of a block of rows, merged tile after tile.
+
+    Of equal scores the first columns are kept, and stand first, for any tile size.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -22,22 +25,43 @@ class TopColumns:
     def add(self, tile: Tensor, first_column: int) -> None:
         """Takes the next tile to the right, ``(n, m)``."""
         columns = torch.arange(first_column, first_column + tile.shape[1], device=tile.device).expand_as(tile)
-        if self.columns.numel():
-            tile, columns = torch.cat([self.scores, tile], 1), torch.cat([self.columns, columns], 1)
-        # Stable, and earlier columns stand first: equal scores keep the order of the columns for any tile size.
-        order = tile.argsort(dim=1, descending=True, stable=True)[:, :self.count] if self.count \
-            else columns.new_empty((len(columns), 0))
-        self.scores, self.columns = tile.gather(1, order), columns.gather(1, order)
+        if not self.columns.numel():
+            self.scores, self.columns = self._best(tile, columns)
+        elif self.scores.shape[1] < self.count:
+            self.scores, self.columns = self._best(*self._joined(tile, columns))
+        else:
+            # Few rows have something better to the right: the others are not searched.
+            better = tile.amax(dim=1) > self.scores[:, -1]
+            self.scores[better], self.columns[better] = self._best(*self._joined(tile, columns, better))
+
+    def _joined(self, tile: Tensor, columns: Tensor, rows=slice(None)) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.scores[rows], tile[rows]], 1), torch.cat([self.columns[rows], columns[rows]], 1)
+
+    def _best(self, scores: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest of ``(n, m)`` and their columns, both ``(n, count)``, or fewer where m is less."""
+        count = min(self.count, scores.shape[1])
+        least = scores.topk(count, dim=1).values[:, -1:] if count else scores.new_full((len(scores), 1), torch.inf)
+        above, equal = scores > least, scores == least
+        # topk picks any of equal scores: those that just find room are counted from the left.
+        room = count - above.sum(dim=1, keepdim=True)
+        places = (above | (equal & (equal.cumsum(dim=1) <= room))).nonzero()[:, 1].view(len(scores), count)
+        scores, columns = scores.gather(1, places), columns.gather(1, places)
+        order = scores.argsort(dim=1, descending=True, stable=True)
+        return scores.gather(1, order), columns.gather(1, order)
 
 
 def top_columns(scores, count: int, block_sizes: tuple[int, int]) -> Tensor:
-    """int64 ``(N, count)``: each row's best columns of a score matrix ``(N, M)``, best first; all M if fewer."""
+    """int64 ``(N, count)``: each row's best columns of a score matrix ``(N, M)``, best first; all M if fewer.
+
+    NaN is the least of all: to complain of it is left to the ranking.
+    """
     (num_rows, num_columns), (row_block, column_block) = scores.shape, block_sizes
     tops = []
     for rows in blocks(num_rows, row_block):
         top = TopColumns(count)
         for columns in blocks(num_columns, column_block):
-            top.add(torch.as_tensor(scores[rows, columns]).float(), columns.start)
+            tile = torch.as_tensor(scores[rows, columns]).float()
+            top.add(tile.masked_fill(tile.isnan(), -torch.inf), columns.start)
         tops.append(top.columns.cpu())
     return torch.cat(tops)
 

@@ -87,6 +87,25 @@ def test_constant_matrix_ranks_everyone_in_the_middle(block):
         assert ranks.v2t.unique().tolist() == [among]
 
 
+@pytest.mark.parametrize('large', [1e38, -3e38])
+def test_scores_whose_sum_overflows_are_ranked(large):
+    ranks = retrieval_ranks(torch.full((20, 20), large), range(20))
+    assert ranks.t2v.unique().tolist() == ranks.v2t.unique().tolist() == [10.5]
+
+
+def test_the_callers_matrix_is_left_alone():
+    scores = torch.rand(6, 6)
+    before = scores.clone()
+    retrieval_ranks(scores, range(6), top_k=2, text_block=4, visual_block=4)
+    assert torch.equal(scores, before)
+
+
+def test_scores_that_differ_least_are_no_ties():
+    least = torch.tensor([1e-45, 0.0])  # the smallest difference that float32 knows
+    assert retrieval_ranks(torch.stack([least, least.flip(0)]), [0, 1]).t2v.tolist() == [1, 1]
+    assert retrieval_ranks(torch.stack([least.flip(0), least]), [0, 1]).t2v.tolist() == [2, 2]
+
+
 def cosine(text, visual):
     return normalize(text.pooled, dim=-1) @ normalize(visual.pooled, dim=-1).T
 

@@ -145,7 +145,7 @@ def test_tiles_chunks_and_absent_masks_are_the_matrix(kind, monkeypatch):
     tiles = torch.cat([torch.cat([similarity(text.rows(slice(a, a + 3)), visual.rows(slice(b, b + 4)))
                                   for b in range(0, 9, 4)], dim=1) for a in range(0, 7, 3)])
     torch.testing.assert_close(tiles, whole, **close)
-    monkeypatch.setattr(chunks, 'VALUES_AT_ONCE', 1)
+    monkeypatch.setattr(chunks, 'VALUES_IN_CACHE', 1)
     torch.testing.assert_close(similarity(text, visual), whole, **close)
     all_valid = [side._replace(mask=torch.ones_like(side.mask)) for side in (text, visual)]
     torch.testing.assert_close(similarity(*(side._replace(mask=None) for side in (text, visual))),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mmcma.errors import ConfigError
-from mmcma.models.similarities import MeanPool, QueryScore, TopKFrames
+from mmcma.models.similarities import MeanPool, QueryScore, TopKFrames, chunks
 from mmcma.structures import Features
 
 
@@ -127,6 +127,34 @@ def test_query_score_gradient_is_the_plain_formulas():
     (plain_query_score(plain[0], plain[1], mask, 5.0) * weight).sum().backward()
     for a, b in zip(ours, plain):
         torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize('similarity', [QueryScore(), TopKFrames(k=2)])
+@pytest.mark.parametrize('values', [1, 7 * 6 * 5 * 4])  # one item at a time, and four of nine
+def test_chunks_have_the_scores_and_gradients_of_the_whole(similarity, values, monkeypatch):
+    text, frames, mask = random_case(3, 7, 9, 5, 16, True)
+    weight = torch.randn(7, 9, generator=torch.Generator().manual_seed(0))
+
+    def scores_and_gradients():
+        leaves = [x.clone().requires_grad_() for x in (text, frames)]
+        scores = similarity(Features(leaves[0]), Features(leaves[1].mean(1), leaves[1], mask))
+        (scores * weight).sum().backward()
+        return scores.detach(), *(leaf.grad for leaf in leaves)
+
+    whole = scores_and_gradients()
+    monkeypatch.setattr(chunks, 'VALUES_AT_ONCE', values)
+    monkeypatch.setattr(chunks, 'VALUES_IN_CACHE', values)
+    seen = []
+    score = type(similarity)._score
+    monkeypatch.setattr(type(similarity), '_score', lambda *args: seen.append(len(args[2].pooled)) or score(*args))
+    chunked = scores_and_gradients()
+    per_chunk = 1 if values == 1 else 4
+    assert max(seen) == per_chunk and sum(seen) == 2 * 9  # forwards, and again for the backward pass
+    for ours, expected in zip(chunked, whole):
+        torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-5)
+    with torch.no_grad():
+        found = similarity(Features(text), Features(frames.mean(1), frames, mask))
+    torch.testing.assert_close(found, whole[0], atol=1e-6, rtol=1e-5)
 
 
 def test_a_zero_embedding_gives_no_nan():

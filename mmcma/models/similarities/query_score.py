@@ -6,7 +6,8 @@ from torch import Tensor
 
 from mmcma.errors import ConfigError
 from mmcma.models.similarities.base import Similarity, require_tokens
-from mmcma.models.similarities.weighted_frames import weighted_sum_cosine
+from mmcma.models.similarities.chunks import score_in_chunks
+from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
@@ -34,13 +35,17 @@ class QueryScore(Similarity):
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """See :meth:`Similarity.forward`."""
-        frames = require_tokens(visual, 'QueryScore').float()
-        return weighted_sum_cosine(text.pooled.float(), frames, partial(self._weights, mask=visual.mask))
+        num_frames = require_tokens(visual, 'QueryScore').shape[1]
+        return score_in_chunks(self._score, text, visual, VALUES_PER_FRAME * num_frames)
 
     def frame_weights(self, text: Features, visual: Features) -> Tensor:
         """See :meth:`Similarity.frame_weights`."""
         frames = require_tokens(visual, 'QueryScore').float()
         return self._weights(frames @ text.pooled.float().T, visual.mask).permute(2, 0, 1)  # (N, M, T)
+
+    def _score(self, text: Features, visual: Features) -> Tensor:
+        return weighted_sum_cosine(text.pooled.float(), visual.tokens.float(),
+                                   partial(self._weights, mask=visual.mask))
 
     def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
         """Softmax over the valid frames: ``(M, T, N)`` -> ``(M, T, N)``."""

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mmcma.errors import ConfigError
 from mmcma.models.similarities.base import Similarity, require_tokens, unit
-from mmcma.models.similarities.weighted_frames import weighted_sum_cosine
+from mmcma.models.similarities.chunks import score_in_chunks
+from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
@@ -33,14 +34,18 @@ class TopKFrames(Similarity):
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """See :meth:`Similarity.forward`."""
-        frames = unit(require_tokens(visual, 'TopKFrames').float())
-        return weighted_sum_cosine(text.pooled.float(), frames, partial(self._weights, mask=visual.mask))
+        num_frames = require_tokens(visual, 'TopKFrames').shape[1]
+        return score_in_chunks(self._score, text, visual, VALUES_PER_FRAME * num_frames)
 
     def frame_weights(self, text: Features, visual: Features) -> Tensor:
         """See :meth:`Similarity.frame_weights`."""
         frames = unit(require_tokens(visual, 'TopKFrames').float())
         weights = self._weights(frames @ text.pooled.float().T, visual.mask)  # (M, T, N)
         return (weights / weights.sum(dim=1, keepdim=True)).permute(2, 0, 1)
+
+    def _score(self, text: Features, visual: Features) -> Tensor:
+        return weighted_sum_cosine(text.pooled.float(), unit(visual.tokens.float()),
+                                   partial(self._weights, mask=visual.mask))
 
     def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
         """1 for the nearest valid frames, else 0: ``(M, T, N)`` -> ``(M, T, N)``."""

@@ -4,6 +4,9 @@ from typing import Callable
 import torch
 from torch import Tensor
 
+#: What is kept for one frame of a pair: products, weights and their like.
+VALUES_PER_FRAME = 6
+
 
 def weighted_sum_cosine(queries: Tensor, frames: Tensor, weigh: Callable[[Tensor], Tensor]) -> Tensor:
     """Cosines ``(N, M)`` of each query and the frames of each item, summed with the pair's own weights.
