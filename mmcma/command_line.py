@@ -49,8 +49,8 @@ def items_bar(label: str) -> Iterator[Callable[[int, int, int], None]]:
         yield show
 
 
-def read_config(args: argparse.Namespace):
-    """The config of a tool's arguments, checked, with work directory, launcher and seed filled in.
+def checked_config(args: argparse.Namespace):
+    """The config of ``args.config`` with ``args.cfg_options``.
 
     Raises:
         ConfigError: The config or an option is faulty.
@@ -58,6 +58,16 @@ def read_config(args: argparse.Namespace):
     from mmcma.config import check_config, load_config, parse_options
     cfg = load_config(args.config, parse_options(args.cfg_options))
     check_config(cfg)
+    return cfg
+
+
+def read_config(args: argparse.Namespace):
+    """:func:`checked_config`, with work directory, launcher and seed filled in.
+
+    Raises:
+        ConfigError: The config or an option is faulty.
+    """
+    cfg = checked_config(args)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
     cfg.launcher = args.launcher
     if args.seed is not None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from mmcma.command_line import add_config_options, add_worker_arguments, run_tool
+from mmcma.command_line import add_config_options, add_worker_arguments, checked_config, run_tool
 
 #: Clips whose length is measured without --check.
 LENGTHS = 200
@@ -34,9 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmcma.config import check_config, load_config, parse_options
-    cfg = load_config(args.config, parse_options(args.cfg_options))
-    check_config(cfg)
+    cfg = checked_config(args)
     dataset = build_dataset(cfg[f'{args.split}_dataloader'].dataset, skip_missing=args.check)
     size = len(dataset)
     on_sheet = spread(size, args.num)

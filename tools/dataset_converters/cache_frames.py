@@ -18,7 +18,7 @@ import json
 import sys
 from pathlib import Path
 
-from mmcma.command_line import add_config_options, add_worker_arguments, items_bar, run_tool
+from mmcma.command_line import add_config_options, add_worker_arguments, checked_config, items_bar, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,10 +35,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmcma.config import check_config, load_config, parse_options
     from mmcma.datasets.frame_cache import FrameCache
-    cfg = load_config(args.config, parse_options(args.cfg_options))
-    check_config(cfg)
+    cfg = checked_config(args)
     loaders = [f'{split}_dataloader' for split in args.splits if cfg.get(f'{split}_dataloader')]
     steps, rest = split_pipeline(cfg, loaders)
     items = all_items(cfg, loaders)

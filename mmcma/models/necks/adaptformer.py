@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
@@ -58,12 +59,10 @@ class AdaptFormer(Neck):
     def __init__(self, *, bottleneck_dim: int = 64, scale: float = 0.1, dropout: float = 0.1,
                  layers: Optional[Sequence[int]] = None) -> None:
         super().__init__()
-        if bottleneck_dim < 1:
-            raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be at least 1.')
+        check_counts(bottleneck_dim=bottleneck_dim)
         if scale == 0:
             raise ConfigError('model.neck.scale=0 leaves the branch without effect: give another number.')
-        if not 0 <= dropout < 1:
-            raise ConfigError(f'model.neck.dropout={dropout} must be in [0, 1).')
+        check_dropout(dropout=dropout)
         self.bottleneck_dim = bottleneck_dim
         self.scale = scale
         self.dropout = dropout

@@ -11,6 +11,7 @@ from transformers.activations import ACT2FN
 from mmcma.errors import ConfigError
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
@@ -102,15 +103,13 @@ class CrossModalAdapter(Neck):
                  kinds: Sequence[str] = ('attn', 'ffn'), layers: Optional[Sequence[int]] = None,
                  activation: str = 'quick_gelu', dropout: float = 0.0, init_std: float = 0.01) -> None:
         super().__init__()
-        if bottleneck_dim < 1:
-            raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be at least 1.')
+        check_counts(bottleneck_dim=bottleneck_dim)
         if share not in ('up', 'down'):
             raise ConfigError(f"model.neck.share={share!r} must be 'up' or 'down', the projection that is shared.")
         if activation not in ACT2FN:
             raise ConfigError(f'model.neck.activation={activation!r} is no activation of transformers; '
                               "the paper's choices are 'quick_gelu' and 'gelu'.")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f'model.neck.dropout={dropout} must be in [0, 1).')
+        check_dropout(dropout=dropout)
         self.bottleneck_dim = bottleneck_dim
         self.shared_dim = shared_dim
         self.share = share

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mmcma.errors import ConfigError, did_you_mean
 from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
 
@@ -49,12 +50,10 @@ class LoRA(Neck):
     def __init__(self, *, r: int = 8, lora_alpha: float = 8, lora_dropout: float = 0.0, use_rslora: bool = False,
                  target_modules: Sequence[str] = ('q_proj', 'v_proj')) -> None:
         super().__init__()
-        if r < 1:
-            raise ConfigError(f'model.neck.r={r} must be at least 1.')
+        check_counts(r=r)
         if lora_alpha <= 0:
             raise ConfigError(f'model.neck.lora_alpha={lora_alpha} must be above 0.')
-        if not 0 <= lora_dropout < 1:
-            raise ConfigError(f'model.neck.lora_dropout={lora_dropout} must be in [0, 1).')
+        check_dropout(lora_dropout=lora_dropout)
         if not target_modules or isinstance(target_modules, str):
             raise ConfigError(f"model.neck.target_modules={target_modules!r} must be a list of names, such as "
                               "['q_proj', 'v_proj'].")

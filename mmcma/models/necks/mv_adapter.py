@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmcma.errors import ConfigError
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.mv_adapter_branches import TextBranch, VideoBranch
 from mmcma.registry import MODELS
@@ -44,10 +45,7 @@ class MVAdapter(Neck):
     def __init__(self, *, bottleneck_dim: int = 64, num_heads: int = 2, scale: float = 0.1, max_frames: int = 12,
                  max_words: int = 32, factor_dim: int = 32, tied_layers: int = 2) -> None:
         super().__init__()
-        for name, value in (('bottleneck_dim', bottleneck_dim), ('num_heads', num_heads), ('factor_dim', factor_dim),
-                            ('max_words', max_words)):
-            if value < 1:
-                raise ConfigError(f'model.neck.{name}={value} must be at least 1.')
+        check_counts(bottleneck_dim=bottleneck_dim, num_heads=num_heads, factor_dim=factor_dim, max_words=max_words)
         if bottleneck_dim % num_heads:
             raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be a multiple of '
                               f'num_heads={num_heads}.')

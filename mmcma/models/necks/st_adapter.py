@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
+from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_layers
 from mmcma.registry import MODELS
@@ -62,8 +63,7 @@ class STAdapter(Neck):
     def __init__(self, *, bottleneck_dim: int = 384, kernel_size: int = 3,
                  layers: Optional[Sequence[int]] = None) -> None:
         super().__init__()
-        if bottleneck_dim < 1:
-            raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be at least 1.')
+        check_counts(bottleneck_dim=bottleneck_dim)
         if kernel_size < 3 or kernel_size % 2 == 0:
             raise ConfigError(f'model.neck.kernel_size={kernel_size} must be an odd number of frames, 3 or more.')
         self.bottleneck_dim = bottleneck_dim
