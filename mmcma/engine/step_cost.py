@@ -1,15 +1,17 @@
 """What one training step costs: time and memory."""
+import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import get_start_method
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
-from mmcma.registry import MODELS
+from mmcma.registry import LOOPS
 
 
 @dataclass(frozen=True)
@@ -40,33 +42,82 @@ def measure_steps(cfg: Config, *, steps: int) -> StepCost:
     init_default_scope(cfg.get('default_scope', 'mmcma'))
     loader = dict(cfg.train_dataloader, num_workers=0, persistent_workers=False)
     batch = next(iter(Runner.build_dataloader(loader, seed=0)))
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    if torch.cuda.is_available():
-        model.cuda()
-    model.train()
-    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    step = TrainingStep(cfg, batch)
     memory = PeakMemory()
-    seconds = []
-    for _ in range(steps + 1):
-        began = time.perf_counter()
-        model.train_step(batch, optim_wrapper)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    return StepCost(seconds[1:], memory.peak(), sum(p.numel() for p in model.trainable_parameters().values()))
+    seconds = [timed(step) for _ in range(steps + 1)]
+    return StepCost(seconds[1:], memory.peak(), sum(p.numel() for p in step.model.trainable_parameters().values()))
+
+
+class TrainingStep:
+    """A config's training step as the runner does it, on one batch again and again.
+
+    What acts on a step is as in training: precision, compilation (``compile``),
+    ``activation_checkpointing``, the optimizer and the clipping of gradients.
+    Hooks that report, save or check take no part, nor does the schedule of the learning rate.
+
+    Args:
+        cfg: A whole config; its model and optimizer are built.
+        batch: What the data loader would give.
+
+    Attributes:
+        model: The model.
+        optim_wrapper: mmengine's wrapper of its optimizer.
+    """
+
+    def __init__(self, cfg: Config, batch: dict) -> None:
+        self._batch = batch
+        with tempfile.TemporaryDirectory() as folder:
+            runner = Runner(
+                model=cfg.model, work_dir=folder, train_dataloader=[batch], train_cfg=dict(type='UntrainedLoop'),
+                optim_wrapper=cfg.optim_wrapper, custom_hooks=[dict(type='ActivationCheckpointHook')],
+                default_hooks=dict.fromkeys(_DEFAULT_HOOKS), randomness=dict(seed=0), log_level='ERROR',
+                default_scope=cfg.get('default_scope', 'mmcma'), experiment_name=folder, cfg=cfg,
+                env_cfg=dict(mp_cfg=dict(mp_start_method=get_start_method())))
+            runner.train()
+        self.model, self.optim_wrapper = runner.model, runner.optim_wrapper
+        self.model.train()
+
+    def __call__(self) -> float:
+        """Does the step; returns the loss."""
+        return self.model.train_step(self._batch, optim_wrapper=self.optim_wrapper)['loss'].item()
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that ``work`` takes, to its end on a GPU too."""
+    began = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+_DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+
+@LOOPS.register_module()
+class UntrainedLoop(BaseLoop):
+    """Leaves the runner as it is when training begins."""
+    max_epochs = max_iters = epoch = iter = 0
+
+    def run(self) -> torch.nn.Module:
+        """Lets the hooks do what they do before training."""
+        self.runner.call_hook('before_train')
+        return self.runner.model
 
 
 class PeakMemory:
     """The highest memory use since it was made; on the CPU by Linux's account of the process."""
 
     def __init__(self) -> None:
+        self._before = torch.cuda.memory_allocated() if torch.cuda.is_available() else _resident('VmRSS')
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what was highest; what counts as in use before stays."""
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-            self._before = torch.cuda.memory_allocated()
         else:
             Path('/proc/self/clear_refs').write_text('5')  # sets the high-water mark back to what is in use
-            self._before = _resident('VmRSS')
 
     def peak(self) -> int:
         """Bytes beyond those in use at the beginning."""

@@ -13,7 +13,7 @@ from importlib import import_module
 from mmcma.command_line import run_tool
 
 #: Sub-command -> module of benchmarks/, which has ``add_arguments(parser)`` and ``run(args)``.
-COMMANDS = {}
+COMMANDS = {'train': 'train', 'memory': 'memory', 'similarity': 'similarity'}
 
 
 def main() -> None:

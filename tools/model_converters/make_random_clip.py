@@ -10,9 +10,12 @@ import argparse
 import json
 from pathlib import Path
 
-# patch size; vision width, layers, heads; text width, heads; joint dimensions (Radford et al., 2021, table 20)
-SIZES = {'vit-b32': (32, 768, 12, 12, 512, 8, 512), 'vit-b16': (16, 768, 12, 12, 512, 8, 512),
-         'vit-l14': (14, 1024, 24, 16, 768, 12, 768)}
+# image side and patch; vision width, layers, heads; text width, layers, heads; joint dimensions; vocabulary
+# (Radford et al., 2021, table 20; the tiny one is for trying whether something runs)
+SIZES = {'vit-b32': (224, 32, 768, 12, 12, 512, 12, 8, 512, 49408),
+         'vit-b16': (224, 16, 768, 12, 12, 512, 12, 8, 512, 49408),
+         'vit-l14': (224, 14, 1024, 24, 16, 768, 12, 12, 768, 49408),
+         'tiny': (32, 16, 128, 2, 2, 64, 2, 1, 32, 1369)}
 
 
 def main() -> None:
@@ -21,30 +24,34 @@ def main() -> None:
     parser.add_argument('folder', type=Path)
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
+    write(args.size, args.folder, seed=args.seed)
+    print(f'random {args.size} in {args.folder}')
 
+
+def write(size: str, folder: Path, *, seed: int = 0) -> None:
+    """Writes the folder."""
     import torch
     from transformers import AutoTokenizer
     from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
     from mmcma.models.backbones.pretrained import locate, read_dual
     tokenizer = AutoTokenizer.from_pretrained(locate('mmcma/clip-tiny-glyphs'))
-    torch.manual_seed(args.seed)
-    read_dual(config=clip_config(args.size, tokenizer)).save_pretrained(args.folder)
-    tokenizer.save_pretrained(args.folder)
-    (args.folder / 'preprocessor_config.json').write_text(json.dumps(
+    torch.manual_seed(seed)
+    read_dual(config=clip_config(size, tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / 'preprocessor_config.json').write_text(json.dumps(
         dict(image_mean=list(OPENAI_CLIP_MEAN), image_std=list(OPENAI_CLIP_STD))))
-    print(f'random {args.size} in {args.folder}')
 
 
 def clip_config(size: str, tokenizer) -> dict:
     """``model_type`` and fields of CLIPConfig."""
-    patch, width, layers, heads, text_width, text_heads, joint = SIZES[size]
+    image, patch, width, layers, heads, text_width, text_layers, text_heads, joint, vocabulary = SIZES[size]
     return dict(
         model_type='clip', projection_dim=joint,
         vision_config=dict(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
-                           num_attention_heads=heads, image_size=224, patch_size=patch),
-        text_config=dict(hidden_size=text_width, intermediate_size=4 * text_width, num_hidden_layers=12,
-                         num_attention_heads=text_heads, vocab_size=49408, max_position_embeddings=77,
+                           num_attention_heads=heads, image_size=image, patch_size=patch),
+        text_config=dict(hidden_size=text_width, intermediate_size=4 * text_width, num_hidden_layers=text_layers,
+                         num_attention_heads=text_heads, vocab_size=vocabulary, max_position_embeddings=77,
                          bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
                          pad_token_id=tokenizer.pad_token_id))
 

@@ -96,7 +96,7 @@ def agree(found: Mapping, expected: Mapping, *, tolerance: float, what: str) -> 
     """The largest relative error ``|a - b| / |b|`` (Euclidean) of any tensor.
 
     Args:
-        found: Name -> tensor.
+        found: Name -> tensor or array.
         expected: Tensors of the same names and shapes.
         tolerance: The largest error that may be.
         what: What is compared, for the error.
@@ -111,10 +111,11 @@ def agree(found: Mapping, expected: Mapping, *, tolerance: float, what: str) -> 
         raise DataError(f'{what}: only one side has {sorted(found.keys() ^ expected.keys())[:3]}.')
     errors = {}
     for name, theirs in expected.items():
-        if found[name].shape != theirs.shape:
-            raise DataError(f'{what}: {name} is {tuple(found[name].shape)}, not {tuple(theirs.shape)}.')
-        difference = torch.linalg.vector_norm(found[name].double() - theirs.double())
-        errors[name] = float(difference / torch.linalg.vector_norm(theirs.double()).clamp_min(1e-30))
+        own, theirs = torch.as_tensor(found[name]).double(), torch.as_tensor(theirs).double()
+        if own.shape != theirs.shape:
+            raise DataError(f'{what}: {name} is {tuple(own.shape)}, not {tuple(theirs.shape)}.')
+        difference, size = torch.linalg.vector_norm(own - theirs), torch.linalg.vector_norm(theirs)
+        errors[name] = float(difference / size.clamp_min(1e-30))
     worst = max(errors, key=errors.get)
     if not errors[worst] <= tolerance:
         raise DataError(f'{what}: {worst} is off by {errors[worst]:.2g}, more than {tolerance:g}: '
@@ -136,12 +137,10 @@ def summarise(seconds: Mapping[str, list[float]], base: str) -> dict[str, dict]:
 # ---- reporting ----
 
 def print_times(summary: Mapping[str, dict], *, base: str, title: str) -> None:
-    """The rows of :func:`summarise`."""
-    rows = [(name, f'{found["seconds"]["median"]:.4g}', f'{found["seconds"]["min"]:.4g} to '
-             f'{found["seconds"]["max"]:.4g}', f'{found["times_as_fast"]["median"]:.2f}',
-             f'{found["times_as_fast"]["min"]:.2f} to {found["times_as_fast"]["max"]:.2f}')
-            for name, found in summary.items()]
-    print_table(title, ('', 'seconds', 'spread', f'x as fast as {base}', 'spread'), rows)
+    """The rows of :func:`summarise`: medians, and in brackets the smallest and the largest."""
+    rows = [(name, *('{median:.4g} ({min:.4g} to {max:.4g})'.format(**found[part])
+                     for part in ('seconds', 'times_as_fast'))) for name, found in summary.items()]
+    print_table(title, ('', 'seconds', f'times as fast as {base}'), rows)
 
 
 def print_table(title: str, columns: tuple[str, ...], rows: list[tuple]) -> None:
@@ -151,7 +150,7 @@ def print_table(title: str, columns: tuple[str, ...], rows: list[tuple]) -> None
     from rich.table import Table
     table = Table(title=title, box=SIMPLE_HEAD, title_style='bold')
     for number, column in enumerate(columns):
-        table.add_column(column, justify='right' if number else 'left')
+        table.add_column(column, justify='right' if number else 'left', no_wrap=True)
     for row in rows:
         table.add_row(*map(str, row))
     Console().print(table)
