@@ -2,7 +2,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 METRICS = ('R@1', 'R@5', 'R@10', 'MdR', 'MnR')
 
@@ -22,24 +24,30 @@ def result_rows(results: Mapping[str, Mapping], direction: str,
             yield name + suffix, [f'{metrics[f"{part}/{key}"]:.1f}' for key in METRICS]
 
 
-def result_table(results: Mapping[str, Mapping], title: str, folds: Mapping[str, int]) -> Table:
-    """The rows of :func:`result_rows`, T2V above V2T."""
-    table = Table(title=title, box=SIMPLE_HEAD, title_style='bold')
+def result_table(results: Mapping[str, Mapping], title: str, folds: Mapping[str, int]) -> Group:
+    """The rows of :func:`result_rows`, T2V above V2T. In a narrow terminal it is the results' names that wrap."""
+    table = Table(box=SIMPLE_HEAD)
     for name in ('', 'direction', *METRICS):
-        table.add_column(name, justify='right' if name in METRICS else 'left', no_wrap=True)
+        table.add_column(name, justify='right' if name in METRICS else 'left', no_wrap=bool(name),
+                         overflow='fold')
     for direction in ('t2v', 'v2t'):
         for label, figures in result_rows(results, direction, folds):
             table.add_row(label, direction.upper(), *figures)
         table.add_section()
-    return table
+    return _titled(title, table)
 
 
-def kind_table(results: Mapping[str, Mapping], kinds: Sequence[str]) -> Table:
+def kind_table(results: Mapping[str, Mapping], kinds: Sequence[str]) -> Group:
     """T2V R@1 by kind of caption, one row for each kind."""
-    table = Table(title='T2V R@1 by kind of caption', box=SIMPLE_HEAD, title_style='bold')
+    table = Table(box=SIMPLE_HEAD)
     table.add_column('kind')
     for name in results:
         table.add_column(name, justify='right')
     for kind in kinds:
         table.add_row(kind, *(f'{metrics[f"t2v/{kind}/R@1"]:.1f}' for metrics in results.values()))
-    return table
+    return _titled('T2V R@1 by kind of caption', table)
+
+
+def _titled(title: str, table: Table) -> Group:
+    """A line above the table; its own title would wrap at the table's width."""
+    return Group(Text(title, style='bold'), table)
