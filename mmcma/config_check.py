@@ -154,9 +154,16 @@ def _find(place: Place, name: str, where: str):
         node.import_from_location()
         known.update(node.module_dict)
     if short not in known:
-        near = did_you_mean(short, sorted(known))
-        raise ConfigError(f'{where}={name!r}: there is no such {place.kind}.{near}')
+        hint = _scope_hint(place, short) or did_you_mean(short, sorted(known))
+        raise ConfigError(f'{where}={name!r}: there is no such {place.kind}.{hint}')
     return known[short]
+
+
+def _scope_hint(place: Place, name: str) -> str:
+    from mmcma.models.backbones.mmpretrain_tower import BACKBONES
+    if place is not MODEL or name not in BACKBONES:
+        return ''
+    return f" A backbone of mmpretrain is named with its scope: type='mmpretrain.{name}'."
 
 
 def _parameters(builder) -> dict[str, inspect.Parameter]:

@@ -111,6 +111,15 @@ def test_typos_are_found_with_place_and_near_matches(tiny_clip, tmp_path, key, v
     assert all(part in message for part in parts), message
 
 
+def test_a_backbone_of_mmpretrain_without_its_scope(tiny_clip, tmp_path):
+    cfg = load_config(write_config(tmp_path, tiny_clip))
+    cfg.model.vision_backbone = dict(type='MMPretrainTower', backbone=dict(type='ViTEVA02', arch='b'), embed_dim=16)
+    message = message_of(check_config, cfg)
+    assert "model.vision_backbone.backbone.type='ViTEVA02'" in message and "type='mmpretrain.ViTEVA02'" in message
+    cfg.model.vision_backbone.backbone.type = 'mmpretrain.ViTEVA02'
+    check_config(cfg)
+
+
 def test_what_is_missing_is_found(tiny_clip, tmp_path):
     text = config_text(tiny_clip).replace("type='NoiseClips', size=24, seed=1", "type='NoiseClips', size=24")
     assert 'NoiseClips needs seed' in message_of(check_config, load_config(written(tmp_path, text)))

@@ -16,7 +16,8 @@ from mmcma.registry import MODELS
 #: What mmpretrain normalises with unless a config says otherwise, per RGB channel, of pixels in [0, 1].
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-_BACKBONES = ['VisionTransformer', 'ViTEVA02', 'BEiTViT']
+#: What the tower can stand on.
+BACKBONES = ['VisionTransformer', 'ViTEVA02', 'BEiTViT']
 # Parts of a whole model's checkpoint that the backbone is used without: classifiers, and decoders of pretraining.
 _OTHER_PARTS = ('head.', 'neck.')
 
@@ -124,8 +125,8 @@ def _build(config: dict) -> nn.Module:
             backbone = MMPRETRAIN.build(dict(config))
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         raise ConfigError(f'{where} cannot be built: {" ".join(str(error).split())}') from error
-    if type(backbone).__name__ not in _BACKBONES:
-        raise ConfigError(f'{where} does not publish its transformer layers; choose one of {_BACKBONES}.')
+    if type(backbone).__name__ not in BACKBONES:
+        raise ConfigError(f'{where} does not publish its transformer layers; choose one of {BACKBONES}.')
     if backbone.out_type not in ('cls_token', 'avg_featmap'):
         raise ConfigError(f"{where}: out_type={backbone.out_type!r} gives no vector for a picture; choose 'cls_token' "
                           "or 'avg_featmap'.")
