@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.paired import add_common_arguments, print_table, save
-from benchmarks.ways import add_step_arguments, setting
+from benchmarks.ways import add_step_arguments, setting, way_names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measures, checks, prints and saves."""
-    from benchmarks.steps import compare, open_steps
+    from benchmarks.steps import compare, open_step, write_job
     firsts, found = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, process in open_steps(Path(folder), args):
-            with process as step:
+        write_job(Path(folder), args)
+        for name in way_names(args):
+            with open_step(name, Path(folder), args) as step:
                 firsts[name] = step.call('first')
                 found[name] = dict(weight_bytes=step.call('weights'),
                                    peak_bytes=max(step.call('peak') for _ in range(args.rounds)))

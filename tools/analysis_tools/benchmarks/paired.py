@@ -116,11 +116,10 @@ def agree(found: Mapping, expected: Mapping, *, tolerance: float, what: str) -> 
             raise DataError(f'{what}: {name} is {tuple(own.shape)}, not {tuple(theirs.shape)}.')
         difference, size = torch.linalg.vector_norm(own - theirs), torch.linalg.vector_norm(theirs)
         errors[name] = float(difference / size.clamp_min(1e-30))
-    worst = max(errors, key=errors.get)
-    if not errors[worst] <= tolerance:
-        raise DataError(f'{what}: {worst} is off by {errors[worst]:.2g}, more than {tolerance:g}: '
-                        'the ways do not compute the same thing, and are not timed.')
-    return errors[worst]
+        if not errors[name] <= tolerance:
+            raise DataError(f'{what}: {name} is off by {errors[name]:.2g}, more than {tolerance:g}: '
+                            'the ways do not compute the same thing, and are not timed.')
+    return max(errors.values())
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The training steps that are compared, each built in a process of its own from the same folder of weights and data."""
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -132,19 +132,18 @@ class OurStep(MeasuredStep):
 
 # ---- the ways together ----
 
-def open_steps(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, Apart]]:
-    """Name and process of each way, the released code first where it is there; each starts when it is asked for.
+def open_step(name: str, folder: Path, args: argparse.Namespace) -> Apart:
+    """The process of a way.
 
     Args:
-        folder: An empty one.
-        args: Of :func:`write_job`; also ``official`` and ``ways``.
+        name: Of :func:`~benchmarks.ways.way_names`.
+        folder: Of :func:`write_job`.
+        args: ``backbone`` and ``official``.
     """
-    write_job(folder, args)
-    if args.official is not None:
+    if name == RELEASED:
         from benchmarks.official import ReleasedStep
-        yield RELEASED, Apart(ReleasedStep, args.official, folder)
-    for name in args.ways:
-        yield name, Apart(OurStep, folder, name, args.backbone)
+        return Apart(ReleasedStep, args.official, folder, half=torch.cuda.is_available())
+    return Apart(OurStep, folder, name, args.backbone)
 
 
 def compare(firsts: Mapping[str, tuple[float, dict]]) -> dict[str, dict[str, float]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.paired import add_common_arguments, print_times, race, save, summarise
-from benchmarks.ways import add_step_arguments, setting
+from benchmarks.ways import add_step_arguments, setting, way_names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Checks, times, prints and saves."""
-    from benchmarks.steps import compare, open_steps
+    from benchmarks.steps import compare, open_step, write_job
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        steps = {name: stack.enter_context(step) for name, step in open_steps(Path(folder), args)}
+        write_job(Path(folder), args)
+        steps = {name: stack.enter_context(open_step(name, Path(folder), args)) for name in way_names(args)}
         errors = compare({name: step.call('first') for name, step in steps.items()})
         seconds = race({name: lambda step=step: step.call('seconds') for name, step in steps.items()},
                        rounds=args.rounds)

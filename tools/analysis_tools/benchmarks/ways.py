@@ -54,6 +54,11 @@ def add_step_arguments(parser: argparse.ArgumentParser, *, default: tuple[str, .
                              f'(default: {" ".join(default)})')
 
 
+def way_names(args: argparse.Namespace) -> list[str]:
+    """Those that take part, the released code first where it is there."""
+    return [RELEASED] * (args.official is not None) + args.ways
+
+
 def setting(args: argparse.Namespace) -> str:
     """The step in words, for a table's title and a file's key."""
     return f'{"tiny" if args.tiny else args.backbone}, {args.batch} x {args.frames} frames'
