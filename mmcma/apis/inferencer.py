@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import NamedTuple, Union
 
+import numpy as np
 import torch
+from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmcma.apis.joined_features import joined
-from mmcma.apis.media import Clip, MediaPaths, frame_pipeline, is_media
+from mmcma.apis.media import Clip, MediaPaths, frame_pipeline, is_media, preparation
 from mmcma.checkpoint import backbone_identity, pin, trained_state
 from mmcma.datasets.frame_cache import frame_settings
 from mmcma.errors import ConfigError, DataError, MediaError
@@ -125,9 +127,29 @@ class RetrievalInferencer:
         for rows, outcomes in zip(blocks(len(paths), self.batch_size), loader):
             failures = {path: outcome for path, outcome in zip(paths[rows], outcomes)
                         if isinstance(outcome, MediaError)}
-            clips = [outcome for outcome in outcomes if isinstance(outcome, Clip)]
+            clips = [(outcome.frames, outcome.mask) for outcome in outcomes if isinstance(outcome, Clip)]
             yield EncodedBatch([path for path in paths[rows] if path not in failures],
                                self._encode_clips(clips) if clips else None, failures)
+
+    @torch.no_grad()
+    def encode_frames(self, clips: Sequence[np.ndarray]) -> Features:
+        """Embeddings of clips that are decoded already, before L2 normalisation.
+
+        Frames are resized and cropped as those of files are. All of them are used: give as many, and as far
+        apart, as the config's ``LoadVideoFrames`` takes.
+
+        Args:
+            clips: N arrays, uint8 RGB ``(T, H, W, 3)``, of any T, H and W; a picture has T = 1.
+
+        Returns:
+            As :meth:`encode_visual`, T the most frames of a clip.
+
+        Raises:
+            DataError: There is no clip, or one is no such array.
+        """
+        clips, prepare = _listed(clips, 'clips'), preparation(frame_pipeline(self.model.cfg))
+        return joined([self._encode_clips([_decoded(clip, prepare) for clip in clips[rows]])
+                       for rows in blocks(len(clips), self.batch_size)])
 
     @torch.no_grad()
     def similarity(self, text: Features, visual: Features) -> Tensor:
@@ -221,13 +243,12 @@ class RetrievalInferencer:
                              f'{next(iter(failures.values()))}')
         return read, joined(batches)
 
-    def _encode_clips(self, clips: list[Clip]) -> Features:
-        """Clips of the same number of frames pass through the model together."""
+    def _encode_clips(self, clips: list[tuple[Tensor, Tensor]]) -> Features:
+        """Frames and masks; clips of the same number of frames pass through the model together."""
         parts, order = [], []
-        for length in sorted({len(clip.frames) for clip in clips}):
-            places = [place for place, clip in enumerate(clips) if len(clip.frames) == length]
-            frames, masks = (torch.stack([getattr(clips[place], name) for place in places])
-                             for name in ('frames', 'mask'))
+        for length in sorted({len(frames) for frames, _ in clips}):
+            places = [place for place, clip in enumerate(clips) if len(clip[0]) == length]
+            frames, masks = (torch.stack(of) for of in zip(*(clips[place] for place in places)))
             parts.append(self.model.encode_visual(frames, masks).to('cpu'))
             order += places
         return joined(parts).rows(torch.tensor(order).argsort())
@@ -246,3 +267,12 @@ def _listed(entries: Sequence, what: str) -> list:
     if not len(entries):
         raise DataError(f'there are no {what}.')
     return list(entries)
+
+
+def _decoded(frames: np.ndarray, prepare: Compose) -> tuple[Tensor, Tensor]:
+    """Frames as the model takes them, and their mask."""
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
+        raise DataError(f'a clip is {frames.dtype} of shape {frames.shape}: it must be uint8 RGB (T, H, W, 3).')
+    results = prepare(dict(frames=frames, frame_mask=np.ones(len(frames), dtype=bool)))
+    return torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask'])

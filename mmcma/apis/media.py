@@ -7,6 +7,7 @@ from typing import NamedTuple, Union
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -44,17 +45,15 @@ class MediaPaths(Dataset):
         self.paths = [str(path) for path in paths]
         self._load_video = TRANSFORMS.build(video_step(pipeline))
         self._load_image = TRANSFORMS.build(dict(type='LoadImage'))
-        self._rest = [TRANSFORMS.build(dict(step)) for step in pipeline[1:]]
+        self._prepare = preparation(pipeline)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Union[Clip, MediaError]:
         path = self.paths[index]
-        results = dict(path=path)
         try:
-            for step in (self._load_image if is_picture(path) else self._load_video, *self._rest):
-                results = step(results)
+            results = self._prepare((self._load_image if is_picture(path) else self._load_video)(dict(path=path)))
         except MediaError as error:
             return error
         return Clip(torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask']),
@@ -94,3 +93,8 @@ def frame_pipeline(config: Config) -> list[dict]:
 def video_step(pipeline: Sequence[dict]) -> dict:
     """The step that reads videos: the pipeline's own, or ``LoadVideoFrames`` as it is where that reads pictures."""
     return dict(pipeline[0] if pipeline[0]['type'] == 'LoadVideoFrames' else dict(type='LoadVideoFrames'))
+
+
+def preparation(pipeline: Sequence[dict]) -> Compose:
+    """The steps after loading, as one: from decoded frames to those that a vision tower takes."""
+    return Compose([TRANSFORMS.build(dict(step)) for step in pipeline[1:]])

@@ -85,6 +85,27 @@ def test_a_mixed_gallery_is_encoded_as_each_item_alone(inferencer, media):
                               whole.mask[row:row + 1, :length]))
 
 
+def test_decoded_clips_are_encoded_as_their_files(inferencer, media):
+    paths = [path for path in media if not path.endswith('clip0')]  # of that one the model takes 3 frames of 4
+    clips = [np.stack([np.asarray(Image.open(file)) for file in (
+        sorted(Path(path).iterdir()) if Path(path).is_dir() else [path])]) for path in paths]
+    assert {len(clip) for clip in clips} == {1, 2, 3}
+    decoded, read = inferencer.encode_frames(clips), inferencer.encode_visual(paths)
+    assert torch.equal(decoded.mask, read.mask) and decoded.mask.sum(1).tolist() == [1, 2, 1, 1, 3]
+    for features in (decoded, read):
+        features.tokens[~features.mask] = 0
+    close(decoded, read)
+    close(inferencer.encode_frames([torch.from_numpy(clips[0])]), inferencer.encode_visual(paths[:1]))
+
+
+@pytest.mark.parametrize('clips, message', [
+    ([], 'there are no clips'), ([np.zeros((2, 9, 9, 3))], r'a clip is float64 of shape \(2, 9, 9, 3\)'),
+    ([np.zeros((9, 9, 3), np.uint8)], 'must be uint8 RGB'), ([np.zeros((0, 9, 9, 3), np.uint8)], 'must be uint8 RGB')])
+def test_what_is_no_decoded_clip(inferencer, clips, message):
+    with pytest.raises(DataError, match=message):
+        inferencer.encode_frames(clips)
+
+
 def test_worker_processes_change_nothing(inferencer, media):
     parallel = RetrievalInferencer(inferencer.model, batch_size=4, num_workers=2)
     close(parallel.encode_visual(media), inferencer.encode_visual(media))
