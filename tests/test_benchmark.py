@@ -111,7 +111,7 @@ def test_an_object_in_a_process_of_its_own():
 def test_every_way_has_the_loss_and_the_gradient_of_the_first(job):
     from benchmarks.steps import OurStep, compare
     names = ['float32', 'bf16', 'bf16-checkpointed', 'bf16-micro', 'full-bf16']
-    firsts = {name: OurStep(job, name, 'vit-b32').first() for name in names}
+    firsts = {name: OurStep(job, name, 'tiny').first() for name in names}
     errors = compare(firsts)
     assert list(errors) == names[:-1] and errors['float32'] == dict(loss=0, gradient=0)
     assert 0 < errors['bf16']['gradient'] == pytest.approx(errors['bf16-micro']['gradient'], rel=0.2)
@@ -124,7 +124,7 @@ def test_every_way_has_the_loss_and_the_gradient_of_the_first(job):
 
 def test_first_step_gives_the_gradient_that_the_optimizer_gets(job):
     from benchmarks.steps import OurStep
-    step = OurStep(job, 'float32', 'vit-b32')
+    step = OurStep(job, 'float32', 'tiny')
     before = {name: p.detach().clone() for name, p in step.model.named_parameters() if p.requires_grad}
     _, gradients = step.first()
     norm = np.sqrt(sum((gradient ** 2).sum() for gradient in gradients.values()))
@@ -146,7 +146,7 @@ def test_peak_memory_is_that_since_the_restart():
 @pytest.mark.skipif('MMCMA_OFFICIAL' not in os.environ, reason='MMCMA_OFFICIAL names no checkout of the released code')
 def test_the_released_code_computes_the_same(job):
     from benchmarks.steps import compare, open_step
-    args = argparse.Namespace(backbone='vit-b32', official=Path(os.environ['MMCMA_OFFICIAL']))
+    args = argparse.Namespace(**{**vars(JOB), 'official':Path(os.environ['MMCMA_OFFICIAL'])})
     firsts = {}
     for name in ('released', 'float32'):
         with open_step(name, job, args) as step:
@@ -199,7 +199,7 @@ def test_operations_are_those_that_pytorch_counts(job, way, monkeypatch):
     from benchmarks.ways import WAYS
     for tower in ('vision', 'text'):
         monkeypatch.setitem(WAYS[way].options, f'model.{tower}_backbone.attn_implementation', 'eager')
-    step = OurStep(job, way, 'vit-b32')
+    step = OurStep(job, way, 'tiny')
     with FlopCounterMode(display=False) as counter:
         step.step()
     expected = 4 * clip_flops('tiny', frames=3, words=16, full=way.startswith('full'))

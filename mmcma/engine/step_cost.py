@@ -1,4 +1,6 @@
 """What one training step costs: time and memory."""
+import ctypes
+import gc
 import tempfile
 import time
 from collections.abc import Callable
@@ -109,6 +111,9 @@ class PeakMemory:
     """The highest memory use since it was made; on the CPU by Linux's account of the process."""
 
     def __init__(self) -> None:
+        gc.collect()
+        if not torch.cuda.is_available():
+            ctypes.CDLL(None).malloc_trim(0)  # memory that is freed but kept would hide what is taken later
         self._before = torch.cuda.memory_allocated() if torch.cuda.is_available() else _resident('VmRSS')
         self.restart()
 

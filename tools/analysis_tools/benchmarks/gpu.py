@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.paired import Apart, add_common_arguments, print_table, save, spread
-from benchmarks.ways import add_step_arguments, setting, way_names
+from benchmarks.ways import add_step_arguments, setting, size_of, way_names
 
 CHECKED = 8  # videos of the batch on which the ways are compared
 
@@ -81,7 +81,7 @@ def measure(name: str, args: argparse.Namespace, peak: float) -> dict:
             if batch == 1:
                 raise
             batch //= 2
-    flops = clip_flops('tiny' if args.tiny else args.backbone, frames=args.frames, words=args.words,
+    flops = clip_flops(size_of(args), frames=args.frames, words=args.words,
                        full=name.startswith('full'))
     rate = batch / median(seconds)
     return dict(batch=batch, seconds=spread(seconds), first_seconds=warm[0], clips_per_second=rate,

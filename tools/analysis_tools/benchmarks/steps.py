@@ -8,7 +8,7 @@ import torch
 from transformers.utils import logging as hf_logging
 
 from benchmarks.paired import Apart, agree
-from benchmarks.ways import EXACT, RELEASED, WAYS
+from benchmarks.ways import EXACT, RELEASED, WAYS, size_of
 from mmcma.config import load_config
 from mmcma.engine.step_cost import PeakMemory, TrainingStep, timed
 from mmcma.registry import MODELS
@@ -24,11 +24,11 @@ def write_job(folder: Path, args: argparse.Namespace) -> None:
         args: ``backbone``, ``batch``, ``frames`` and ``words``; ``tiny`` for smallest sizes instead of the backbone's.
     """
     from make_random_clip import SIZES, write
-    size = 'tiny' if args.tiny else args.backbone
+    size = size_of(args)
     hf_logging.disable_progress_bar()
     write(size, folder / 'clip')
     generator = torch.Generator().manual_seed(0)
-    cfg = load_config(str(WAYS['float32'].config(args.backbone)), _weights(folder))
+    cfg = load_config(str(WAYS['float32'].config(size)), _weights(folder))
     adapters = {f'neck.{name}': 0.05 * torch.randn(tensor.shape, generator=generator)
                 for name, tensor in MODELS.build(cfg.model).neck.state_dict().items()}
     torch.save(adapters, folder / 'adapters.pt')
@@ -111,13 +111,13 @@ class OurStep(MeasuredStep):
     Args:
         folder: Of :func:`write_job`.
         way: Name in WAYS.
-        backbone: As in a config's name.
+        size: Of ``make_random_clip.SIZES``, as the folder's.
     """
 
-    def __init__(self, folder: Path, way: str, backbone: str) -> None:
+    def __init__(self, folder: Path, way: str, size: str) -> None:
         batch = read_batch(folder)
-        cfg = load_config(str(WAYS[way].config(backbone)), {
-            **WAYS[way].options, **_weights(folder), 'model.data_preprocessor.max_words': batch['words']})
+        cfg = load_config(str(WAYS[way].config(size)), {
+            **WAYS[way].config_options(size), **_weights(folder), 'model.data_preprocessor.max_words': batch['words']})
         samples = []
         for number, caption in enumerate(batch['captions']):
             sample = RetrievalSample(metainfo=dict(item_id=str(number), item_index=number, captions=[caption]))
@@ -138,12 +138,12 @@ def open_step(name: str, folder: Path, args: argparse.Namespace) -> Apart:
     Args:
         name: Of :func:`~benchmarks.ways.way_names`.
         folder: Of :func:`write_job`.
-        args: ``backbone`` and ``official``.
+        args: ``backbone``, ``tiny`` and ``official``.
     """
     if name == RELEASED:
         from benchmarks.official import ReleasedStep
         return Apart(ReleasedStep, args.official, folder, half=torch.cuda.is_available())
-    return Apart(OurStep, folder, name, args.backbone)
+    return Apart(OurStep, folder, name, size_of(args))
 
 
 def compare(firsts: Mapping[str, tuple[float, dict]]) -> dict[str, dict[str, float]]:
