@@ -30,8 +30,9 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         'docs': requirements('docs'),
+        'ray': requirements('ray'),
         'search': requirements('search'),
-        'tests': requirements('tests') + requirements('search') + requirements('docs'),
+        'tests': requirements('tests') + requirements('search') + requirements('ray') + requirements('docs'),
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli:main']},
 )

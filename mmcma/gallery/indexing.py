@@ -1,21 +1,22 @@
 """From a folder of files to a gallery, and from its last state to the next."""
 import json
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
-import torch
 
 from mmcma.apis.media import frame_pipeline
-from mmcma.datasets.watched_jobs import watched_jobs
 from mmcma.engine.atomic_backend import write_atomic
 from mmcma.errors import DataError
+from mmcma.gallery.encoding import Encoded, Encoder, encode_here
 from mmcma.gallery.frame_store import Item
 from mmcma.gallery.gallery import Gallery, first_stage_vectors
-from mmcma.gallery.reading import Content, Found, ReadFile, list_folder
+from mmcma.gallery.reading import Found, ReadFile, list_folder
 from mmcma.gallery.vector_store import milvus_client
 
 #: Items of a shard: what a kill loses at most, beside those being decoded.
@@ -43,7 +44,8 @@ class IndexReport:
 
 
 def index_folder(folder: str | Path, gallery_path: str | Path, inferencer, *, model: str,
-                 checkpoint: Optional[str] = None, store: Optional[str] = None, workers: int = 1, timeout: float = 300,
+                 checkpoint: Optional[str] = None, store: Optional[str] = None, workers: Optional[int] = None,
+                 timeout: float = 300, ray: Optional[str] = None,
                  progress: Progress = lambda done, total, failed: None) -> IndexReport:
     """Brings a gallery to the state of a folder: encodes what is new or has changed, forgets what is gone.
 
@@ -57,30 +59,39 @@ def index_folder(folder: str | Path, gallery_path: str | Path, inferencer, *, mo
         model: What it was made from, for those who open the gallery later.
         checkpoint: Likewise.
         store: Address of a Milvus server; None for a file in the gallery.
-        workers: Decoding processes.
+        workers: Decoding processes; None for one a core.
         timeout: Seconds after which a file has failed.
+        ray: Address of a Ray cluster that reads and encodes, or ``'auto'``; None for this process and its workers.
         progress: See :data:`Progress`.
 
     Raises:
-        DataError: There is nothing to index, no file can be read, or the gallery is in use, damaged, or on a full disk.
-        ConfigError: The gallery was made of another folder, or Milvus is not installed.
+        DataError: There is nothing to index, no file can be read, or the gallery is in use, damaged, or on a full disk;
+            or there is no cluster, or it fails.
+        ConfigError: The gallery was made of another folder, or Milvus or Ray is not installed.
         WeightsError: The gallery was made with another model.
     """
     milvus_client()  # before anything is made
     found, unfit = list_folder(Path(folder))
-    gallery = Gallery.create(gallery_path, root=folder, inferencer=inferencer, model=_absolute(model),
-                             checkpoint=_absolute(checkpoint), store=store)
-    with gallery:
-        with _room_for(gallery):
-            indexing = _Indexing(gallery, found, unfit)
-            indexing.forget_the_gone()
-            job = ReadFile(Path(gallery.manifest.root), frame_pipeline(inferencer.model.cfg))
-            indexing.encode(job, workers, timeout, progress)
-            indexing.finish()
+    with _encoder(inferencer, workers, timeout, ray) as encoder, \
+            Gallery.create(gallery_path, root=folder, inferencer=inferencer, model=_absolute(model),
+                           checkpoint=_absolute(checkpoint), store=store) as gallery, _room_for(gallery):
+        indexing = _Indexing(gallery, found, unfit)
+        indexing.forget_the_gone()
+        job = ReadFile(Path(gallery.manifest.root), frame_pipeline(inferencer.model.cfg))
+        indexing.encode(encoder, job, progress)
+        indexing.finish()
     if not indexing.items:
         raise DataError(f'none of the {len(found) + len(unfit):,} files in {folder} can be read; see '
                         f'{gallery.folder / "failures.jsonl"}')
     return indexing.report
+
+
+def _encoder(inferencer, workers: Optional[int], timeout: float, ray: Optional[str]) -> AbstractContextManager[Encoder]:
+    if ray is not None:
+        from mmcma.gallery.ray_encoding import ray_encoder
+        return ray_encoder(ray, inferencer, workers=workers, timeout=timeout)
+    return nullcontext(partial(encode_here, inferencer=inferencer, workers=max(1, workers or os.cpu_count()),
+                               timeout=timeout))
 
 
 def _absolute(name: Optional[str]) -> Optional[str]:
@@ -141,26 +152,19 @@ class _Indexing:
             self.gallery.frames.record(gone=paths)
             self.gallery.vectors.remove([self.items.pop(path).id for path in paths])
 
-    def encode(self, job: ReadFile, workers: int, timeout: float, progress: Progress) -> None:
+    def encode(self, encoder: Encoder, job: ReadFile, progress: Progress) -> None:
         """Encodes what is new or has changed, and stores it as it comes."""
         todo = [found._replace(digest=self.items[path].digest) if path in self.items else found
                 for path, found in self.found.items() if not self._is_known(found)]
         self.report.unchanged = len(self.found) - len(todo)
-        clips: dict[int, list[tuple[Found, Content]]] = {}  # by the number of frames, which a batch shares
-        for done, outcome in enumerate(watched_jobs(job, todo, workers=max(workers, 1), seconds=timeout), 1):
-            found, content = outcome.task, outcome.value
-            if outcome.error is not None:
-                self._fail(found.path, outcome.error)
-            elif content.frames is None:
-                self._touch(found)
+        for done, encoded in enumerate(encoder(job, todo), 1):
+            if encoded.error is not None:
+                self._fail(encoded.found.path, encoded.error)
+            elif encoded.tokens is None:
+                self._touch(encoded.found)
             else:
-                batch = clips.setdefault(len(content.frames), [])
-                batch.append((found, content))
-                if len(batch) == self.gallery.inferencer.batch_size:
-                    self._encode_batch(clips.pop(len(content.frames)))
+                self._keep(encoded)
             progress(done, len(todo), len(self.failures))
-        for batch in clips.values():
-            self._encode_batch(batch)
         self._store()
 
     def _is_known(self, found: Found) -> bool:
@@ -177,22 +181,15 @@ class _Indexing:
         self.failures[path] = reason
         self._forget([path] if path in self.items else [])  # what it was is not what it is
 
-    @torch.inference_mode()
-    def _encode_batch(self, batch: list[tuple[Found, Content]]) -> None:
-        frames, masks = (torch.stack([getattr(content, name) for _, content in batch]) for name in ('frames', 'mask'))
-        tokens = self.gallery.inferencer.model.encode_visual(frames, masks).tokens.cpu().numpy()  # (B, T, D)
-        for (found, content), own, mask in zip(batch, tokens, masks.numpy()):
-            own = own[mask].astype(np.float16)
-            if not np.isfinite(own).all():
-                self._fail(found.path, 'its embedding is not finite')
-                continue
-            shard = self.waiting[0][0].id if self.waiting else self.next_id
-            first = sum(len(frames) for _, frames in self.waiting)
-            self.waiting.append((Item(self.next_id, found.path, content.duration, shard, first, list(content.times),
-                                      found.size, found.modified, content.digest), own))
-            self.next_id += 1
-            if len(self.waiting) == SHARD_ITEMS:
-                self._store()
+    def _keep(self, encoded: Encoded) -> None:
+        found, content = encoded.found, encoded.content
+        shard = self.waiting[0][0].id if self.waiting else self.next_id
+        first = sum(len(frames) for _, frames in self.waiting)
+        self.waiting.append((Item(self.next_id, found.path, content.duration, shard, first, list(content.times),
+                                  found.size, found.modified, content.digest), encoded.tokens))
+        self.next_id += 1
+        if len(self.waiting) == SHARD_ITEMS:
+            self._store()
 
     def _store(self) -> None:
         """Puts what waits into the gallery: frames, then the manifest, then vectors, which the manifest can replace."""
