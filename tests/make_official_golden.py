@@ -5,22 +5,19 @@
 """
 import json
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import MagicMock
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / 'tools' / 'analysis_tools')])
 import official_reference as reference
+from benchmarks.official import make_importable
 
 
 def run_official(checkout: str) -> dict[str, torch.Tensor]:
     """Embeddings ``visual (V * F, D)``, ``text (N, D)`` and scaled similarities ``(N, V)`` of the released code."""
-    sys.path.insert(0, checkout)
-    for downloader in ('boto3', 'botocore', 'botocore.exceptions', 'requests'):  # imported there, not needed here
-        sys.modules.setdefault(downloader, MagicMock(__spec__=ModuleSpec(downloader, None)))
+    make_importable(Path(checkout))
     from modules.modeling_jointvt_upshare_adapter import CLIP4Clip
     from modules.module_clip_jointvt_upshare_adapter import CLIP
     clip = CLIP(reference.EMBED, reference.IMAGE, reference.LAYERS, reference.VISION_WIDTH, reference.PATCH,
