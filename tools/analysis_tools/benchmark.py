@@ -13,7 +13,8 @@ from importlib import import_module
 from mmcma.command_line import run_tool
 
 #: Sub-command -> module of benchmarks/, which has ``add_arguments(parser)`` and ``run(args)``.
-COMMANDS = {'train': 'train', 'memory': 'memory', 'gpu': 'gpu', 'similarity': 'similarity'}
+COMMANDS = {'train': 'train', 'memory': 'memory', 'gpu': 'gpu',
+            'similarity': 'similarity', 'eval': 'evaluation', 'gallery': 'gallery', 'scaling': 'scaling'}
 
 
 def main() -> None:
