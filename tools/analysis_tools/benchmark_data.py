@@ -12,6 +12,8 @@ process together: that is what a core gives, and what else the machine does matt
 
 With --stores it compares forms in which a frame cache could be kept; lmdb and webdataset take part where installed.
 """
+from __future__ import annotations
+
 import argparse
 import io
 import json
@@ -23,14 +25,13 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-
-os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported
-
-import numpy as np
-import torch
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from mmcma.command_line import run_tool
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 SIZE, FRAMES = 224, 12
 STEPS = [dict(type='LoadVideoFrames', num_frames=FRAMES, fps=1.0), dict(type='ResizeCrop', size=SIZE)]
@@ -47,6 +48,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported
+    import torch
     torch.set_num_threads(1)
     items = list_clips(args.clips)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +88,7 @@ def list_clips(folder: Path) -> list[dict]:
 def decode_commonly(path: str) -> np.ndarray:
     """decord at 1 fps up to 12 frames: uint8 ``(n, H, W, 3)``."""
     import decord
+    import numpy as np
     video = decord.VideoReader(path, num_threads=1)
     seconds = np.arange(0, len(video), max(video.get_avg_fps(), 1)).astype(int)
     if len(seconds) > FRAMES:
@@ -94,6 +98,9 @@ def decode_commonly(path: str) -> np.ndarray:
 
 def preprocess_commonly(frames: np.ndarray) -> torch.Tensor:
     """Pillow frame by frame, then what torchvision's ToTensor does: float32 ``(n, 3, 224, 224)`` in [0, 1]."""
+    import numpy as np
+    import torch
+    from PIL import Image
     tensors = []
     for frame in frames:
         image = Image.fromarray(frame)
@@ -139,6 +146,8 @@ def agree(items: list[dict], load: Callable, resize: Callable, cache) -> dict:
     Raises:
         DataError: When frames are preprocessed differently, or the cache gives others.
     """
+    import numpy as np
+
     from mmcma.errors import DataError
     same = 0
     for item in items:
@@ -198,6 +207,8 @@ def count_decodes(items: list[dict]) -> dict[str, int]:
 # ---- forms of a cache ----
 
 def encode(frames: np.ndarray, quality: int | None) -> bytes:
+    import numpy as np
+    from PIL import Image
     file = io.BytesIO()
     if quality:
         Image.fromarray(frames.transpose(0, 2, 3, 1).reshape(-1, SIZE, 3)).save(
@@ -208,6 +219,8 @@ def encode(frames: np.ndarray, quality: int | None) -> bytes:
 
 
 def decode(data: bytes, quality: int | None) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
     if not quality:
         return np.load(io.BytesIO(data))
     column = np.asarray(Image.open(io.BytesIO(data)))
@@ -260,6 +273,8 @@ STORES = dict(folder=write_folder, lmdb=write_lmdb, webdataset=write_shard)
 
 def compare_stores(items: list[dict], folder: Path, rounds: int) -> dict:
     """Size, writing time, and reading speed in order and at random, of each store with and without JPEG."""
+    import numpy as np
+
     from mmcma.registry import TRANSFORMS
     load, resize = map(TRANSFORMS.build, STEPS)
     clips = {}

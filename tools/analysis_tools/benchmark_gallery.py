@@ -9,6 +9,8 @@ many of the exact best k are among the first stage's best N, for vectors pooled 
 the clock and, beside them, of the processor, all threads together: on a machine that does other things too, the latter
 say more.
 """
+from __future__ import annotations
+
 import argparse
 import json
 import tempfile
@@ -16,11 +18,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING
 
 from mmcma.command_line import run_tool
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 SHARD = 4096
 
@@ -50,6 +54,8 @@ def main() -> None:
 
 def measure_speed(args: argparse.Namespace) -> dict:
     """Times of a query on random vectors, and what they take on the disk."""
+    import numpy as np
+
     from mmcma.gallery.frame_store import FrameStore
     from mmcma.gallery.vector_store import VectorStore
     with tempfile.TemporaryDirectory() as folder:
@@ -73,6 +79,8 @@ def measure_speed(args: argparse.Namespace) -> dict:
 
 def fill(frames, vectors, args: argparse.Namespace) -> None:
     """Stores random items, shard by shard."""
+    import numpy as np
+
     from mmcma.gallery.frame_store import Item
     from mmcma.gallery.gallery import first_stage_vectors
     random = np.random.default_rng(0)
@@ -91,6 +99,9 @@ def fill(frames, vectors, args: argparse.Namespace) -> None:
 
 def rerank(frames, candidates: list, query: np.ndarray) -> torch.Tensor:
     """Scores of the candidates by QueryScore."""
+    import numpy as np
+    import torch
+
     from mmcma.models.similarities import QueryScore
     from mmcma.structures import Features
     tokens = torch.from_numpy(np.stack(frames.read([candidate.item for candidate in candidates])).astype(np.float32))
@@ -99,6 +110,8 @@ def rerank(frames, candidates: list, query: np.ndarray) -> torch.Tensor:
 
 def measure_recall(args: argparse.Namespace) -> dict:
     """Share of the exact best k that are among the first stage's best N."""
+    import torch
+
     from mmcma.gallery import open_gallery
     queries = args.queries.read_text(encoding='utf-8').splitlines()
     with open_gallery(args.gallery) as gallery:
@@ -125,6 +138,7 @@ def recall(exact: torch.Tensor, order: torch.Tensor, k: int, best: int) -> float
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
+    import numpy as np
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 

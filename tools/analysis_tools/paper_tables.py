@@ -11,8 +11,6 @@ import json
 from pathlib import Path
 from typing import Optional
 
-import mmengine
-
 from mmcma.command_line import run_tool
 from mmcma.errors import ConfigError, did_you_mean
 
@@ -24,6 +22,7 @@ def main() -> None:
     parser.add_argument('--configs', metavar='TABLE', help='print the configs of a table, or of all')
     parser.add_argument('--work-dirs', type=Path, default=Path('work_dirs'), help='where the runs are')
     args = parser.parse_args()
+    import mmengine
     tables = mmengine.load(PAPER)
     if args.configs:
         print('\n'.join(configs(tables, args.configs)))

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-import mmengine
-
 from mmcma.errors import ConfigError, did_you_mean
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +129,7 @@ def read_study(path: Path) -> Study:
     Raises:
         ConfigError: A field is unknown or missing, or a name refers to nothing.
     """
+    import mmengine
     if not path.is_file():
         known = ', '.join(sorted(file.stem for file in path.parent.glob('*.yml')))
         raise ConfigError(f'study {path.stem!r}: no file {path}; there are: {known}.')
