@@ -14,7 +14,8 @@ from mmcma.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / 'docs'
-PAGES = {path.name: path.read_text() for path in DOCS.glob('*.md')}
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
+    ROOT / 'README.md', *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}
 REGISTRIES = [name for name in vars(registry) if name.isupper()]
 needs_sphinx = pytest.mark.skipif(any(find_spec(name) is None for name in ('sphinx', 'myst_parser', 'furo')),
                                   reason="the extra 'docs' is not installed")
@@ -101,10 +102,27 @@ def test_the_pictures_are_there(pages):
         assert picture.stat().st_size < 300_000 and Image.open(picture).size[0] > 600
 
 
-@pytest.mark.parametrize('page', PAGES)
-def test_what_a_page_names_exists(page):
-    named = re.findall(r'\b(?:tools|configs|demo|docs|mmcma)/[\w./-]+\.(?:py|sh|md|json)\b', PAGES[page])
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_what_a_document_names_exists(document):
+    named = re.findall(r'(?<![\w./-])(?:tools|configs|demo|docs|mmcma|tests|requirements)/[\w./-]+\.'
+                       r'(?:py|sh|md|json|yml|txt|png)\b', DOCUMENTS[document])
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_links_lead_to_files_and_headings(document):
+    for link in re.findall(r'\]\(([^)\s]+)\)', DOCUMENTS[document]):
+        if '://' not in link:
+            path, _, heading = link.partition('#')
+            target = (ROOT / document).parent / path if path else ROOT / document
+            assert target.exists(), link
+            assert not heading or heading in anchors(target.read_text()), link
+
+
+def anchors(page: str) -> list[str]:
+    """Of the headings, as GitHub and MyST name them."""
+    return [re.sub(r'[^\w -]', '', heading).strip().lower().replace(' ', '-')
+            for heading in re.findall(r'^#+ (.*)$', page, re.M)]
 
 
 def test_the_examples_train(tmp_path, monkeypatch):
