@@ -13,6 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmcma.command_line import items_bar
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folder', metavar='FOLDER', help='videos and pictures, in subfolders or not')
@@ -32,20 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from mmcma.apis import RetrievalInferencer, init_model
     from mmcma.gallery import index_folder
     device = 'cpu' if args.ray else args.device  # with a cluster others encode
     inferencer = RetrievalInferencer(init_model(args.model, args.checkpoint, device), batch_size=args.batch_size)
-    columns = (TextColumn('encoding'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]:.1f} items/s'),
-               TimeRemainingColumn(), TextColumn('{task.fields[failed]} failed'))
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task('', total=None, rate=0, failed=0)
-
-        def show(done: int, total: int, failed: int) -> None:
-            progress.update(bar, completed=done, total=total, failed=failed, rate=progress.tasks[bar].speed or 0)
+    with items_bar('encoding') as show:
         report = index_folder(args.folder, args.out, inferencer, model=args.model, checkpoint=args.checkpoint,
                               store=args.store, workers=args.workers, timeout=args.timeout, ray=args.ray,
                               progress=show)
