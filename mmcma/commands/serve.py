@@ -10,6 +10,7 @@ that was indexed is shown. With --host 0.0.0.0 everyone who reaches this machine
 import argparse
 import errno
 import os
+import signal
 import socket
 import sys
 from contextlib import closing, suppress
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and leaves nothing behind
+    os.environ.setdefault('GRPC_VERBOSITY', 'NONE')  # it logs that an idle connection to Milvus was renewed
     check_gradio()
     if args.max_upload < 1 or args.k < 1:
         raise ConfigError(f'--max-upload {args.max_upload} and -k {args.k} must be at least 1')

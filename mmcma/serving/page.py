@@ -30,7 +30,7 @@ def make_page(gallery: Gallery, results: int) -> gr.Blocks:
                               max_lines=1, scale=6, min_width=150, elem_id='query')
             button = gr.Button('Search', variant='primary', scale=1, min_width=100)
         with gr.Row():
-            upload = gr.File(file_types=['image', 'video'], show_label=False, height=40, scale=3, min_width=300,
+            upload = gr.File(file_types=['image', 'video'], show_label=False, height=36, scale=3, min_width=300,
                              elem_id='upload')
             filters = [gr.Dropdown([('all folders', ''), *folders_of(items)], value='', label='Folder', container=False,
                                    scale=1, min_width=130, elem_id='folder'),
