@@ -19,7 +19,7 @@ RUNNER_KEYS = frozenset({
     'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from', 'resume', 'launcher', 'env_cfg',
     'log_processor', 'log_level', 'visualizer', 'default_scope', 'randomness', 'experiment_name',
     'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'activation_checkpointing',
-    'efficient_conv_bn_eval', 'compile', 'custom_imports',
+    'efficient_conv_bn_eval', 'compile', 'custom_imports', 'strategy',
 })
 
 
