@@ -15,6 +15,7 @@ from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmcma import __version__
 from mmcma.checkpoint import backbone_identity
@@ -155,7 +156,8 @@ class RetrievalReportHook(Hook):
         dataset = runner.test_dataloader.dataset
         hardest = hardest_queries(result, self.num_hardest, lambda index: shown_frames(dataset[index]))
         write_report(folder, measured, facts, hardest)
-        if self.num_panels:
+        # Sharded weights are whole only while all processes run the model together.
+        if self.num_panels and not isinstance(runner.model, FullyShardedDataParallel):
             self._draw_panels(runner, result, folder / 'query_panels.png')
         _print(measured, checkpoint, folder / 'report.html')
 
