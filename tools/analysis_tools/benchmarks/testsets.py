@@ -21,10 +21,13 @@ from transformers import AutoTokenizer
 
 from benchmarks.ways import CONFIGS
 from mmcma.config import load_config
+from mmcma.datasets.frame_cache import FrameCache
 from mmcma.models.backbones.pretrained import locate
-from mmcma.registry import MODELS
+from mmcma.registry import MODELS, TRANSFORMS
 
 CLIP, SIZE, FRAMES, WORDS = 'mmcma/clip-tiny-glyphs', 64, 12, 32
+PICTURE = (320, 240)  # width and height of a frame on the disk
+STEPS = [dict(type='LoadVideoFrames', num_frames=FRAMES, fps=1.0), dict(type='ResizeCrop', size=SIZE)]
 #: The library's names of the figures that both sides report -> those of the released code.
 FIGURES = {'R@1': 'R1', 'R@5': 'R5', 'R@10': 'R10', 'MnR': 'MeanR'}
 CONFIG = f"""
@@ -40,23 +43,26 @@ log_level = 'ERROR'
 # ---- files ----
 
 def write_test_set(folder: Path, videos: int, captions: int) -> None:
-    """Writes ``videos/``, a folder of frames each, ``test.jsonl``, ``clip/``, ``adapters.pt`` and ``config.py``.
+    """Writes ``videos/``, a folder of frames each, ``cache/`` of them, ``test.jsonl``, ``clip/`` and the adapters.
 
     Args:
         folder: Where to.
-        videos: How many, with 12 frames that need not be resized.
+        videos: How many, of 12 frames.
         captions: Of all videos together, as equally many of each as can be; of 5 to 11 words.
     """
     rng = np.random.default_rng(0)
     vocabulary = sorted(word.removesuffix('</w>') for word in AutoTokenizer.from_pretrained(locate(CLIP)).get_vocab()
                         if word.removesuffix('</w>').isalpha() and word.endswith('</w>'))
+    cache = FrameCache.create(folder / 'cache', STEPS, quality=None, config='')
+    load, resize = map(TRANSFORMS.build, STEPS)
     lines = []
     for video in range(videos):
         path = folder / 'videos' / f'video{video:04d}'
         path.mkdir(parents=True)
         for frame in range(FRAMES):
             blocks = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-            blocks.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(path / f'{frame:02d}.jpg', quality=90)
+            blocks.resize(PICTURE, Image.Resampling.BICUBIC).save(path / f'{frame:02d}.jpg', quality=90)
+        cache.write(path.name, resize(load(dict(path=str(path))))['frames'])
         count = captions // videos + (video < captions % videos)
         lines.append(json.dumps(dict(path=path.name, captions=[
             ' '.join(rng.choice(vocabulary, rng.integers(5, 12))) for _ in range(count)])))
@@ -77,16 +83,20 @@ class OurTest:
     Args:
         folder: Of :func:`write_test_set`.
         videos: Only the first of them.
+        cached: Whether frames come from the cache, and not from pictures.
     """
 
-    def __init__(self, folder: Path, videos: int) -> None:
+    def __init__(self, folder: Path, videos: int, cached: bool = False) -> None:
         from mmengine.runner import Runner
         cfg = load_config(str(folder / 'config.py'), {
             'test_dataloader.num_workers': 0, 'test_dataloader.dataset.data_root': str(folder),
             'test_dataloader.dataset.ann_file': 'test.jsonl', 'test_dataloader.dataset.indices': videos,
-            'test_dataloader.dataset.pipeline.1.size': SIZE,
             'test_evaluator.v2t_protocol': 'max_over_captions'})  # the released code's
-        cfg.work_dir = str(folder / 'work')
+        first = [dict(type='LoadCachedFrames', cache=str(folder / 'cache'), steps=STEPS)] if cached else STEPS
+        cfg.test_dataloader.dataset.pipeline = [*first, dict(type='PackRetrievalInputs')]
+        cfg.env_cfg.mp_cfg.mp_start_method = 'spawn'  # as this process was
+        cfg.work_dir = str(folder / f'work-{cached}')
+        cfg.experiment_name = cfg.work_dir  # mmengine's message hubs are global, by name
         self.runner = Runner.from_cfg(cfg)
         self.runner.model.load_state_dict(torch.load(folder / 'adapters.pt', weights_only=True), strict=False)
 
