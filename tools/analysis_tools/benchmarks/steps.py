@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 from transformers.utils import logging as hf_logging
 
 from benchmarks.paired import Apart, agree
@@ -13,6 +14,11 @@ from mmcma.config import load_config
 from mmcma.engine.step_cost import PeakMemory, TrainingStep, timed
 from mmcma.registry import MODELS
 from mmcma.structures import RetrievalSample
+
+# mmengine logs the gradient's norm in an array that grows: in a compiled step dynamo compiles that anew each time, and
+# gives up after eight. What is measured is the step from there on.
+HistoryBuffer.update = torch.compiler.disable(HistoryBuffer.update)
+
 
 # ---- weights and data ----
 
