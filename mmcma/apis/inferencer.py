@@ -13,7 +13,6 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmcma.apis.joined_features import joined
 from mmcma.apis.media import Clip, MediaPaths, frame_pipeline, is_media, preparation
 from mmcma.checkpoint import backbone_identity, pin, trained_state
 from mmcma.datasets.frame_cache import frame_settings
@@ -21,6 +20,7 @@ from mmcma.errors import ConfigError, DataError, MediaError
 from mmcma.evaluation.sweeps import blocks
 from mmcma.models import CrossModalRetriever
 from mmcma.models.fingerprint import fingerprint
+from mmcma.models.joined_features import joined
 from mmcma.models.similarities.base import unit
 from mmcma.structures import Features
 

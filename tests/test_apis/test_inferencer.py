@@ -11,9 +11,9 @@ from tiny_run import read_config
 from trained_models import PIPELINE, retrieval_config, trained_checkpoint
 
 from mmcma.apis import RetrievalInferencer, init_model
-from mmcma.apis.joined_features import joined
 from mmcma.errors import ConfigError, DataError, MediaError
 from mmcma.evaluation import RetrievalMetric
+from mmcma.models.joined_features import joined
 from mmcma.structures import Features
 
 CAPTIONS = ['a red star', 'the blue moon grows and grows', 'a king', 'an airplane', 'sun', 'a heart turns']

@@ -202,3 +202,29 @@ def test_frozen_parts_of_a_trained_part_stay_in_eval_mode(tiny_clip, build):
     layer.requires_grad_(True)
     model.train()
     assert layer.training and not model.vision_backbone.blocks[0].mlp.training
+
+
+@pytest.mark.parametrize('similarity', ['QueryScore', 'TokenWise'])
+def test_many_captions_are_encoded_by_length_and_come_back_in_order(tiny_clip, build, monkeypatch, similarity):
+    head = dict(type='RetrievalHead', similarity=dict(type=similarity), loss=dict(type='SymmetricInfoNCE'))
+    model = build(model_config(tiny_clip, head=head)).eval()
+    captions = ['a red star', 'moon', 'a very small blue circle moves left and up', 'two stars', 'a moon falls'] * 3
+    with torch.no_grad():
+        whole = model.encode_text(captions)
+        monkeypatch.setattr('mmcma.models.retriever._CAPTIONS_AT_ONCE', 4)
+        lengths = []
+        tokenise = model.data_preprocessor.tokenise
+
+        def noted(some, prompts):
+            ids, mask = tokenise(some, prompts)
+            lengths.append(ids.shape)
+            return ids, mask
+
+        monkeypatch.setattr(model.data_preprocessor, 'tokenise', noted)
+        parts = model.encode_text(captions)
+    assert [rows for rows, _ in lengths] == [4, 4, 4, 3]
+    assert max(longest for _, longest in lengths[:-1]) < lengths[-1][1] / 2  # the long caption pads three others only
+    torch.testing.assert_close(parts.pooled, whole.pooled, rtol=1e-5, atol=1e-5)
+    if similarity == 'TokenWise':
+        assert torch.equal(parts.mask, whole.mask)
+        torch.testing.assert_close(parts.tokens[parts.mask], whole.tokens[whole.mask], rtol=1e-5, atol=1e-5)

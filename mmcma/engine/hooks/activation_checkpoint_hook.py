@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 from torch.utils.checkpoint import checkpoint
 
 from mmcma.engine.loops import unwrapped
+from mmcma.models.backbones.tower import Tower
 from mmcma.registry import HOOKS
 
 
@@ -16,7 +17,8 @@ class ActivationCheckpointHook(Hook):
     mmengine wraps the modules in PyTorch's reentrant variant, which gives no
     gradient to what lies inside a module whose inputs need none, as is the
     case in a frozen backbone, and takes no keyword arguments. This hook wraps
-    them in the other variant instead.
+    them in the other variant instead, and a tower layer by layer: recomputed
+    as a whole it would hold all of its activations at once in the backward pass.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -25,7 +27,13 @@ class ActivationCheckpointHook(Hook):
         model = unwrapped(runner.model)
         for name in [names] if isinstance(names, str) else names:
             module = attrgetter(name)(model)
-            module.forward = _recomputed(module.forward.__wrapped__)
+            plain = module.forward.__wrapped__
+            if isinstance(module, Tower):
+                module.forward = plain
+                for block in module.blocks:
+                    block.forward = _recomputed(block.forward)
+            else:
+                module.forward = _recomputed(plain)
 
 
 def _recomputed(forward):

@@ -1,4 +1,5 @@
 """Parameter groups of a parameter-efficient run."""
+import torch
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
@@ -54,4 +55,8 @@ class TrainedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                               f'{type(self).__name__} takes custom_keys only.')
         # The base class calls add_params only when paramwise_cfg is not empty.
         self.paramwise_cfg = {'custom_keys': {}, **self.paramwise_cfg}
-        return super().__call__(model)
+        wrapper = super().__call__(model)
+        # With mmengine's `compile`, the forward pass is what gains. Compiled, the update would be compiled anew in
+        # each of the first steps, for an array of the log that grows.
+        wrapper.update_params = torch.compiler.disable(wrapper.update_params)
+        return wrapper

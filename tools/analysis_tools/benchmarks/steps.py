@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
 from transformers.utils import logging as hf_logging
 
 from benchmarks.paired import Apart, agree
@@ -14,11 +13,6 @@ from mmcma.config import load_config
 from mmcma.engine.step_cost import PeakMemory, TrainingStep, timed
 from mmcma.registry import MODELS
 from mmcma.structures import RetrievalSample
-
-# mmengine logs the gradient's norm in an array that grows: in a compiled step dynamo compiles that anew each time, and
-# gives up after eight. What is measured is the step from there on.
-HistoryBuffer.update = torch.compiler.disable(HistoryBuffer.update)
-
 
 # ---- weights and data ----
 
@@ -123,7 +117,7 @@ class OurStep(MeasuredStep):
     def __init__(self, folder: Path, way: str, size: str) -> None:
         batch = read_batch(folder)
         cfg = load_config(str(WAYS[way].config(size)), {
-            **WAYS[way].config_options(size), **_weights(folder), 'model.data_preprocessor.max_words': batch['words']})
+            **WAYS[way].options, **_weights(folder), 'model.data_preprocessor.max_words': batch['words']})
         samples = []
         for number, caption in enumerate(batch['captions']):
             sample = RetrievalSample(metainfo=dict(item_id=str(number), item_index=number, captions=[caption]))

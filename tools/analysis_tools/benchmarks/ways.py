@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from make_random_clip import SIZES
-
 CONFIGS = Path(__file__).parents[3] / 'configs'
 #: The released code's name among the ways.
 RELEASED = 'released'
@@ -21,32 +19,28 @@ class Way:
         method: Beginning of the config's path.
         tolerance: Largest relative error of the loss and of the adapters' gradient as a whole, against the first way;
             None for full fine-tuning, which computes something else.
-        recompute: Whether each layer's activations are computed anew in the backward pass.
     """
     about: str
     options: dict
     method: str = 'cma/cma'
     tolerance: Optional[tuple[float, float]] = None
-    recompute: bool = False
 
     def config(self, size: str) -> Path:
         """For a size of :func:`size_of`."""
         return CONFIGS / f'{self.method}_{"vit-b32" if size == "tiny" else size}_msrvtt.py'
 
-    def config_options(self, size: str) -> dict:
-        """Of that config."""
-        recomputed = {'activation_checkpointing': layers(size)} if self.recompute else {}
-        return {**self.options, **recomputed}
 
-
+TOWERS = ['vision_backbone', 'text_backbone']
 FP32, BF16 = {'model.precision': 'fp32'}, {'model.precision': 'bf16'}
+EAGER = {f'model.{tower}.attn_implementation': 'eager' for tower in TOWERS}
 EXACT, ROUNDED = (1e-5, 1e-4), (1e-2, 0.1)  # float32 keeps 24 bits, bf16 8
 WAYS = {
     'float32': Way('CLIP of transformers with our hooked adapters, float32', FP32, tolerance=EXACT),
     'bf16': Way('under bf16 autocast, as the configs have it', BF16, tolerance=ROUNDED),
+    'bf16-eager': Way('with attention as plain products', {**BF16, **EAGER}, tolerance=ROUNDED),
     'bf16-compiled': Way('compiled as well', {**BF16, 'compile': True}, tolerance=ROUNDED),
-    'bf16-checkpointed': Way("each layer's activations computed anew in the backward pass", BF16, tolerance=ROUNDED,
-                             recompute=True),
+    'bf16-checkpointed': Way("each layer's activations computed anew in the backward pass",
+                             {**BF16, 'activation_checkpointing': TOWERS}, tolerance=ROUNDED),
     'bf16-micro': Way('two videos encoded at a time', {**BF16, 'model.micro_batch_size': 2}, tolerance=ROUNDED),
     'full-float32': Way('full fine-tuning of the same CLIP, float32', FP32, 'finetune/full'),
     'full-bf16': Way('full fine-tuning under bf16 autocast', BF16, 'finetune/full'),
@@ -67,13 +61,6 @@ def add_step_arguments(parser: argparse.ArgumentParser, *, default: tuple[str, .
 def size_of(args: argparse.Namespace) -> str:
     """Of ``make_random_clip.SIZES``."""
     return 'tiny' if args.tiny else args.backbone
-
-
-def layers(size: str) -> list[str]:
-    """Names of both towers' layers."""
-    _, _, _, vision_layers, _, _, text_layers, *_ = SIZES[size]
-    return [f'{tower}_backbone.encoder.encoder.layers.{number}'
-            for tower, depth in (('vision', vision_layers), ('text', text_layers)) for number in range(depth)]
 
 
 def way_names(args: argparse.Namespace) -> list[str]:

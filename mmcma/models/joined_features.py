@@ -28,4 +28,6 @@ def joined(batches: Sequence[Features]) -> Features:
 
 
 def _mask(batch: Features) -> Tensor:
-    return torch.ones(batch.tokens.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
+    if batch.mask is not None:
+        return batch.mask
+    return torch.ones(batch.tokens.shape[:2], dtype=torch.bool, device=batch.tokens.device)
