@@ -38,8 +38,9 @@ def recall_by_parameters(points: Sequence[Point], title: str, marked: Optional[s
                       linewidth=1)
     axes.set_xscale('log')
     for point, rise in zip(points, _label_rises(points)):
-        axes.annotate(point.name, (point.trainable, point.mean), xytext=(6, rise), textcoords='offset points',
-                      fontsize=7.5, color=INK)
+        axes.annotate(point.name, (point.trainable, point.mean), xytext=(16, rise), textcoords='offset points',
+                      va='center', fontsize=7.5, color=INK,
+                      arrowprops=dict(arrowstyle='-', color=COLOURS[0], linewidth=0.6, shrinkA=1, shrinkB=4))
     axes.set(title=title, xlabel='trained parameters', ylabel='R@1 (%)')
     axes.margins(x=0.12, y=0.12)
     plain(axes)
@@ -47,15 +48,16 @@ def recall_by_parameters(points: Sequence[Point], title: str, marked: Optional[s
 
 
 def _label_rises(points: Sequence[Point]) -> list[float]:
-    """How far above its mark each label stands, in points: below it where the next higher mark is near."""
+    """How far above its mark each label stands, in points: lower where the label of a higher mark would be met."""
     logs = np.log10([point.trainable for point in points])
     means = np.array([point.mean for point in points])
-    height, width = max(np.ptp(means), 1.0), max(np.ptp(logs), 1.0)
-    rises = []
-    for log, mean in zip(logs, means):
-        near = (abs(logs - log) < 0.2 * width) & (means > mean) & (means - mean < 0.06 * height)
-        rises.append(-9.0 if near.any() else 4.0)
-    return rises
+    heights = means * 200 / max(np.ptp(means), 1.0)  # in points: what the figure's size leaves for the marks
+    width = max(np.ptp(logs), 1.0)
+    places = {}
+    for number in np.argsort(-heights):
+        near = [place for other, place in places.items() if abs(logs[other] - logs[number]) < 0.1 * width]
+        places[number] = min([heights[number], *(place - 10 for place in near)])
+    return [places[number] - heights[number] for number in range(len(points))]
 
 
 def bars_by_kind(recalls: Mapping[str, Mapping[str, float]], title: str) -> bytes:
