@@ -38,7 +38,8 @@ def clip(patch: int) -> CLIPModel:
 
 def count(dual: CLIPModel, part) -> int:
     halves = architecture('clip')
-    towers = [HFTower(dual=dual, half=half, encoder=encoder, source=None, trainable=part)
+    towers = [HFTower(dual=dual, half=half, encoder=encoder, source=None, trainable=part,
+                     attn_implementation=None)
               for half, encoder in ((halves.vision, dual.vision_model), (halves.text, dual.text_model))]
     return sum(p.numel() for tower in towers for p in tower.trainable_parameters())
 

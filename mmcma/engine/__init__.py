@@ -8,9 +8,10 @@ from .hooks import (
     ResumeHook,
     RetrievalReportHook,
 )
-from .loops import RetrievalTestLoop, RetrievalValLoop
+from .loops import RetrievalTestLoop, RetrievalValLoop, UntrainedLoop
 from .optim import TrainedOptimWrapperConstructor, WarmupCosineLR
 
 __all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'ExportBackboneHook',
            'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
-           'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'WarmupCosineLR']
+           'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'UntrainedLoop',
+           'WarmupCosineLR']

@@ -11,9 +11,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import BaseLoop, Runner
-
-from mmcma.registry import LOOPS
+from mmengine.runner import Runner
 
 
 @dataclass(frozen=True)
@@ -94,17 +92,6 @@ def timed(work: Callable[[], object]) -> float:
 
 
 _DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-
-
-@LOOPS.register_module()
-class UntrainedLoop(BaseLoop):
-    """Leaves the runner as it is when training begins."""
-    max_epochs = max_iters = epoch = iter = 0
-
-    def run(self) -> torch.nn.Module:
-        """Lets the hooks do what they do before training."""
-        self.runner.call_hook('before_train')
-        return self.runner.model
 
 
 class PeakMemory:

@@ -34,7 +34,7 @@ def test_a_step_trains_and_gives_the_loss(tiny_clip, tmp_path, batch):
 def test_settings_that_act_on_a_step_take_part(tiny_clip, tmp_path, batch, options, passes):
     step = TrainingStep(read_config(tmp_path, tiny_clip, **options), batch)
     calls = []
-    step.model.vision_backbone.encoder.register_forward_hook(lambda *_: calls.append(1))
+    step.model.vision_backbone.sites[0].module.register_forward_hook(lambda *_: calls.append(1))
     step()
     assert len(calls) == passes
 

@@ -6,6 +6,7 @@ files and hold the same weights.
 import io
 import json
 import logging
+import multiprocessing
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -94,7 +95,7 @@ class OurTest:
             'test_evaluator.v2t_protocol': 'max_over_captions'})  # the released code's
         first = [dict(type='LoadCachedFrames', cache=str(folder / 'cache'), steps=STEPS)] if cached else STEPS
         cfg.test_dataloader.dataset.pipeline = [*first, dict(type='PackRetrievalInputs')]
-        cfg.env_cfg.mp_cfg.mp_start_method = 'spawn'  # as this process was
+        cfg.env_cfg.mp_cfg.mp_start_method = multiprocessing.get_start_method()  # mmengine sets it
         cfg.work_dir = str(folder / f'work-{cached}')
         cfg.experiment_name = cfg.work_dir  # mmengine's message hubs are global, by name
         self.runner = Runner.from_cfg(cfg)
