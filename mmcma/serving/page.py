@@ -24,7 +24,7 @@ def make_page(gallery: Gallery, results: int) -> gr.Blocks:
     name = Path(gallery.manifest.root).name
     with gr.Blocks(title=f'{name} · mmcma', analytics_enabled=False, fill_width=True,
                    delete_cache=(_UPLOAD_KEPT, _UPLOAD_KEPT)) as page:
-        gr.HTML(heading(name, len(items), gallery.manifest.model), apply_default_css=False)
+        gr.HTML(heading(name, len(items), Path(gallery.manifest.model).stem), apply_default_css=False)
         with gr.Row():
             text = gr.Textbox(label='Query', placeholder='what is to be seen', container=False, autofocus=True,
                               max_lines=1, scale=6, min_width=150, elem_id='query')
