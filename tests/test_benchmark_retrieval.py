@@ -157,10 +157,10 @@ def test_loss_in_chunks_has_the_gradients_of_the_whole(monkeypatch):
 
 @pytest.fixture
 def official() -> Path:
-    """Checkout of the released code; the test is skipped where MMCMA_OFFICIAL_CODE names none."""
-    if not os.environ.get('MMCMA_OFFICIAL_CODE'):
-        pytest.skip('MMCMA_OFFICIAL_CODE names no checkout of the released code')
-    return Path(os.environ['MMCMA_OFFICIAL_CODE'])
+    """Checkout of the released code; the test is skipped where MMCMA_OFFICIAL names none."""
+    if not os.environ.get('MMCMA_OFFICIAL'):
+        pytest.skip('MMCMA_OFFICIAL names no checkout of the released code')
+    return Path(os.environ['MMCMA_OFFICIAL'])
 
 
 def test_the_released_code_agrees(official, tmp_path, monkeypatch):
