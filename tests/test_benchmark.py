@@ -2,9 +2,11 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from test_datasets.media_files import write_video
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmcma.errors import DataError
+from mmcma.errors import DataError, UserError
 
 TOOLS = Path(__file__).parents[1] / 'tools' / 'analysis_tools'
 JOB = argparse.Namespace(backbone='vit-b32', batch=4, frames=3, words=16, tiny=True, official=None)
@@ -104,6 +106,12 @@ def test_an_object_in_a_process_of_its_own():
             fraction.call('limit_denominator', 0)
     with pytest.raises(ZeroDivisionError):
         Apart(Fraction, 1, 0)
+
+
+def test_a_killed_process_is_one_line():
+    from benchmarks.paired import Apart
+    with Apart(import_module, 'signal') as signals, pytest.raises(UserError, match='killed.* fewer --ways'):
+        signals.call('raise_signal', signal.SIGKILL)
 
 
 # ---- training steps ----

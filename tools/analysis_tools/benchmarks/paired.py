@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -34,14 +35,26 @@ class Apart:
     def __init__(self, factory: Callable, *args, **kwargs) -> None:
         self._process = ProcessPoolExecutor(1, mp_context=get_context('spawn'))
         try:
-            self._process.submit(_make, factory, args, kwargs).result()
+            self._result(_make, factory, args, kwargs)
         except BaseException:
             self._process.shutdown()
             raise
 
     def call(self, method: str, *args):
-        """What the object's method gives; what it raises is raised here."""
-        return self._process.submit(_call, method, args).result()
+        """What the object's method gives; what it raises is raised here.
+
+        Raises:
+            UserError: The process has been killed.
+        """
+        return self._result(_call, method, args)
+
+    def _result(self, work: Callable, *args):
+        from mmcma.errors import UserError
+        try:
+            return self._process.submit(work, *args).result()
+        except BrokenProcessPool as error:
+            raise UserError('A process of this comparison was killed, as a rule for lack of memory. All ways are in '
+                            'memory at once: give fewer --ways, or a smaller --batch or --size.') from error
 
     def __enter__(self) -> 'Apart':
         return self
