@@ -39,6 +39,7 @@ WAYS = {
     'bf16': Way('under bf16 autocast, as the configs have it', BF16, tolerance=ROUNDED),
     'bf16-eager': Way('with attention as plain products', {**BF16, **EAGER}, tolerance=ROUNDED),
     'bf16-compiled': Way('compiled as well', {**BF16, 'compile': True}, tolerance=ROUNDED),
+    'bf16-eager-compiled': Way('both', {**BF16, **EAGER, 'compile': True}, tolerance=ROUNDED),
     'bf16-checkpointed': Way("each layer's activations computed anew in the backward pass",
                              {**BF16, 'activation_checkpointing': TOWERS}, tolerance=ROUNDED),
     'bf16-micro': Way('two videos encoded at a time', {**BF16, 'model.micro_batch_size': 2}, tolerance=ROUNDED),
