@@ -172,3 +172,16 @@ def test_the_released_code_agrees(official, tmp_path, monkeypatch):
     write_test_set(tmp_path, 4, 9)
     with Apart(ReleasedTest, official, tmp_path, 4, 2) as theirs:
         assert OurTest(tmp_path, 4).test()['metrics'] == pytest.approx(theirs.call('test')['metrics'], abs=1e-3)
+
+
+def test_the_loss_is_computed_in_chunks_or_in_one_piece(monkeypatch):
+    from benchmarks.growth import Loss
+
+    from mmcma.models.similarities import chunks
+    calls = []
+    monkeypatch.setattr(chunks, 'checkpoint', lambda score, *features, **_: calls.append(1) or score(*features))
+    monkeypatch.setattr(chunks, 'VALUES_AT_ONCE', 1)
+    Loss(pairs=5, frames=2, dim=4, tiled=True).step()
+    assert len(calls) == 5
+    Loss(pairs=5, frames=2, dim=4, tiled=False).step()
+    assert len(calls) == 5

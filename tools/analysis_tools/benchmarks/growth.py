@@ -1,4 +1,5 @@
 """What is measured at different sizes, each point in a process of its own."""
+import sys
 import tempfile
 import time
 from argparse import Namespace
@@ -93,7 +94,7 @@ class Loss:
 
     def __init__(self, pairs: int, frames: int, dim: int, tiled: bool) -> None:
         if not tiled:
-            chunks.VALUES_AT_ONCE = float('inf')
+            chunks.VALUES_AT_ONCE = sys.maxsize
         self.head = MODELS.build(dict(type='RetrievalHead', similarity=dict(type='QueryScore'),
                                       loss=dict(type='SymmetricInfoNCE')))
         self.head.bind(embed_dim=dim, logit_scale=4.6)
