@@ -42,8 +42,8 @@ def _preamble(study: Study) -> str:
         'between runs (n - 1). `Δ` is the difference of the mean T2V R@1 from that of the method named, ± its standard '
         'error. Recalls in percent, MdR and MnR in ranks. Time and memory are those of a training step, memory '
         f'without the weights, as a share of `{study.reference}`, measured in rounds over all methods (median).\n',
-        'Every learning rate was chosen on the validation split by the same budget: one run with seed 100 for each of '
-        f'{_counts(study)} rates, with {_options(study.tune_options)}. Options of all runs: '
+        'Every learning rate was chosen by the same budget, and not by what is tested here: one run with seed 100 for '
+        f'each of {_counts(study)} rates, with {_options(study.tune_options)}. Options of all runs: '
         f'{_options(study.options)}.\n'])
 
 
