@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_start_method
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+
+from mmcma.process_memory import forget_highest, highest_resident, resident
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class PeakMemory:
         gc.collect()
         if not torch.cuda.is_available():
             ctypes.CDLL(None).malloc_trim(0)  # memory that is freed but kept would hide what is taken later
-        self._before = torch.cuda.memory_allocated() if torch.cuda.is_available() else _resident('VmRSS')
+        self._before = torch.cuda.memory_allocated() if torch.cuda.is_available() else resident()
         self.restart()
 
     def restart(self) -> None:
@@ -109,14 +110,9 @@ class PeakMemory:
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         else:
-            Path('/proc/self/clear_refs').write_text('5')  # sets the high-water mark back to what is in use
+            forget_highest()
 
     def peak(self) -> int:
         """Bytes beyond those in use at the beginning."""
-        now = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _resident('VmHWM')
+        now = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else highest_resident()
         return now - self._before
-
-
-def _resident(field: str) -> int:
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f'{field}:'))

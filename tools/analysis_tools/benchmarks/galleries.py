@@ -5,12 +5,13 @@ from functools import cached_property
 import torch
 from torch.nn.functional import normalize
 
-from benchmarks.process_memory import highest
 from mmcma.evaluation import RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
 from mmcma.evaluation.sweeps import blocks
+from mmcma.process_memory import highest_resident
 from mmcma.structures import Features
 
 TOP, TILE = 5, 512  # best items of each text, and sides of a tile: those of a test
+
 
 class Gallery:
     """Random vectors, each text near its item's.
@@ -25,7 +26,7 @@ class Gallery:
         self.visual = normalize(torch.randn(size, dim, generator=generator), dim=-1)
         noise = torch.randn(size, dim, generator=generator).mul_(6 / dim**0.5)
         self.text = normalize(noise.add_(self.visual), dim=-1)
-        self.before = highest()
+        self.before = highest_resident()
 
     @cached_property
     def scores(self) -> TiledScores:
@@ -41,7 +42,7 @@ class Gallery:
         """Seconds, the figures, and the most bytes of the process before and since."""
         began = time.perf_counter()
         ranks = self.ranks(self.scores)
-        return dict(seconds=time.perf_counter() - began, before_bytes=self.before, process_bytes=highest(),
+        return dict(seconds=time.perf_counter() - began, before_bytes=self.before, process_bytes=highest_resident(),
                     metrics={f'{way}/{key}': value for way, found in (('t2v', ranks.t2v), ('v2t', ranks.v2t))
                              for key, value in rank_metrics(found).items()})
 

@@ -102,24 +102,19 @@ def product_rate() -> float:
 def pipeline_rate(clips: Path, rounds: int) -> dict:
     """Clips per second that decoding, resizing and packing give on all cores, each clip ``rounds`` times."""
     from benchmark_data import STEPS, list_clips
+    from mmengine.dataset import Compose
     from torch.utils.data import DataLoader
 
     from mmcma.registry import TRANSFORMS
-    transforms = [TRANSFORMS.build(step) for step in (*STEPS, dict(type='PackRetrievalInputs'))]
+    prepare = Compose([TRANSFORMS.build(step) for step in (*STEPS, dict(type='PackRetrievalInputs'))])
     items = list_clips(clips) * rounds
     workers = os.cpu_count()
     batches = iter(DataLoader(items, batch_size=8, num_workers=workers,
-                              collate_fn=lambda batch: [read(dict(item), transforms) for item in batch]))
+                              collate_fn=lambda batch: [prepare(dict(item)) for item in batch]))
     ready = sum(len(batch) for batch in itertools.islice(batches, workers))  # the workers have started
     began = time.perf_counter()
     rest = sum(len(batch) for batch in batches)
     return dict(workers=workers, clips=ready + rest, clips_per_second=rest / (time.perf_counter() - began))
-
-
-def read(item: dict, transforms: list) -> dict:
-    for transform in transforms:
-        item = transform(item)
-    return item
 
 
 def report(found: dict, peak: float, pipeline: dict | None, args: argparse.Namespace) -> None:

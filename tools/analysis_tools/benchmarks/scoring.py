@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.process_memory import highest
 from mmcma.engine.step_cost import PeakMemory, timed
 from mmcma.models.similarities import QueryScore
+from mmcma.process_memory import highest_resident
 from mmcma.structures import Features
 
 TEMPERATURE = 5.0
@@ -50,7 +50,7 @@ class Scores:
         """Scores once; the most bytes during it beyond the features, and the most of the whole process during it."""
         self._memory.restart()
         self.seconds()
-        return self._memory.peak(), highest()
+        return self._memory.peak(), highest_resident()
 
 
 class OurScores(Scores):
