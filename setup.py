@@ -34,5 +34,5 @@ setup(
         'search': requirements('search'),
         'tests': requirements('tests') + requirements('search') + requirements('ray') + requirements('docs'),
     },
-    entry_points={'console_scripts': ['mmcma=mmcma.cli:main']},
+    entry_points={'console_scripts': ['mmcma=mmcma.cli.main:main']},
 )

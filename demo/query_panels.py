@@ -12,7 +12,7 @@ import torch
 from rich.progress import track
 
 from mmcma.apis import init_model
-from mmcma.command_line import add_config_options, run_tool
+from mmcma.cli.arguments import add_config_options, run_tool
 from mmcma.config import load_config, parse_options
 from mmcma.registry import DATASETS
 from mmcma.structures import Features
@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--captions', type=int, nargs='+', metavar='N', default=[209, 1070],
                         help='which captions to ask, counted through the test set (default: 209 1070)')
     parser.add_argument('-k', type=int, default=3, help='answers of each query (default: 3)')
-    parser.add_argument('--out', default='work_dirs/demo', help='folder of the pictures (default: work_dirs/demo)')
+    parser.add_argument('--out', default='work_dirs/demo', help='folder of the images (default: work_dirs/demo)')
     add_config_options(parser)
     return parser.parse_args()
 
@@ -68,7 +68,7 @@ def main() -> None:
     clip = panels[-1][0].answers[0].frames
     visualizer.add_patch_attention('patch_attention', clip, patch_attention(model, clip[None])[0],
                                    out_file=out / 'patch_attention.png')
-    print(f'pictures  {out}/query_panels.png  {out}/patch_attention.png')
+    print(f'images  {out}/query_panels.png  {out}/patch_attention.png')
 
 
 if __name__ == '__main__':

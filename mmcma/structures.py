@@ -1,8 +1,12 @@
 """What travels between the parts: one item of a data set, and the features of many."""
-from typing import NamedTuple, Optional
+from collections.abc import Sequence
+from typing import NamedTuple
 
+import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 
 class RetrievalSample(BaseDataElement):
@@ -37,8 +41,35 @@ class Features(NamedTuple):
         mask: bool, as ``tokens`` without D, True on valid tokens; None when all are valid.
     """
     pooled: Tensor
-    tokens: Optional[Tensor] = None
-    mask: Optional[Tensor] = None
+    tokens: Tensor | None = None
+    mask: Tensor | None = None
+
+    @classmethod
+    def of_frames(cls, tokens: Tensor, mask: Tensor | None = None) -> 'Features':
+        """Visual features of frame embeddings ``(B, T, D)``; ``pooled`` is their mean over valid frames."""
+        return cls(masked_mean(tokens, mask), tokens, mask)
+
+    @classmethod
+    def join(cls, batches: Sequence['Features']) -> 'Features':
+        """All rows in order; sequences of different length are padded with zeros, which the mask marks.
+
+        Args:
+            batches: One or more, alike in which fields they have.
+        """
+        pooled = torch.cat([batch.pooled for batch in batches])
+        if batches[0].tokens is None:
+            return cls(pooled)
+        length = max(batch.tokens.shape[1] for batch in batches)
+        padded = [batch.pad_to(length) for batch in batches]
+        return cls(pooled, torch.cat([batch.tokens for batch in padded]), torch.cat([batch.mask for batch in padded]))
+
+    def pad_to(self, length: int) -> 'Features':
+        """The same with ``tokens`` ``(B, length, D)``, zeros at the end, and a mask ``(B, length)``."""
+        missing = length - self.tokens.shape[1]
+        mask = self.mask
+        if mask is None:
+            mask = torch.ones(self.tokens.shape[:2], dtype=torch.bool, device=self.tokens.device)
+        return self._replace(tokens=F.pad(self.tokens, (0, 0, 0, missing)), mask=F.pad(mask, (0, missing)))
 
     def rows(self, index) -> 'Features':
         """The items that ``index`` (a slice, or an int or bool tensor) picks."""
@@ -47,3 +78,18 @@ class Features(NamedTuple):
     def to(self, device) -> 'Features':
         """The same on another device."""
         return Features(*(None if field is None else field.to(device) for field in self))
+
+
+def masked_mean(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean ``(B, D)`` over the valid ones of tokens ``(B, T, D)``; zeros where none is."""
+    if mask is None:
+        return tokens.mean(dim=1)
+    weight = mask[..., None].to(tokens.dtype)  # (B, T, 1)
+    return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
+
+
+def padded(sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sequences ``(L_i, D)`` as ``(N, L, D)``, zeros at the end, and the mask ``(N, L)`` of what is none."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    tokens = pad_sequence(list(sequences), batch_first=True)
+    return tokens, torch.arange(tokens.shape[1]) < lengths[:, None]

@@ -50,7 +50,7 @@ def model_config(pretrained: str, **changes) -> dict:
 
 @pytest.fixture(scope='session')
 def tiny_clip(tmp_path_factory) -> str:
-    """Folder of a small random CLIP for 32-px pictures."""
+    """Folder of a small random CLIP for 32-px images."""
     return write_clip(tmp_path_factory.mktemp('clip'))
 
 
@@ -65,7 +65,7 @@ def build():
 
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
-    """Folder of real videos, pictures and annotation files; the test is skipped where MMCMA_SHARED_DATA names none."""
+    """Folder of real videos, images and annotation files; the test is skipped where MMCMA_SHARED_DATA names none."""
     folder = os.environ.get('MMCMA_SHARED_DATA')
     if not folder:
         pytest.skip('MMCMA_SHARED_DATA names no folder of real data')

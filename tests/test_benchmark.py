@@ -15,7 +15,7 @@ import torch
 from test_datasets.media_files import write_video
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmcma.errors import DataError, UserError
+from mmcma.utils.errors import DataError, UserError
 
 TOOLS = Path(__file__).parents[1] / 'tools' / 'analysis_tools'
 JOB = argparse.Namespace(backbone='vit-b32', batch=4, frames=3, words=16, tiny=True, official=None)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_datasets.media_files import write_video
 
-from mmcma.errors import DataError
+from mmcma.utils.errors import DataError
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'analysis_tools' / 'benchmark_data.py'
 

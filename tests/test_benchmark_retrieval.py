@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmcma.errors import DataError
+from mmcma.utils.errors import DataError
 
 TOOLS = Path(__file__).parents[1] / 'tools' / 'analysis_tools'
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from mmcv.transforms import BaseTransform
-from test_datasets.media_files import write_flickr8k, write_picture, write_video
+from test_datasets.media_files import write_flickr8k, write_image, write_video
 
-from mmcma.command_line import run_tool
+from mmcma.cli.arguments import run_tool
 from mmcma.datasets import Flickr8k
 from mmcma.datasets.retrieval_dataset import Standard
-from mmcma.errors import WeightsError
 from mmcma.registry import TRANSFORMS
+from mmcma.utils.errors import WeightsError
 from mmcma.visualization.caption_tokens import CaptionTokens
 
 ROOT = Path(__file__).parents[1]
@@ -161,9 +161,9 @@ def test_what_the_limit_cuts_off():
         CaptionTokens({})
 
 
-def test_pictures_have_no_length(browse, tmp_path):
-    write_picture(tmp_path / 'videos/a.png')
-    config = write_config(tmp_path, 'a.png,a picture\n')
+def test_images_have_no_length(browse, tmp_path):
+    write_image(tmp_path / 'videos/a.png')
+    config = write_config(tmp_path, 'a.png,an image\n')
     config.write_text(config.read_text().replace("type='LoadVideoFrames', num_frames=4", "type='LoadImage'"))
     code, shown = browse(config, '--check')
     assert code == 0 and 'seconds a clip' not in shown

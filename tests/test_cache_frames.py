@@ -13,8 +13,8 @@ import pytest
 from test_datasets.media_files import write_video
 
 from mmcma.config import load_config
-from mmcma.errors import ConfigError, DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[1]
 TOOL = ROOT / 'tools' / 'dataset_converters' / 'cache_frames.py'

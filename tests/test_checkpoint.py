@@ -3,16 +3,11 @@ import torch
 from conftest import model_config, write_clip
 from torch import nn
 
-from mmcma.checkpoint import (
-    backbone_identity,
-    load_trained,
-    newest_checkpoint,
-    pin,
-    read_checkpoint,
-    trained_names,
-    trained_state,
-)
-from mmcma.errors import WeightsError
+from mmcma.checkpoints.checkpoint_file import load_trained, newest_checkpoint, read_checkpoint
+from mmcma.checkpoints.identity import backbone_identity
+from mmcma.models.trained_state import trained_names, trained_state
+from mmcma.utils.digests import tensor_digests
+from mmcma.utils.errors import WeightsError
 
 
 @pytest.fixture
@@ -39,11 +34,11 @@ def test_running_statistics_of_what_trains_are_kept():
 def test_what_is_loaded_is_what_was_saved(model, build, tiny_clip, tmp_path):
     checkpoint = checkpoint_of(model)
     torch.save(checkpoint, tmp_path / 'a.pth')
-    frozen = pin(build(model_config(tiny_clip)).vision_backbone.state_dict().items())
+    frozen = tensor_digests(build(model_config(tiny_clip)).vision_backbone.state_dict().items())
     load_trained(model, tmp_path / 'a.pth')
     for name, tensor in checkpoint['state_dict'].items():
         assert torch.equal(model.state_dict()[name], tensor)
-    assert pin(model.vision_backbone.state_dict().items()) == frozen
+    assert tensor_digests(model.vision_backbone.state_dict().items()) == frozen
 
 
 def test_another_backbone_is_refused_unless_asked_for(model, build, tmp_path):
@@ -100,7 +95,7 @@ def test_the_newest_checkpoint_is_the_furthest_whole_one(tmp_path):
 
 def test_a_digest_sees_a_single_bit():
     tensor = torch.zeros(3, dtype=torch.bfloat16)
-    before = pin([('x', tensor), ('scalar', torch.tensor(1.0)), ('empty', torch.zeros(0))])
+    before = tensor_digests([('x', tensor), ('scalar', torch.tensor(1.0)), ('empty', torch.zeros(0))])
     tensor[1] = -0.0
-    after = pin([('x', tensor), ('scalar', torch.tensor(1.0)), ('empty', torch.zeros(0))])
+    after = tensor_digests([('x', tensor), ('scalar', torch.tensor(1.0)), ('empty', torch.zeros(0))])
     assert [name for name in before if before[name] != after[name]] == ['x']

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from test_gallery.stand_in import StandIn, write_folder
+from test_search.stand_in import StandIn, write_folder
 
-from mmcma import apis, cli
+from mmcma import apis
+from mmcma.cli.main import main
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def mmcma(monkeypatch, capsys):
     def call(*args) -> tuple[int, str, str]:
         code = 0
         try:
-            cli.main([str(arg) for arg in args])
+            main([str(arg) for arg in args])
         except SystemExit as end:
             code = end.code
         return (code, *capsys.readouterr())
@@ -26,7 +27,7 @@ def mmcma(monkeypatch, capsys):
 
 
 def test_help_imports_nothing_heavy():
-    code = 'from mmcma.cli import make_parser; make_parser().format_help(); import sys; print(*sys.modules)'
+    code = 'from mmcma.cli.main import make_parser; make_parser().format_help(); import sys; print(*sys.modules)'
     imported = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
     assert not {'torch', 'transformers', 'mmengine', 'pymilvus', 'gradio', 'numpy'} & set(imported)
 
@@ -52,7 +53,7 @@ def test_index_and_search(mmcma, tmp_path):
     assert '2.png' in (tmp_path / 'page.html').read_text()
     hits = json.loads(mmcma('search', gallery, '100', '-k', 3, '--json')[1])
     assert [set(hit) for hit in hits] == [{'path', 'score', 'start', 'end', 'frame_weights', 'frame_times'}] * 3
-    code, output, _ = mmcma('search', gallery, '--image', folder / 'pictures' / '3.png', '-k', 1)
+    code, output, _ = mmcma('search', gallery, '--image', folder / 'images' / '3.png', '-k', 1)
     assert code == 0 and output.split()[2].endswith('3.png')
     assert 'best at 0.0 s' in mmcma('search', gallery, '100', '--folder', '/', '--seconds', 1, 2)[1]
     assert mmcma('search', gallery, '100', '--folder', 'absent')[1] == 'nothing found\n'
@@ -71,7 +72,7 @@ def test_an_unfinished_gallery_says_so(mmcma, tmp_path):
     (('search', '{0}'), '0 queries: give a text'),
     (('search', '{0}', 'a dog', '--image', 'a.png'), '2 queries: give a text'),
     (('search', '{0}', 'a dog'), 'is no gallery'),
-    (('index', '{0}', '--model', 'stand-in', '--out', '{0}/gallery'), 'holds no videos or pictures'),
+    (('index', '{0}', '--model', 'stand-in', '--out', '{0}/gallery'), 'holds no videos or images'),
     (('index', '{0}/absent', '--model', 'stand-in', '--out', '{0}/gallery'), 'is no folder')])
 def test_errors_are_one_line(mmcma, tmp_path, args, message):
     code, output, errors = mmcma(*(arg.format(tmp_path) for arg in args))

@@ -2,7 +2,7 @@
 import argparse
 import os
 
-from mmcma.command_line import add_config_options, add_worker_arguments, items_bar
+from mmcma.cli.arguments import add_config_options, add_worker_arguments, items_bar
 
 
 def test_shared_arguments():

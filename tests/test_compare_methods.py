@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_run
 
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 TOOLS = Path(__file__).parents[1] / 'tools' / 'analysis_tools'
 

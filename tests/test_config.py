@@ -4,7 +4,7 @@ import pytest
 from tiny_run import config_text, write_config
 
 from mmcma.config import check_config, load_config, parse_options
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 
 def written(folder: Path, text: str, name: str = 'a.py') -> Path:

@@ -13,7 +13,7 @@ from tiny_run import NoiseClips, write_config
 from torch import distributed, multiprocessing
 
 from mmcma.engine.distributed import RetrieverDataParallel, start_processes, stop_processes
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 

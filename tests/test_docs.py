@@ -96,10 +96,10 @@ def test_descriptions_come_from_the_part_before_its_bases(reference):
 
 
 @needs_sphinx
-def test_the_pictures_are_there(pages):
+def test_the_images_are_there(pages):
     assert list((pages / '_images').glob('query_panels*.png'))
-    for picture in (DOCS / 'images').iterdir():
-        assert picture.stat().st_size < 300_000 and Image.open(picture).size[0] > 600
+    for image in (DOCS / 'images').iterdir():
+        assert image.stat().st_size < 300_000 and Image.open(image).size[0] > 600
 
 
 @pytest.mark.parametrize('document', DOCUMENTS)

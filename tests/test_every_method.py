@@ -6,8 +6,8 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
-from mmcma.checkpoint import trained_names
 from mmcma.config import check_config, load_config
+from mmcma.models.trained_state import trained_names
 from mmcma.registry import MODELS
 from mmcma.structures import RetrievalSample
 
@@ -57,7 +57,7 @@ def test_a_text_against_a_clip_has_one_score_whatever_else_is_scored(path):
     model.eval()
     data = model.data_preprocessor(batch())
     with torch.no_grad():
-        visual = model.encode_visual(data['inputs']['frames'], data['inputs']['mask'])
+        visual = model._encode_pixels(data['inputs']['pixels'], data['inputs']['mask'])
         text = model.encode_text(CAPTIONS)
         whole = model.similarity(text, visual)
         tile = model.similarity(text.rows(slice(1, 3)), visual.rows(slice(0, 2)))

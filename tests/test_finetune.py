@@ -8,7 +8,7 @@ from tiny_run import read_config
 from transformers import CLIPConfig, CLIPModel
 
 import mmcma.engine  # noqa: F401
-from mmcma.checkpoint import load_trained
+from mmcma.checkpoints.checkpoint_file import load_trained
 from mmcma.models.backbones import HFTower
 from mmcma.models.backbones.architectures import architecture
 from mmcma.registry import MODELS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from mmcma.command_line import run_tool
-from mmcma.errors import WeightsError
+from mmcma.cli.arguments import run_tool
 from mmcma.models.backbones.pretrained import BUNDLED
+from mmcma.utils.errors import WeightsError
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'model_converters' / 'to_hf.py'
 TOKENIZER = str(BUNDLED['mmcma/clip-tiny-glyphs'])

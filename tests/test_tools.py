@@ -1,5 +1,4 @@
 """The command line tools end to end: what they write, what they say of bad input, and what a kill leaves."""
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -19,26 +18,16 @@ from tiny_run import write_config
 TOOLS = Path(__file__).parents[1] / 'tools'
 
 
-def tool(name: str):
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def run(name: str, *arguments) -> int:
     """Exit code of a tool, run in this process."""
-    from mmcma.command_line import run_tool
+    from mmcma.cli.main import main
     # mmengine names loggers and message hubs by the second, so that two runs within one would share them.
     for kind in (DefaultScope, MMLogger, MessageHub, Visualizer):
         kind._instance_dict.clear()
-    argv, sys.argv = sys.argv, [f'{name}.py', *map(str, arguments)]
     try:
-        run_tool(tool(name).main)
+        main([name, *map(str, arguments)])
     except SystemExit as end:
         return end.code
-    finally:
-        sys.argv = argv
     return 0
 
 

@@ -5,9 +5,9 @@ import torch
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
-from mmcma.errors import MediaError
 from mmcma.registry import DATASETS
 from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import MediaError
 
 WORDS = 'umbrella snowman airplane face red blue star heart sun moon black king'.split()
 

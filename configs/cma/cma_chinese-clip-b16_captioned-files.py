@@ -1,4 +1,4 @@
-# Your own pictures with Chinese captions: see the data set's file for their layout. Settings of
+# Your own images with Chinese captions: see the data set's file for their layout. Settings of
 # cma_vit-b16_flickr30k.py; our choice, not tuned.
 _base_ = [
     '../_base_/models/chinese-clip_b16.py', '../_base_/datasets/captioned_files.py', '../_base_/schedules/cma_5e.py',

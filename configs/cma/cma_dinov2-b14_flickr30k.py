@@ -1,4 +1,4 @@
-# As cma_vit-b16_flickr30k.py, with pictures seen by a backbone that never saw captions. The projection starts at
+# As cma_vit-b16_flickr30k.py, with images seen by a backbone that never saw captions. The projection starts at
 # random, so the learning rate is ten times as high. Our choice, not tuned.
 _base_ = [
     '../_base_/models/dinov2_b14.py', '../_base_/datasets/flickr30k.py', '../_base_/schedules/cma_5e.py',

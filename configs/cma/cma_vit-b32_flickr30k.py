@@ -1,4 +1,4 @@
-# Flickr30K. The paper's released material gives no settings for pictures; these are our choice: those of
+# Flickr30K. The paper's released material gives no settings for images; these are our choice: those of
 # MSR-VTT (r = 8, d_s = 16, 32 words, 5 epochs, batch 128) with one frame, which needs no weighting.
 _base_ = [
     '../_base_/models/clip_vit-b32.py', '../_base_/datasets/flickr30k.py', '../_base_/schedules/cma_5e.py',

@@ -1,4 +1,4 @@
-# Pretrains the small CLIP that the package carries, from scratch, on a million clean pictures of glyphs:
+# Pretrains the small CLIP that the package carries, from scratch, on a million clean images of glyphs:
 #     python tools/train.py configs/pretrain/clip_tiny_glyphs.py
 # The model folder it writes (work_dirs/clip_tiny_glyphs/hf) is mmcma/pretrained/clip-tiny-glyphs.
 _base_ = [
@@ -7,7 +7,7 @@ _base_ = [
 
 model = dict(precision='bf16')
 
-max_iters = 4000  # of 256 pictures
+max_iters = 4000  # of 256 images
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
 val_cfg = dict(type='RetrievalValLoop')
 test_cfg = dict(type='RetrievalTestLoop')

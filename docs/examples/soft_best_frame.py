@@ -1,6 +1,5 @@
 """A similarity for the head: the best frame of a clip, softly, with a sharpness that is learned."""
 import math
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +24,7 @@ class SoftBestFrame(Similarity):
     def forward(self, text: Features, visual: Features) -> Tensor:
         return (self.frame_weights(text, visual) * self.cosines(text, visual)).sum(dim=-1)  # (N, M)
 
-    def frame_weights(self, text: Features, visual: Features) -> Optional[Tensor]:
+    def frame_weights(self, text: Features, visual: Features) -> Tensor | None:
         logits = self.cosines(text, visual) / self.log_temperature.exp()  # (N, M, T)
         if visual.mask is not None:
             logits = logits.masked_fill(~visual.mask, float('-inf'))

@@ -1,6 +1,6 @@
 """Models and retrieval from Python."""
 from .export import export_adapter
 from .inferencer import EncodedBatch, Match, RetrievalInferencer
-from .model import init_model
+from .model import init_model, load_adapter
 
-__all__ = ['EncodedBatch', 'Match', 'RetrievalInferencer', 'export_adapter', 'init_model']
+__all__ = ['EncodedBatch', 'Match', 'RetrievalInferencer', 'export_adapter', 'init_model', 'load_adapter']

@@ -1,25 +1,25 @@
 """What a model is, without building it."""
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from mmengine.config import Config
 
-from mmcma.adapter_folder import is_adapter_folder, read_adapter_config
 from mmcma.apis.export import method_of
 from mmcma.apis.media import frame_pipeline
-from mmcma.errors import ConfigError
-from mmcma.model_source import find_model
+from mmcma.checkpoints.adapter_folder import is_adapter_folder, read_adapter_config
+from mmcma.checkpoints.sources import resolve_model
+from mmcma.utils.errors import ConfigError
 
 _SHOWN = ['R@1', 'R@5', 'R@10', 'MdR', 'MnR']
 
 
-def describe(source: Union[str, Path]) -> dict[str, str]:
-    """Facts by name, in words, of all that :func:`~mmcma.model_source.find_model` reads.
+def describe(source: str | Path) -> dict[str, str]:
+    """Facts by name, in words, of all that :func:`~mmcma.checkpoints.sources.resolve_model` reads.
 
     Raises:
         UserError: As from there.
     """
-    config, checkpoint, name = find_model(source)
+    config, checkpoint, name = resolve_model(source)
     backbone = {'name': ' + '.join(dict.fromkeys(_towers(config)))} if checkpoint is None else \
         checkpoint.get('backbone') or {}
     facts = {'model': name, 'base model': backbone.get('name') or 'unknown'}

@@ -2,21 +2,22 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 from mmengine.config import Config
 
 from mmcma import __version__
-from mmcma.adapter_folder import write_adapter_folder
 from mmcma.apis.model import set_base_model
-from mmcma.apis.model_card import model_card
-from mmcma.checkpoint import backbone_identity, trained_state
-from mmcma.errors import ConfigError, DataError
+from mmcma.checkpoints.adapter_folder import write_adapter_folder
+from mmcma.checkpoints.identity import backbone_identity
+from mmcma.checkpoints.model_card import model_card
 from mmcma.models import CrossModalRetriever
+from mmcma.models.trained_state import trained_state
+from mmcma.utils.errors import ConfigError, DataError
 
 
-def export_adapter(model: CrossModalRetriever, folder: Union[str, Path], *, base_model: Optional[str] = None,
-                   report: Optional[Union[str, Path]] = None) -> dict[str, Any]:
+def export_adapter(model: CrossModalRetriever, folder: str | Path, *, base_model: str | None = None,
+                   report: str | Path | None = None) -> dict[str, Any]:
     """Writes what was trained, with its config and a model card; :func:`init_model` reads it.
 
     The folder holds ``adapter_model.safetensors``, ``adapter_config.json``
@@ -64,7 +65,7 @@ def method_of(config: Config) -> str:
     return ' + '.join(names)
 
 
-def read_report(path: Union[str, Path], identity: Mapping[str, Any]) -> dict[str, Any]:
+def read_report(path: str | Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What ``RetrievalReportHook`` wrote.
 
     Raises:

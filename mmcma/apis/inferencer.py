@@ -1,10 +1,9 @@
-"""Retrieval among texts, videos and pictures from Python."""
-import hashlib
+"""Retrieval among texts, videos and images from Python."""
 import json
 import logging
 from collections.abc import Iterator, Sequence
 from os import PathLike
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,17 +13,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmcma.apis.media import Clip, MediaPaths, frame_pipeline, is_media, preparation
-from mmcma.checkpoint import backbone_identity, pin, trained_state
-from mmcma.datasets.frame_cache import frame_settings
-from mmcma.errors import ConfigError, DataError, MediaError
-from mmcma.evaluation.sweeps import blocks
+from mmcma.checkpoints.identity import backbone_identity
+from mmcma.datasets.video.cache import frame_settings
 from mmcma.models import CrossModalRetriever
-from mmcma.models.fingerprint import fingerprint
-from mmcma.models.joined_features import joined
+from mmcma.models.backbones.tower import fingerprint
 from mmcma.models.similarities.base import unit
+from mmcma.models.trained_state import trained_state
 from mmcma.structures import Features
+from mmcma.utils.digests import tensor_digests, text_digest
+from mmcma.utils.errors import ConfigError, DataError, MediaError
+from mmcma.utils.slices import blocks
 
-PathType = Union[str, PathLike]
+PathType = str | PathLike
 _TILE = 512
 
 
@@ -43,17 +43,17 @@ class EncodedBatch(NamedTuple):
         failures: The others, each with what is wrong with it.
     """
     paths: list[str]
-    features: Union[Features, None]
+    features: Features | None
     failures: dict[str, MediaError]
 
 
 class RetrievalInferencer:
-    """Encodes texts, videos and pictures with a model, and ranks them.
+    """Encodes texts, videos and images with a model, and ranks them.
 
     What it does is that of the adapter in force: ``with model.adapter('msrvtt'):``
     works with the weights, the similarity and the frames of that one. Frames
-    are read as the config's test set reads them; pictures with ``LoadImage``,
-    and videos, where the config is one of pictures, with the defaults of
+    are read as the config's test set reads them; images with ``LoadImage``,
+    and videos, where the config is one of images, with the defaults of
     ``LoadVideoFrames``. Features are on the CPU, those that a test computes.
 
     Args:
@@ -92,10 +92,11 @@ class RetrievalInferencer:
             if not isinstance(text, str) or not text.strip():
                 raise DataError(f'text {number} is {text!r}: write a few words.')
         self._warn_of_cuts(texts)
-        return joined([self.model.encode_text(texts[rows]).to('cpu') for rows in blocks(len(texts), self.batch_size)])
+        return Features.join([self.model.encode_text(texts[rows]).to('cpu')
+                              for rows in blocks(len(texts), self.batch_size)])
 
     def encode_visual(self, paths: Sequence[PathType], on_error: str = 'raise') -> Features:
-        """Embeddings of videos, pictures and folders of frames before L2 normalisation.
+        """Embeddings of videos, images and folders of frames before L2 normalisation.
 
         Args:
             paths: N files or folders of frames.
@@ -139,7 +140,7 @@ class RetrievalInferencer:
         apart, as the config's ``LoadVideoFrames`` takes.
 
         Args:
-            clips: N arrays, uint8 RGB ``(T, H, W, 3)``, of any T, H and W; a picture has T = 1.
+            clips: N arrays, uint8 RGB ``(T, H, W, 3)``, of any T, H and W; an image has T = 1.
 
         Returns:
             As :meth:`encode_visual`, T the most frames of a clip.
@@ -148,7 +149,7 @@ class RetrievalInferencer:
             DataError: There is no clip, or one is no such array.
         """
         clips, prepare = _listed(clips, 'clips'), preparation(frame_pipeline(self.model.cfg))
-        return joined([self._encode_clips([_decoded(clip, prepare) for clip in clips[rows]])
+        return Features.join([self._encode_clips([_decoded(clip, prepare) for clip in clips[rows]])
                        for rows in blocks(len(clips), self.batch_size)])
 
     @torch.no_grad()
@@ -173,7 +174,7 @@ class RetrievalInferencer:
     def rank(self, query: PathType, gallery: Sequence[PathType], k: int = 10) -> list[Match]:
         """The k best of a gallery for one query: text to visual, visual to text or visual to visual.
 
-        A ``Path``, or a string that ends as the name of a video or picture does, is a file; any other string
+        A ``Path``, or a string that ends as the name of a video or image does, is a file; any other string
         is a text. A folder of frames is given as a ``Path``.
 
         Args:
@@ -220,12 +221,11 @@ class RetrievalInferencer:
         preprocessor = model.data_preprocessor
         content = dict(
             backbone=backbone_identity(model)['fingerprint'] or fingerprint(towers),
-            trained=pin(trained_state(model).items()), precision=model.precision,
+            trained=tensor_digests(trained_state(model).items()), precision=model.precision,
             method=config.model.get('neck') if model.neck is not None and model.neck.enabled else None,
             similarity=config.model.head.similarity, words=preprocessor.limit, frames=frame_settings(
                 frame_pipeline(config)), normalisation=[preprocessor.mean.tolist(), preprocessor.std.tolist()])
-        text = json.dumps(content, sort_keys=True, default=str)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return text_digest(json.dumps(content, sort_keys=True, default=str))
 
     def _encode_readable(self, paths: Sequence[PathType], on_error: str) -> tuple[list[str], Features]:
         """The paths that could be read, and their features."""
@@ -241,7 +241,7 @@ class RetrievalInferencer:
         if not batches:
             raise MediaError(f'none of the {len(failures)} files can be read; the first: '
                              f'{next(iter(failures.values()))}')
-        return read, joined(batches)
+        return read, Features.join(batches)
 
     def _encode_clips(self, clips: list[tuple[Tensor, Tensor]]) -> Features:
         """Frames and masks; clips of the same number of frames pass through the model together."""
@@ -251,7 +251,7 @@ class RetrievalInferencer:
             frames, masks = (torch.stack(of) for of in zip(*(clips[place] for place in places)))
             parts.append(self.model.encode_visual(frames, masks).to('cpu'))
             order += places
-        return joined(parts).rows(torch.tensor(order).argsort())
+        return Features.join(parts).rows(torch.tensor(order).argsort())
 
     def _warn_of_cuts(self, texts: list[str]) -> None:
         preprocessor = self.model.data_preprocessor

@@ -1,8 +1,8 @@
-"""Videos, pictures and folders of frames, from paths to what a vision tower takes."""
+"""Videos, images and folders of frames, from paths to what a vision tower takes."""
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from mmengine.dataset import Compose
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmcma.datasets.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from mmcma.errors import ConfigError, MediaError
+from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mmcma.registry import TRANSFORMS
+from mmcma.utils.errors import ConfigError, MediaError
 
 _LOADERS = ('LoadVideoFrames', 'LoadImage')
 
@@ -22,10 +22,10 @@ class Clip(NamedTuple):
     """What was read of one path.
 
     Attributes:
-        frames: uint8 ``(T, 3, H, W)``; a picture has T = 1.
+        frames: uint8 ``(T, 3, H, W)``; an image has T = 1.
         mask: bool ``(T,)``, False on padding.
         times: float64 ``(n,)``, seconds at which the n frames that are no padding are shown.
-        duration: Seconds of the file; 0 for a picture.
+        duration: Seconds of the file; 0 for an image.
     """
     frames: Tensor
     mask: Tensor
@@ -37,11 +37,11 @@ class MediaPaths(Dataset):
     """Paths as clips; a file that cannot be read is a :class:`MediaError`, given and not raised.
 
     Args:
-        paths: Videos, pictures (by suffix) and folders of frames.
+        paths: Videos, images (by suffix) and folders of frames.
         pipeline: From :func:`frame_pipeline`.
     """
 
-    def __init__(self, paths: Sequence[Union[str, PathLike]], pipeline: Sequence[dict]) -> None:
+    def __init__(self, paths: Sequence[str | PathLike], pipeline: Sequence[dict]) -> None:
         self.paths = [str(path) for path in paths]
         self._load_video = TRANSFORMS.build(video_step(pipeline))
         self._load_image = TRANSFORMS.build(dict(type='LoadImage'))
@@ -50,24 +50,24 @@ class MediaPaths(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> Union[Clip, MediaError]:
+    def __getitem__(self, index: int) -> Clip | MediaError:
         path = self.paths[index]
         try:
-            results = self._prepare((self._load_image if is_picture(path) else self._load_video)(dict(path=path)))
+            results = self._prepare((self._load_image if is_image(path) else self._load_video)(dict(path=path)))
         except MediaError as error:
             return error
         return Clip(torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask']),
                     results['frame_times'], results['duration'])
 
 
-def is_picture(path: Union[str, PathLike]) -> bool:
-    """Whether the suffix is that of a picture; a folder is one of frames, whatever it is called."""
+def is_image(path: str | PathLike) -> bool:
+    """Whether the suffix is that of an image; a folder is one of frames, whatever it is called."""
     path = Path(path)
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
 
 
-def is_media(query: Union[str, PathLike]) -> bool:
-    """Whether a query is a path and no text: a ``Path``, or a string with the suffix of a video or picture."""
+def is_media(query: str | PathLike) -> bool:
+    """Whether a query is a path and no text: a ``Path``, or a string with the suffix of a video or image."""
     return isinstance(query, PathLike) or Path(query).suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
 
 
@@ -91,7 +91,7 @@ def frame_pipeline(config: Config) -> list[dict]:
 
 
 def video_step(pipeline: Sequence[dict]) -> dict:
-    """The step that reads videos: the pipeline's own, or ``LoadVideoFrames`` as it is where that reads pictures."""
+    """The step that reads videos: the pipeline's own, or ``LoadVideoFrames`` as it is where that reads images."""
     return dict(pipeline[0] if pipeline[0]['type'] == 'LoadVideoFrames' else dict(type='LoadVideoFrames'))
 
 

@@ -1,20 +1,20 @@
 """A model ready to use."""
 from pathlib import Path
-from typing import Optional, Union
 
 import torch
 from mmengine.config import Config
 
-from mmcma.checkpoint import load_trained
-from mmcma.errors import ConfigError
-from mmcma.model_source import find_model
+from mmcma.checkpoints.checkpoint_file import load_trained
+from mmcma.checkpoints.identity import backbone_identity, check_backbone
+from mmcma.checkpoints.sources import resolve_model
 from mmcma.models import CrossModalRetriever
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError, WeightsError
 
 
-def init_model(source: Union[str, Path, Config], checkpoint: Optional[Union[str, Path]] = None,
-               device: Optional[Union[str, torch.device]] = None, *,
-               base_model: Optional[str] = None) -> CrossModalRetriever:
+def init_model(source: str | Path | Config, checkpoint: str | Path | None = None,
+               device: str | torch.device | None = None, *,
+               base_model: str | None = None) -> CrossModalRetriever:
     """Builds a model in eval mode; ``model.cfg`` is its config.
 
     Args:
@@ -29,7 +29,7 @@ def init_model(source: Union[str, Path, Config], checkpoint: Optional[Union[str,
         ConfigError: The source is none of these, or its config holds a value that cannot work.
         WeightsError: Pretrained weights or the trained ones are missing or do not fit.
     """
-    config, trained, name = find_model(source, checkpoint)
+    config, trained, name = resolve_model(source, checkpoint)
     config = Config(config.to_dict(), filename=config.filename)  # the caller's stays as it is
     if base_model is not None:
         set_base_model(config, base_model)
@@ -40,6 +40,27 @@ def init_model(source: Union[str, Path, Config], checkpoint: Optional[Union[str,
         load_trained(model, trained, source=name)
     model.cfg = config
     return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+def load_adapter(model: CrossModalRetriever, name: str, source: str | Path, *,
+                 allow_other_backbone: bool = False) -> None:
+    """Adds an adapter beside those that a model has; ``with model.adapter(name):`` activates it.
+
+    Args:
+        model: From :func:`init_model`.
+        name: What to call the adapter.
+        source: A folder that ``mmcma export`` wrote, or a checkpoint of ``tools/train.py``.
+        allow_other_backbone: Load also what was trained on a backbone with another fingerprint.
+
+    Raises:
+        ConfigError: The name is taken, or the model's own towers train.
+        WeightsError: The source cannot be read, does not fit, or is fine-tuned in its towers.
+    """
+    config, checkpoint, found = resolve_model(source)
+    if checkpoint is None:
+        raise WeightsError(f'{found} holds no trained weights; load a checkpoint, or a folder of `mmcma export`.')
+    check_backbone(checkpoint.get('backbone') or {}, backbone_identity(model), found, allow_other_backbone)
+    model.load_adapter(name, config, checkpoint['state_dict'], source=found)
 
 
 def set_base_model(config: Config, base_model: str) -> None:

@@ -5,15 +5,15 @@ from .coco import COCO
 from .didemo import DiDeMo
 from .flickr8k import Flickr8k
 from .flickr30k import Flickr30k
-from .glyph_motion import GlyphMotion
-from .glyph_pictures import GlyphPictures
+from .glyph_motion.dataset import GlyphMotion
+from .glyph_motion.glyph_pictures import GlyphPictures
 from .lsmdc import LSMDC
 from .msrvtt import MSRVTT
 from .msvd import MSVD
 from .retrieval_dataset import RetrievalDataset
 from .transforms import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop
 from .vatex import VATEX
-from .video_reader import VideoReader, open_video
+from .video.reader import VideoReader, open_video
 
 __all__ = [
     'COCO', 'LSMDC', 'MSRVTT', 'MSVD', 'VATEX', 'ActivityNetCaptions', 'CaptionedFiles', 'DiDeMo', 'Flickr30k',

@@ -1,10 +1,10 @@
 """ActivityNet Captions (Krishna et al., ICCV 2017)."""
 from typing import Any
 
-from mmcma.datasets.annotation_files import check_caption, read_ids, read_json
+from mmcma.datasets.annotations.reading import check_caption, read_ids, read_json
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 
 @DATASETS.register_module()

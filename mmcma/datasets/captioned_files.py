@@ -1,26 +1,27 @@
-"""A user's own videos or pictures, listed with their captions in one file."""
+"""A user's own videos or images, listed with their captions in one file."""
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, NamedTuple
 
-from mmcma.datasets.annotation_files import check_caption, parse_json, read_lines, read_table
-from mmcma.datasets.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmcma.datasets.annotations.reading import check_caption, parse_json, read_lines, read_table
 from mmcma.datasets.retrieval_dataset import RetrievalDataset
-from mmcma.errors import ConfigError, DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import ConfigError, DataError
 
 
 class _Row(NamedTuple):
     """One line of the file; times in seconds."""
     where: str
     item_id: str
-    clip: tuple[str, Optional[float], Optional[float]]
+    clip: tuple[str, float | None, float | None]
     captions: list[str]
 
 
 @DATASETS.register_module()
 class CaptionedFiles(RetrievalDataset):
-    """Any videos or pictures, from ``ann_file``, a ``.jsonl`` or a ``.csv`` (either also gzipped).
+    """Any videos or images, from ``ann_file``, a ``.jsonl`` or a ``.csv`` (either also gzipped).
 
     A line of JSON is ``{"path": "a.mp4", "captions": ["…", "…"]}`` or has one
     ``"caption"``; a CSV has a header with ``path`` and ``caption``. Both may
@@ -112,7 +113,7 @@ def _is_below(path: str) -> bool:
     return not ({'', '.', '..'} & set(path.split('/')) or set('\\\0') & set(path))
 
 
-def _seconds(value: Any, where: str) -> Optional[float]:
+def _seconds(value: Any, where: str) -> float | None:
     if value is None:
         return None
     try:
@@ -124,6 +125,6 @@ def _seconds(value: Any, where: str) -> Optional[float]:
     return seconds
 
 
-def _name(path: str, start: Optional[float], end: Optional[float]) -> str:
+def _name(path: str, start: float | None, end: float | None) -> str:
     times = ['' if time is None else str(time) for time in (start, end)]
     return f"{path}#{'-'.join(times)}" if any(times) else path

@@ -2,12 +2,12 @@
 from pathlib import Path
 from typing import Any
 
-from mmcma.datasets.annotation_files import check_caption, check_id, read_json
-from mmcma.datasets.karpathy import karpathy_items
-from mmcma.datasets.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.annotations.karpathy import karpathy_items
+from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.annotations.reading import check_caption, check_id, read_json
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 
 @DATASETS.register_module()
@@ -45,23 +45,23 @@ def _blip_items(rows: list, path: Path) -> list[dict]:
     items: dict[str, dict] = {}
     for number, row in enumerate(rows):
         where = f'{path}, row {number}'
-        picture, captions = _picture_and_captions(row, where)
-        folder, _, name = picture.rpartition('/')
+        image, captions = _image_and_captions(row, where)
+        folder, _, name = image.rpartition('/')
         item_id = check_id(name, where)
         relative = f'{check_id(folder, where)}/{item_id}' if folder else item_id
         item = items.setdefault(item_id, dict(id=item_id, path=relative, captions=[]))
         if item['path'] != relative:
-            raise DataError(f"{where}: {item_id} lies in {picture!r} and in {item['path']!r}")
+            raise DataError(f"{where}: {item_id} lies in {image!r} and in {item['path']!r}")
         if item['captions'] and isinstance(row['caption'], list):
-            raise DataError(f'{where}: {picture!r} comes twice')
+            raise DataError(f'{where}: {image!r} comes twice')
         item['captions'] += [check_caption(caption, f'{where} ({item_id})') for caption in captions]
     return list(items.values())
 
 
-def _picture_and_captions(row: Any, where: str) -> tuple[str, list]:
-    picture, captions = (row.get('image'), row.get('caption')) if isinstance(row, dict) else (None, None)
-    if not isinstance(picture, str) or not isinstance(captions, (str, list)):
+def _image_and_captions(row: Any, where: str) -> tuple[str, list]:
+    image, captions = (row.get('image'), row.get('caption')) if isinstance(row, dict) else (None, None)
+    if not isinstance(image, str) or not isinstance(captions, (str, list)):
         raise DataError(f"{where}: not {{'image': 'val2014/COCO_val2014_000000000042.jpg', 'caption': [...]}}")
     if not captions:
-        raise DataError(f'{where} ({picture}): no caption')
-    return picture, [captions] if isinstance(captions, str) else captions
+        raise DataError(f'{where} ({image}): no caption')
+    return image, [captions] if isinstance(captions, str) else captions

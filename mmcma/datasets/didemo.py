@@ -1,10 +1,10 @@
 """DiDeMo, Distinct Describable Moments (Hendricks et al., ICCV 2017)."""
 import os
-from typing import Optional
 
 from mmengine.logging import print_log
 
-from mmcma.datasets.annotation_files import (
+from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES
+from mmcma.datasets.annotations.reading import (
     check_all_captioned,
     check_caption,
     check_id,
@@ -12,10 +12,9 @@ from mmcma.datasets.annotation_files import (
     read_json,
     read_lines,
 )
-from mmcma.datasets.media_folder import VIDEO_SUFFIXES
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 #: Of the files, which lie as their owners once uploaded them to Flickr; some names end in a bare dot.
 _SUFFIXES = (*VIDEO_SUFFIXES, '.m4v', '.mpg', '.mpeg', '.wmv', '.3gp', '.3g2', '.mts', '.m2ts', '.')
@@ -59,7 +58,7 @@ class DiDeMo(RetrievalDataset):
         check_all_captioned(ids, descriptions, path, self.split, texts='descriptions')
         return [dict(id=video_id, captions=[' '.join(descriptions[video_id])]) for video_id in ids]
 
-    def _listed(self) -> Optional[list[str]]:
+    def _listed(self) -> list[str] | None:
         """The ids of the retrieval protocol's list; None where it is not there."""
         name = f'{self.split}_list.txt'
         try:

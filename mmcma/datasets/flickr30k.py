@@ -1,7 +1,7 @@
 """Flickr30K (Young et al., TACL 2014) with Karpathy's splits."""
-from mmcma.datasets.annotation_files import read_json
-from mmcma.datasets.karpathy import karpathy_items
-from mmcma.datasets.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.annotations.karpathy import karpathy_items
+from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.annotations.reading import read_json
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
 from mmcma.registry import DATASETS
 

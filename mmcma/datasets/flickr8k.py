@@ -1,10 +1,10 @@
 """Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013)."""
-from mmcma.datasets.annotation_files import check_all_captioned, check_caption, read_ids, read_json, read_lines
-from mmcma.datasets.karpathy import karpathy_items
-from mmcma.datasets.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.annotations.karpathy import karpathy_items
+from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
+from mmcma.datasets.annotations.reading import check_all_captioned, check_caption, read_ids, read_json, read_lines
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 
 @DATASETS.register_module()

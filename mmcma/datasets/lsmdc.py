@@ -1,8 +1,8 @@
 """LSMDC, the Large Scale Movie Description Challenge of 2016 (Rohrbach et al., IJCV 2017)."""
-from mmcma.datasets.annotation_files import check_caption, check_id, read_lines
+from mmcma.datasets.annotations.reading import check_caption, check_id, read_lines
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 _FILES = {'train': 'LSMDC16_annos_training.csv', 'val': 'LSMDC16_annos_val.csv',
           'test': 'LSMDC16_challenge_1000_publictect.csv'}

@@ -1,5 +1,5 @@
 """MSR-VTT (Xu et al., CVPR 2016)."""
-from mmcma.datasets.annotation_files import (
+from mmcma.datasets.annotations.reading import (
     check_all_captioned,
     check_caption,
     check_id,
@@ -8,8 +8,8 @@ from mmcma.datasets.annotation_files import (
     read_table,
 )
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 _LISTS = {'train-9k': 'MSRVTT_train.9k.csv', 'train-7k': 'MSRVTT_train.7k.csv',
           'test-1kA': 'MSRVTT_JSFUSION_test.csv'}

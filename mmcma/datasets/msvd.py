@@ -1,11 +1,11 @@
 """MSVD, the Microsoft Research Video Description corpus (Chen and Dolan, ACL 2011)."""
 from typing import Any
 
-from mmcma.datasets.annotation_files import check_all_captioned, check_caption, read_ids, read_lines
+from mmcma.datasets.annotations.reading import check_all_captioned, check_caption, read_ids, read_lines
+from mmcma.datasets.annotations.unpickling import load_plain_pickle
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.datasets.unpickling import load_plain_pickle
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 
 @DATASETS.register_module()

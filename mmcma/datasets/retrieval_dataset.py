@@ -2,17 +2,18 @@
 import bisect
 import logging
 import os
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmcma.datasets.item_list import ItemList, check_items
-from mmcma.datasets.media_folder import VIDEO_SUFFIXES, MediaFolder
-from mmcma.errors import ConfigError, DataError, MediaError, did_you_mean
+from mmcma.datasets.annotations.items import ItemList, check_items
+from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, MediaFolder
 from mmcma.registry import TRANSFORMS
+from mmcma.utils.errors import ConfigError, DataError, MediaError, did_you_mean
 
 
 class Standard(NamedTuple):
@@ -39,7 +40,7 @@ class RetrievalDataset(BaseDataset):
         split: Part of the data set, one of ``SPLITS``.
         ann_file: Replaces the file with the captions, relative to ``data_root``.
         data_root: Folder that ``ann_file`` and ``data_prefix`` are relative to.
-        data_prefix: ``visual``, folder of the videos or pictures, and ``ann``,
+        data_prefix: ``visual``, folder of the videos or images, and ``ann``,
             folder of the annotation files; what is not given is as in ``DATA_PREFIX``.
         pipeline: Transforms, from loading to ``PackRetrievalInputs``.
         test_mode: Samples are items and not (item, caption) pairs.
@@ -64,14 +65,14 @@ class RetrievalDataset(BaseDataset):
     #: Suffixes of the media files, best first.
     SUFFIXES: Sequence[str] = VIDEO_SUFFIXES
     #: What the annotation files list, its files there or not; None where ``load_data_list`` is the subclass's own.
-    listed: Optional[Standard] = None
+    listed: Standard | None = None
     #: Ids of the listed items that ``missing='skip'`` left out.
     absent: Sequence[str] = ()
 
     def __init__(self, *, split: str = '', ann_file: str = '', data_root: str = '',
-                 data_prefix: Optional[dict] = None, pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False, on_error: Optional[str] = None, missing: str = 'error',
-                 metainfo: Optional[dict] = None, indices: Optional[int | Sequence[int]] = None,
+                 data_prefix: dict | None = None, pipeline: Sequence[dict | Callable] = (),
+                 test_mode: bool = False, on_error: str | None = None, missing: str = 'error',
+                 metainfo: dict | None = None, indices: int | Sequence[int] | None = None,
                  serialize_data: bool = True, lazy_init: bool = False, max_refetch: int = 100) -> None:
         on_error = on_error or ('raise' if test_mode else 'resample')
         if self.SPLITS:

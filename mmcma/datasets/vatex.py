@@ -1,7 +1,7 @@
 """VATEX (Wang et al., ICCV 2019)."""
 from typing import Any
 
-from mmcma.datasets.annotation_files import (
+from mmcma.datasets.annotations.reading import (
     check_all_captioned,
     check_caption,
     check_id,
@@ -10,8 +10,8 @@ from mmcma.datasets.annotation_files import (
     read_lines,
 )
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
-from mmcma.errors import DataError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import DataError
 
 
 @DATASETS.register_module()

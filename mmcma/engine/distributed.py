@@ -4,14 +4,13 @@ import subprocess
 import warnings
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Optional
 
 import torch
 from mmengine.model import MMDistributedDataParallel
 from torch import distributed, nn
 
-from mmcma.errors import ConfigError
 from mmcma.registry import MODEL_WRAPPERS
+from mmcma.utils.errors import ConfigError
 
 #: Where each launcher says rank, world size and the rank within the machine.
 _LAUNCHERS = {
@@ -28,7 +27,7 @@ class RetrieverDataParallel(MMDistributedDataParallel):
     Buffers are not broadcast: those of the retriever do not change.
     """
 
-    def __init__(self, module: nn.Module, device_ids: Optional[list[int]] = None, **kwargs) -> None:
+    def __init__(self, module: nn.Module, device_ids: list[int] | None = None, **kwargs) -> None:
         on_gpu = next(module.parameters()).is_cuda
         with warnings.catch_warnings():  # From 2.15 on, PyTorch has a new name for broadcast_buffers.
             warnings.simplefilter('ignore', FutureWarning)
@@ -36,7 +35,7 @@ class RetrieverDataParallel(MMDistributedDataParallel):
                              **{'broadcast_buffers': False, **kwargs})
 
 
-def start_processes(launcher: str, dist_cfg: Optional[Mapping] = None) -> None:
+def start_processes(launcher: str, dist_cfg: Mapping | None = None) -> None:
     """Joins the process group on a machine without GPUs, where mmengine's own start fails.
 
     Args:

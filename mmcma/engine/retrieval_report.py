@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mmcma.engine.atomic_backend import write_atomic
 from mmcma.evaluation import RetrievalResult
+from mmcma.utils.files import write_atomic
 from mmcma.visualization.hardest_queries import HardQuery
 from mmcma.visualization.plots import rank_histogram, recall_by_kind
 from mmcma.visualization.report_page import render_page

@@ -3,10 +3,10 @@ from typing import Any
 
 from torch import Tensor
 
-from mmcma.errors import ConfigError
 from mmcma.evaluation.extra import Rescoring
 from mmcma.evaluation.sweeps import Rescored, column_logsumexp
 from mmcma.registry import METRICS
+from mmcma.utils.errors import ConfigError
 
 
 @METRICS.register_module()

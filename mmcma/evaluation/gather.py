@@ -3,7 +3,6 @@
 mmengine's ``collect_results`` pickles everything to rank 0, which the features
 of a large test set do not survive. Here only strings and sizes are pickled.
 """
-from typing import Optional
 
 import torch
 import torch.distributed as torch_dist
@@ -14,7 +13,7 @@ from torch import Tensor
 ROWS_AT_ONCE = 65536
 
 
-def gather_samples(samples: list[dict]) -> Optional[list[dict]]:
+def gather_samples(samples: list[dict]) -> list[dict] | None:
     """The samples of all ranks on rank 0, None on the others.
 
     Args:
@@ -51,7 +50,7 @@ def _tensor_keys(samples: list[dict]) -> list[str]:
     return next((keys for keys in everyone if keys is not None), [])
 
 
-def _gather_rows(rows: Optional[Tensor]) -> list[Tensor]:
+def _gather_rows(rows: Tensor | None) -> list[Tensor]:
     """The ``rows`` of each rank on rank 0, whatever their number; an empty list elsewhere."""
     everyone = [None] * get_dist_info()[1]
     torch_dist.all_gather_object(everyone, None if rows is None else (tuple(rows.shape[1:]), rows.dtype))

@@ -1,15 +1,15 @@
 """Querybank normalisation (QB-Norm: Bogolin et al., CVPR 2022)."""
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmcma.errors import ConfigError
 from mmcma.evaluation.extra import Rescoring
 from mmcma.evaluation.ranking import TiledScores
 from mmcma.evaluation.sweeps import Rescored, column_logsumexp, top_columns
 from mmcma.registry import METRICS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 
 @METRICS.register_module()
@@ -36,8 +36,8 @@ class QuerybankNorm(Rescoring):
         ConfigError: ``beta`` is not positive.
     """
 
-    def __init__(self, *, beta: float = 20.0, text_bank: Optional[Features] = None,
-                 visual_bank: Optional[Features] = None, key: str = 'qbnorm') -> None:
+    def __init__(self, *, beta: float = 20.0, text_bank: Features | None = None,
+                 visual_bank: Features | None = None, key: str = 'qbnorm') -> None:
         super().__init__(key=key)
         if beta <= 0:
             raise ConfigError(f'QuerybankNorm.beta={beta} must be above 0')

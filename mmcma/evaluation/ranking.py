@@ -19,17 +19,18 @@ In all of them ``rank = 1 + (rivals strictly better) + (rivals equal) / 2`` on
 float32 scores, so that a constant matrix ranks everyone in the middle and a
 collapsed model cannot look good.
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Callable, NamedTuple, Optional, Union
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmcma.errors import ConfigError, DataError, NonFiniteError
-from mmcma.evaluation.sweeps import TopColumns, blocks
+from mmcma.evaluation.sweeps import TopColumns
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError, DataError, NonFiniteError
+from mmcma.utils.slices import blocks
 
 V2T_PROTOCOLS = ('best_caption', 'max_over_captions')
 
@@ -72,14 +73,14 @@ class TiledScores:
 
 
 @torch.no_grad()
-def retrieval_ranks(scores: Union[Tensor, TiledScores],
+def retrieval_ranks(scores: Tensor | TiledScores,
                     caption_item: Sequence[int],
                     *,
                     v2t_protocol: str = 'best_caption',
                     top_k: int = 0,
                     text_block: int = 512,
                     visual_block: int = 512,
-                    item_ids: Optional[Sequence[str]] = None) -> RetrievalRanks:
+                    item_ids: Sequence[str] | None = None) -> RetrievalRanks:
     """Ranks of both directions, holding one tile of the matrix at a time.
 
     The tiles are swept twice: first those that contain a caption's own item,
@@ -116,7 +117,7 @@ def retrieval_ranks(scores: Union[Tensor, TiledScores],
     return RetrievalRanks(1 + t2v / 2, 1 + v2t / 2, top_items)
 
 
-def rank_metrics(ranks: Union[Tensor, Sequence[float]]) -> dict[str, float]:
+def rank_metrics(ranks: Tensor | Sequence[float]) -> dict[str, float]:
     """Recall at 1, 5 and 10 in percent, and the median and mean of ``ranks``.
 
     A tie for the first place has rank 1.5 and is no hit at 1.

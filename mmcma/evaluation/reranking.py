@@ -1,15 +1,15 @@
 """An expensive similarity that re-orders what a cheap one found."""
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmcma.errors import ConfigError
 from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.ranking import RetrievalRanks, TiledScores, retrieval_ranks
 from mmcma.evaluation.sweeps import Transposed, top_columns
 from mmcma.registry import METRICS, MODELS
+from mmcma.utils.errors import ConfigError
 
 
 @METRICS.register_module()
@@ -34,7 +34,7 @@ class Reranking(Extra):
     """
     v2t_protocols = ('best_caption',)
 
-    def __init__(self, *, first_stage: Optional[dict] = None, top_n: int = 50, key: str = 'rerank') -> None:
+    def __init__(self, *, first_stage: dict | None = None, top_n: int = 50, key: str = 'rerank') -> None:
         super().__init__(key=key)
         if top_n < 1:
             raise ConfigError(f'Reranking.top_n={top_n} must be at least 1')

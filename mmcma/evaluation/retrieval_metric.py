@@ -1,9 +1,9 @@
 """The metric of a retrieval test set."""
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional, Union
+from typing import Any
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -12,12 +12,12 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mmcma.errors import ConfigError, DataError, UserError
 from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.gather import gather_samples
 from mmcma.evaluation.ranking import V2T_PROTOCOLS, RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
 from mmcma.registry import METRICS
-from mmcma.structures import Features
+from mmcma.structures import Features, padded
+from mmcma.utils.errors import ConfigError, DataError, UserError
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RetrievalResult:
         caption_kinds: The N kinds; None as a whole, or for a caption, where the data has none.
         folds: By the name under which their mean stands in ``metrics``, how many; empty where there are none.
     """
-    metrics: dict[str, Union[float, str]]
+    metrics: dict[str, float | str]
     protocols: dict[str, str]
     gallery: tuple[int, int]
     t2v_ranks: Tensor
@@ -48,7 +48,7 @@ class RetrievalResult:
     item_index: list[int]
     captions: list[str]
     caption_item: Tensor
-    caption_kinds: Optional[list[Optional[str]]] = None
+    caption_kinds: list[str | None] | None = None
     folds: dict[str, int] = field(default_factory=dict)
 
 
@@ -93,7 +93,7 @@ class RetrievalMetric(BaseMetric):
 
     def __init__(self, *, v2t_protocol: str = 'best_caption', top_k: int = 5, text_block: int = 512,
                  visual_block: int = 512, folds: int = 1, extras: Sequence[dict] = (),
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(prefix=prefix)
         if v2t_protocol not in V2T_PROTOCOLS:
             raise ConfigError(f'RetrievalMetric.v2t_protocol={v2t_protocol!r} is unknown; '
@@ -105,9 +105,9 @@ class RetrievalMetric(BaseMetric):
         self.blocks = dict(text_block=text_block, visual_block=visual_block)
         self.extras = [METRICS.build(extra) for extra in extras]
         _check_extras(self.extras, v2t_protocol)
-        self.similarity: Optional[Callable[[Features, Features], Tensor]] = None
-        self.dataset_gallery: Optional[tuple[int, int]] = None
-        self.result: Optional[RetrievalResult] = None
+        self.similarity: Callable[[Features, Features], Tensor] | None = None
+        self.dataset_gallery: tuple[int, int] | None = None
+        self.result: RetrievalResult | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps what ranking needs of a batch of :class:`~mmcma.structures.RetrievalSample` dicts."""
@@ -121,7 +121,7 @@ class RetrievalMetric(BaseMetric):
                 visual_tokens=tokens.detach().cpu(), text_pooled=sample['text_pooled'].detach().cpu(),
                 frame_mask=mask.cpu(), **_words(sample)))
 
-    def evaluate(self, size: int) -> dict[str, Union[float, str]]:
+    def evaluate(self, size: int) -> dict[str, float | str]:
         """The metrics of all ranks' samples, equal on all ranks to those of one process.
 
         Args:
@@ -143,7 +143,7 @@ class RetrievalMetric(BaseMetric):
         return outcome[0]
 
     @torch.no_grad()
-    def compute_metrics(self, results: list[dict], expected: int = 0) -> dict[str, Union[float, str]]:
+    def compute_metrics(self, results: list[dict], expected: int = 0) -> dict[str, float | str]:
         """Ranks the samples in the order of the data set.
 
         Args:
@@ -247,24 +247,19 @@ def _features(samples: list[dict]) -> tuple[Features, Features]:
     if 'text_tokens' in samples[0]:
         words = [caption for sample in samples
                  for caption in sample['text_tokens'].float().split(sample['text_lengths'].tolist())]
-        lengths = torch.tensor([len(caption) for caption in words])
-        words = pad_sequence(words, batch_first=True)  # (N, L, D)
-        text = Features(text.pooled, words, torch.arange(words.shape[1]) < lengths[:, None])
-    tokens = [sample['visual_tokens'].float() for sample in samples]
-    tokens = pad_sequence(tokens, batch_first=True)  # (M, T, D)
+        text = Features(text.pooled, *padded(words))
+    tokens, _ = padded([sample['visual_tokens'].float() for sample in samples])  # (M, T, D)
     mask = pad_sequence([sample['frame_mask'] for sample in samples], batch_first=True)  # (M, T)
-    weight = mask.unsqueeze(-1).float()
-    pooled = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
-    return text, Features(pooled, tokens, None if mask.all() else mask)
+    return text, Features.of_frames(tokens, None if mask.all() else mask)
 
 
-def _caption_kinds(samples: list[dict]) -> Optional[list[Optional[str]]]:
+def _caption_kinds(samples: list[dict]) -> list[str | None] | None:
     kinds = [kind for sample in samples
              for kind in sample['caption_kinds'] or [None] * len(sample['captions'])]
     return kinds if any(kinds) else None
 
 
-def _flat_metrics(ranks, kinds: Optional[list[Optional[str]]]) -> dict[str, float]:
+def _flat_metrics(ranks, kinds: list[str | None] | None) -> dict[str, float]:
     groups = {'t2v': ranks.t2v, 'v2t': ranks.v2t}
     for kind in sorted({kind for kind in kinds or [] if kind}):
         groups[f't2v/{kind}'] = ranks.t2v[torch.tensor([other == kind for other in kinds])]
@@ -272,7 +267,7 @@ def _flat_metrics(ranks, kinds: Optional[list[Optional[str]]]) -> dict[str, floa
             for name, group in groups.items() for key, value in rank_metrics(group).items()}
 
 
-def _gallery_metrics(present: int, expected: int) -> dict[str, Union[float, str]]:
+def _gallery_metrics(present: int, expected: int) -> dict[str, float | str]:
     shown = {'gallery': f'{present:,} of {expected:,}'}
     if present == expected:
         return shown

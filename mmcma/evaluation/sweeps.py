@@ -1,15 +1,12 @@
 """Passes over a score matrix that is read tile by tile."""
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-
-def blocks(total: int, size: int) -> Iterator[slice]:
-    """Slices of ``size`` that cover ``total``, the last one shorter."""
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))
+from mmcma.utils.slices import blocks
 
 
 class TopColumns:

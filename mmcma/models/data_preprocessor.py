@@ -1,12 +1,13 @@
 """From what the data loader gives to what the towers take."""
-from typing import Optional
+
+from contextlib import contextmanager
 
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from mmcma.errors import ConfigError
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -22,14 +23,14 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             the text tower takes.
     """
 
-    def __init__(self, *, max_words: Optional[int] = None) -> None:
+    def __init__(self, *, max_words: int | None = None) -> None:
         super().__init__()
         if max_words is not None and max_words < 3:
             raise ConfigError(f'model.data_preprocessor.max_words={max_words} leaves no room for a word: at least 3.')
         self.max_words = max_words
 
     def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer, context_length: int,
-             pads_to_limit: bool = False) -> None:
+             pads_to_limit: bool = False, num_prompts: int = 0) -> None:
         """Takes normalisation and tokenizer from the towers.
 
         Args:
@@ -38,6 +39,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             tokenizer: A ``transformers`` tokenizer.
             context_length: Most tokens that the text tower takes.
             pads_to_limit: Whether it takes captions of exactly that many tokens.
+            num_prompts: Places of the text tower that are left free for learned tokens.
         """
         if self.max_words is not None and self.max_words > context_length:
             raise ConfigError(f'model.data_preprocessor.max_words={self.max_words} exceeds the text tower\'s '
@@ -47,6 +49,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
                               f'captions padded to its full length and takes {context_length} tokens; set it to None.')
         self.limit = self.max_words or context_length
         self.context_length = context_length
+        self.num_prompts = num_prompts
         self.padding = 'max_length' if pads_to_limit else 'longest'
         self.tokenizer = tokenizer
         mean, std = (torch.tensor(x).view(3, 1, 1) * 255 for x in (image_mean, image_std))
@@ -62,19 +65,23 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             training: Not used; part of mmengine's interface.
 
         Returns:
-            ``inputs`` with ``frames`` uint8 ``(B, T, 3, H, W)`` and ``mask``
-            bool ``(B, T)``, and ``data_samples`` as they were.
+            ``data_samples`` as they were, and ``inputs``: ``pixels`` float32 ``(B, T, 3, H, W)`` and ``mask`` bool
+            ``(B, T)``; of the N captions of all samples, in order, ``token_ids`` int64 and ``token_mask`` bool
+            ``(N, L)``.
         """
         samples = data['data_samples']
-        inputs = dict(frames=torch.stack(data['inputs']), mask=torch.stack([s.frame_mask for s in samples]))
-        return dict(inputs=self.cast_data(inputs), data_samples=samples)
+        clips = self.cast_data(dict(frames=torch.stack(data['inputs']),
+                                    mask=torch.stack([sample.frame_mask for sample in samples])))
+        token_ids, token_mask = self.tokenise([caption for sample in samples for caption in sample.captions])
+        return dict(inputs=dict(pixels=self.normalise(clips['frames']), mask=clips['mask'], token_ids=token_ids,
+                                token_mask=token_mask), data_samples=samples)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """uint8 ``(..., 3, H, W)`` -> float32 of the same shape, as the vision tower takes it."""
         return (frames.float() - self.mean) / self.std
 
     @torch.compiler.disable
-    def tokenise(self, captions: list[str], prompts: int = 0) -> tuple[Tensor, Tensor]:
+    def tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids int64 and mask bool (False on padding), both ``(N, L)`` on the device.
 
         L is the longest caption's length, or the text tower's own where it
@@ -82,9 +89,24 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             captions: N texts.
-            prompts: Places of the text tower to leave free for learned tokens.
         """
-        limit = min(self.limit, self.context_length - prompts)
+        limit = min(self.limit, self.context_length - self.num_prompts)
         encoded = self.tokenizer(captions, padding=self.padding, truncation=True, max_length=limit,
                                  return_attention_mask=True, return_tensors='pt')
         return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)
+
+    def trim(self, token_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Some rows of what :meth:`tokenise` gave, without the padding that all of them have."""
+        if self.padding == 'max_length':
+            return token_ids, mask
+        longest = int(mask.sum(dim=1).max())
+        return token_ids[:, :longest], mask[:, :longest]
+
+    @contextmanager
+    def without_prompts(self):
+        """Within it no places are left free for learned tokens."""
+        num_prompts, self.num_prompts = self.num_prompts, 0
+        try:
+            yield
+        finally:
+            self.num_prompts = num_prompts

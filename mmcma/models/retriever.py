@@ -1,21 +1,18 @@
 """Two towers, a neck and a head, wired into one model."""
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
-from typing import Optional, Union
+from contextlib import contextmanager
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmcma.errors import ConfigError, NonFiniteError
 from mmcma.models.adapters import SwitchedAdapters
 from mmcma.models.backbones.pretrained import shared_reads
-from mmcma.models.backbones.tower import Tower
-from mmcma.models.fingerprint import fingerprint
-from mmcma.models.joined_features import joined
+from mmcma.models.backbones.tower import Tower, fingerprint
 from mmcma.registry import MODELS
 from mmcma.structures import Features, RetrievalSample
+from mmcma.utils.errors import ConfigError, NonFiniteError
 
 #: Of a test batch; their hidden states then stay near the cache's size on a CPU, too.
 _CAPTIONS_AT_ONCE = 256
@@ -50,9 +47,9 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         WeightsError: Pretrained weights cannot be had.
     """
 
-    def __init__(self, *, vision_backbone: Union[dict, Tower], text_backbone: Union[dict, Tower], head: dict,
-                 neck: Optional[dict] = None, data_preprocessor: Optional[dict] = None, precision: str = 'fp32',
-                 micro_batch_size: Optional[int] = None, init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, *, vision_backbone: dict | Tower, text_backbone: dict | Tower, head: dict,
+                 neck: dict | None = None, data_preprocessor: dict | None = None, precision: str = 'fp32',
+                 micro_batch_size: int | None = None, init_cfg: dict | None = None) -> None:
         if precision not in _PRECISIONS:
             raise ConfigError(f'model.precision={precision!r} must be one of {list(_PRECISIONS)}.')
         if micro_batch_size is not None and micro_batch_size < 1:
@@ -76,7 +73,8 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
                               f'model.text_backbone {text.source!r} in {text.embed_dim}: they must be equal.')
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
                                     tokenizer=text.tokenizer, context_length=text.context_length,
-                                    pads_to_limit=text.pads_to_limit)
+                                    pads_to_limit=text.pads_to_limit,
+                                    num_prompts=0 if self.neck is None else self.neck.num_text_prompts)
         self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale, logit_bias=text.logit_bias)
         if self.neck is not None:
             self.neck.attach(vision=vision, text=text)
@@ -110,11 +108,11 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         names = [tower.source or 'from scratch' for tower in (self.vision_backbone, self.text_backbone)]
         return ' + '.join(dict.fromkeys(names))
 
-    def backbone_fingerprint(self) -> Optional[str]:
+    def backbone_fingerprint(self) -> str | None:
         """Hex digest of both towers' tensors as they are now, or None for towers from scratch.
 
         It names the pretrained weights, so take it before anything trains;
-        see :func:`~mmcma.models.fingerprint.fingerprint`.
+        see :func:`~mmcma.models.backbones.tower.fingerprint`.
         """
         towers = dict(vision=self.vision_backbone, text=self.text_backbone)
         return None if any(tower.source is None for tower in towers.values()) else fingerprint(towers)
@@ -122,18 +120,21 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
     @contextmanager
     def zero_shot(self):
         """Within it the model works without its neck."""
-        with nullcontext() if self.neck is None else self.neck.disabled():
+        if self.neck is None:
+            yield
+            return
+        with self.neck.disabled(), self.data_preprocessor.without_prompts():
             yield
 
     def _autocast(self):
         dtype = _PRECISIONS[self.precision]
         return torch.autocast(self.data_preprocessor.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def encode_visual(self, frames: Tensor, mask: Optional[Tensor] = None) -> Features:
-        """Embeddings of videos or pictures.
+    def encode_visual(self, frames: Tensor, mask: Tensor | None = None) -> Features:
+        """Embeddings of videos or images.
 
         Args:
-            frames: uint8 ``(B, T, 3, H, W)``; a picture has T = 1.
+            frames: uint8 ``(B, T, 3, H, W)``; an image has T = 1.
             mask: bool ``(B, T)``, False on padding frames; None when all are valid.
 
         Returns:
@@ -141,17 +142,14 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
             over valid frames, and ``mask``; before L2 normalisation.
         """
         device = self.data_preprocessor.device
-        frames, mask = frames.to(device), None if mask is None else mask.to(device)
-        pixels = self.data_preprocessor.normalise(frames.flatten(0, 1))  # (B * T, 3, H, W)
-        if self.neck is not None:
-            self.neck.begin_clips(frames.shape[1], mask)
+        pixels = self.data_preprocessor.normalise(frames.to(device))
+        return self._encode_pixels(pixels, None if mask is None else mask.to(device))
+
+    def _encode_pixels(self, pixels: Tensor, mask: Tensor | None) -> Features:
+        """Normalised clips ``(B, T, 3, H, W)`` and their mask ``(B, T)`` as features."""
         with self._autocast():
-            tokens = self.vision_backbone(pixels)
-        tokens = tokens.float().unflatten(0, frames.shape[:2])  # (B, T, D)
-        if mask is None:
-            return Features(tokens.mean(dim=1), tokens)
-        weight = mask[..., None].float()
-        return Features((tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1), tokens, mask)
+            tokens = self.vision_backbone(pixels, mask)  # (B, T, D)
+        return Features.of_frames(tokens.float(), mask)
 
     def encode_text(self, captions: list[str]) -> Features:
         """Embeddings of captions before L2 normalisation, float32.
@@ -160,16 +158,16 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
             ``pooled`` ``(N, D)``; where the head's similarity compares words,
             also ``tokens`` ``(N, L, D)`` and ``mask`` bool ``(N, L)``.
         """
-        if len(captions) <= _CAPTIONS_AT_ONCE or torch.is_grad_enabled():
-            return self._encode_tokens(*self._tokenise(captions))
-        # Captions of like length together: a batch of a test set has hundreds, and each pads to the longest beside it.
-        order = torch.tensor([len(caption) for caption in captions]).argsort()
-        alike = ([captions[i] for i in rows] for rows in order.split(_CAPTIONS_AT_ONCE))
-        return joined([self._encode_tokens(*self._tokenise(some)) for some in alike]).rows(order.argsort())
+        return self._encode_sorted(*self.data_preprocessor.tokenise(captions))
 
-    def _tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
-        prompts = self.neck.num_text_prompts if self.neck is not None and self.neck.enabled else 0
-        return self.data_preprocessor.tokenise(captions, prompts)
+    def _encode_sorted(self, token_ids: Tensor, mask: Tensor) -> Features:
+        """Captions of like length together: a batch of a test set has hundreds, and each pads to the longest beside it.
+        """
+        if len(token_ids) <= _CAPTIONS_AT_ONCE:
+            return self._encode_tokens(token_ids, mask)
+        order = mask.sum(dim=1).argsort(stable=True)
+        alike = (self.data_preprocessor.trim(token_ids[rows], mask[rows]) for rows in order.split(_CAPTIONS_AT_ONCE))
+        return Features.join([self._encode_tokens(*some) for some in alike]).rows(order.argsort())
 
     def _encode_tokens(self, token_ids: Tensor, mask: Tensor) -> Features:
         with self._autocast():
@@ -183,11 +181,12 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
     # Only the towers are worth compiling; captions and ids, which are new in every batch, would be guarded on.
     @torch.compiler.disable(recursive=False)
     def forward(self, inputs: dict, data_samples: list[RetrievalSample],
-                mode: str = 'tensor') -> Union[dict, list, tuple]:
+                mode: str = 'tensor') -> dict | list | tuple:
         """mmengine's three modes, on what the data preprocessor gives.
 
         Args:
-            inputs: ``frames`` uint8 ``(B, T, 3, H, W)`` and ``mask`` bool ``(B, T)``.
+            inputs: ``pixels`` float32 ``(B, T, 3, H, W)``, ``mask`` bool ``(B, T)``, and of all captions
+                ``token_ids`` int64 ``(N, L)`` and ``token_mask`` bool ``(N, L)``.
             data_samples: One :class:`RetrievalSample` per item.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
 
@@ -197,12 +196,12 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         """
         if mode not in ('loss', 'predict', 'tensor'):
             raise ValueError(f"mode={mode!r} must be 'loss', 'predict' or 'tensor'.")
-        captions = [caption for sample in data_samples for caption in sample.captions]
+        clips, captions = (inputs['pixels'], inputs['mask']), (inputs['token_ids'], inputs['token_mask'])
         if mode == 'loss':
-            visual = _encode_in_parts(self.micro_batch_size, self.encode_visual, inputs['frames'], inputs['mask'])
-            text = _encode_in_parts(self.micro_batch_size, self._encode_tokens, *self._tokenise(captions))
+            visual = _encode_in_parts(self.micro_batch_size, self._encode_pixels, *clips)
+            text = _encode_in_parts(self.micro_batch_size, self._encode_tokens, *captions)
             return self.loss(text, visual, data_samples)
-        visual, text = self.encode_visual(inputs['frames'], inputs['mask']), self.encode_text(captions)
+        visual, text = self._encode_pixels(*clips), self._encode_sorted(*captions)
         return self.predict(text, visual, data_samples) if mode == 'predict' else (text, visual)
 
     @torch.compiler.disable(recursive=False)
@@ -233,8 +232,9 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         return data_samples
 
 
-def _encode_in_parts(size: Optional[int], encode: Callable[..., Features], *rows: Tensor) -> Features:
+def _encode_in_parts(size: int | None, encode: Callable[..., Features], *rows: Tensor) -> Features:
     """``encode(*rows)``; with a size that many rows at a time, whose activations the backward pass computes again."""
     if size is None:
         return encode(*rows)
-    return joined([checkpoint(encode, *part, use_reentrant=False) for part in zip(*(x.split(size) for x in rows))])
+    parts = zip(*(x.split(size) for x in rows))
+    return Features.join([checkpoint(encode, *part, use_reentrant=False) for part in parts])

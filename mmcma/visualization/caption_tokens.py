@@ -1,8 +1,7 @@
 """How many tokens captions have, and how much of them a model reads."""
 from collections.abc import Mapping, Sequence
-from typing import Optional
 
-from mmcma.errors import WeightsError
+from mmcma.utils.errors import WeightsError
 
 #: ``model_max_length`` of a tokenizer that knows no limit is far above this.
 _NO_LIMIT = 10**6
@@ -35,7 +34,7 @@ class CaptionTokens:
         except (OSError, ValueError) as error:
             raise WeightsError(f'the tokenizer of {source!r} is not on this machine') from error
         limits = (model.get('data_preprocessor') or {}).get('max_words'), self._tokenizer.model_max_length
-        self.limit: Optional[int] = min((limit for limit in limits if limit and limit < _NO_LIMIT), default=None)
+        self.limit: int | None = min((limit for limit in limits if limit and limit < _NO_LIMIT), default=None)
 
     def counts(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, start and end included."""

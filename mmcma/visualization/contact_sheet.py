@@ -2,7 +2,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Optional
 
 from mmcma.visualization.page import definitions, embedded_image, html_page
 
@@ -35,10 +34,10 @@ class Shown:
     """
     item_id: str
     captions: Sequence[tuple[str, str]]
-    strip: Optional[bytes] = field(default=None, repr=False)
+    strip: bytes | None = field(default=None, repr=False)
     frames: int = 0
     notes: Sequence[str] = ()
-    error: Optional[str] = None
+    error: str | None = None
 
 
 def contact_sheet(title: str, subtitle: str, summary: Mapping[str, str], items: Sequence[Shown]) -> str:
@@ -49,12 +48,12 @@ def contact_sheet(title: str, subtitle: str, summary: Mapping[str, str], items: 
 
 def _section(item: Shown) -> str:
     chips = ''.join(f'<span class="chip">{escape(note)}</span>' for note in item.notes)
-    picture = embedded_image(item.strip, 'jpeg', f'frames of {item.item_id}') if item.strip else ''
+    image = embedded_image(item.strip, 'jpeg', f'frames of {item.item_id}') if item.strip else ''
     error = f'<p class="note">{escape(item.error)}</p>' if item.error else ''
     lines = [f'<li>{escape(read)}' + (f'<span class="unread">{escape(rest)}</span>' if rest else '') + '</li>'
              for read, rest in item.captions[:CAPTIONS_SHOWN]]
     if len(item.captions) > CAPTIONS_SHOWN:
         lines.append(f'<li class="note">and {len(item.captions) - CAPTIONS_SHOWN} more</li>')
     kind = 'broken' if item.error else 'narrow' if item.frames <= 2 else 'wide'
-    return (f'<section class="{kind}"><h2>{escape(item.item_id)}</h2>{chips}{picture}{error}'
+    return (f'<section class="{kind}"><h2>{escape(item.item_id)}</h2>{chips}{image}{error}'
             f'<ul>{"".join(lines)}</ul></section>')

@@ -1,15 +1,13 @@
-"""The captions that a model ranked worst, with pictures of what it should have found and what it found."""
+"""The captions that a model ranked worst, with images of what it should have found and what it found."""
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from itertools import islice
-from typing import Optional
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mmcma.evaluation import RetrievalResult
+from mmcma.utils.images import film_strip
 
 #: Gives the frames of a data set's item: uint8 ``(T, 3, H, W)``, padding frames left out.
 FrameReader = Callable[[int], Tensor]
@@ -20,14 +18,14 @@ class Found:
     """One item in an answer: its id, whether it is the right one, and its frames side by side as JPEG."""
     item_id: str
     right: bool
-    strip: Optional[bytes] = field(default=None, repr=False)
+    strip: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class HardQuery:
     """A caption, the rank of its item, that item, and the best ranked ones."""
     caption: str
-    kind: Optional[str]
+    kind: str | None
     rank: float
     target: Found
     retrieved: list[Found]
@@ -37,7 +35,7 @@ class HardQuery:
                     retrieved=[found.item_id for found in self.retrieved])
 
 
-def hardest_queries(result: RetrievalResult, count: int, frames: Optional[FrameReader] = None,
+def hardest_queries(result: RetrievalResult, count: int, frames: FrameReader | None = None,
                     retrieved: int = 3) -> list[HardQuery]:
     """Up to ``count`` captions with the worst ranks, of which no two describe the same item.
 
@@ -46,10 +44,10 @@ def hardest_queries(result: RetrievalResult, count: int, frames: Optional[FrameR
     Args:
         result: Of the test set.
         count: How many captions.
-        frames: Reads pictures; without it the queries have none.
+        frames: Reads images; without it the queries have none.
         retrieved: How many of the best ranked items to show.
     """
-    strips: dict[int, Optional[bytes]] = {}
+    strips: dict[int, bytes | None] = {}
 
     def found(position: int, target: int) -> Found:
         if position not in strips:
@@ -82,33 +80,3 @@ def shown_frames(sample: dict) -> Tensor:
     """The frames of a data set's sample that are not padding: uint8 ``(T, 3, H, W)``."""
     mask = sample['data_samples'].get('frame_mask')
     return sample['inputs'] if mask is None else sample['inputs'][torch.as_tensor(mask)]
-
-
-def film_strip(frames: Tensor, count: int = 4, height: int = 112, gap: int = 3) -> bytes:
-    """Evenly spaced frames side by side, from left to right in time, as a JPEG.
-
-    Args:
-        frames: uint8 ``(T, 3, H, W)``.
-        count: Frames in the strip; all if there are fewer.
-        height: Of the strip, in pixels.
-        gap: White pixels between frames.
-    """
-    strip = frame_row(frames[evenly_spaced(len(frames), count)], height, gap)
-    buffer = BytesIO()
-    strip.save(buffer, 'JPEG', quality=85)
-    return buffer.getvalue()
-
-
-def evenly_spaced(total: int, count: int) -> Tensor:
-    """Positions of ``count`` of ``total`` frames, first and last among them; all if there are fewer."""
-    return torch.linspace(0, total - 1, min(count, total)).round().long()
-
-
-def frame_row(frames: Tensor, height: int, gap: int = 3) -> Image.Image:
-    """Frames, uint8 ``(T, 3, H, W)``, side by side on white, each ``height`` pixels high."""
-    pictures = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in frames]
-    width = round(height * pictures[0].width / pictures[0].height)
-    row = Image.new('RGB', (len(pictures) * (width + gap) - gap, height), 'white')
-    for number, picture in enumerate(pictures):
-        row.paste(picture.resize((width, height), Image.Resampling.BICUBIC), (number * (width + gap), 0))
-    return row

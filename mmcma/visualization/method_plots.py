@@ -1,6 +1,6 @@
 """Plots that compare methods, as PNG bytes."""
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,8 +16,8 @@ class Point(NamedTuple):
     spread: float
 
 
-def recall_by_parameters(points: Sequence[Point], title: str, marked: Optional[str] = None,
-                         floor: Optional[float] = None) -> bytes:
+def recall_by_parameters(points: Sequence[Point], title: str, marked: str | None = None,
+                         floor: float | None = None) -> bytes:
     """Recall against the number of trained parameters, on a logarithmic axis.
 
     Args:

@@ -1,10 +1,10 @@
-"""One page of HTML that needs nothing else: no script, no network, pictures inside."""
+"""One page of HTML that needs nothing else: no script, no network, images inside."""
 from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 from string import Template
 
-#: Of right and wrong answers, here and in pictures.
+#: Of right and wrong answers, here and in images.
 RIGHT, WRONG = '#2f9e55', '#d64545'
 
 _PAGE = Template('''<!DOCTYPE html>
@@ -54,7 +54,7 @@ def html_page(title: str, subtitle: str, body: str, style: str) -> str:
 
 
 def embedded_image(data: bytes, kind: str, description: str) -> str:
-    """``<img>`` with the picture inside; ``kind`` is ``'png'`` or ``'jpeg'``."""
+    """``<img>`` with the image inside; ``kind`` is ``'png'`` or ``'jpeg'``."""
     return f'<img alt="{escape(description)}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
 
 

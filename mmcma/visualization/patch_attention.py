@@ -1,17 +1,16 @@
 """Where in a frame the class token looks."""
 from collections.abc import Sequence
-from typing import Optional
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 from mmcma.visualization.plots import INK, png
 
 
 @torch.no_grad()
-def patch_attention(model, frames: Tensor, mask: Optional[Tensor] = None, layer: int = -1) -> Tensor:
+def patch_attention(model, frames: Tensor, mask: Tensor | None = None, layer: int = -1) -> Tensor:
     """Attention of the class token over the patches of every frame, the mean of all heads.
 
     Fast attention gives no weights, so they are computed anew, for the class

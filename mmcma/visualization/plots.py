@@ -102,6 +102,6 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
-def pixels(picture: bytes) -> np.ndarray:
+def pixels(image: bytes) -> np.ndarray:
     """A PNG as RGB, uint8 ``(H, W, 3)``, for visual backends."""
-    return np.asarray(Image.open(BytesIO(picture)).convert('RGB'))
+    return np.asarray(Image.open(BytesIO(image)).convert('RGB'))

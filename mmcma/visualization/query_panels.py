@@ -2,7 +2,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from textwrap import fill
-from typing import Optional
 
 import numpy as np
 import torch
@@ -10,7 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mmcma.structures import Features
-from mmcma.visualization.hardest_queries import FrameReader, evenly_spaced, frame_row
+from mmcma.utils.images import evenly_spaced, frame_row
+from mmcma.visualization.hardest_queries import FrameReader
 from mmcma.visualization.page import RIGHT, WRONG
 from mmcma.visualization.plots import COLOURS, INK, png
 
@@ -34,8 +34,8 @@ class Answer:
     label: str
     score: float
     frames: Tensor = field(repr=False)
-    right: Optional[bool] = None
-    weights: Optional[Tensor] = None
+    right: bool | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class QueryPanel:
 
 @torch.no_grad()
 def query_panel(model, query: str, gallery: Features, frames: FrameReader, *, labels: Sequence[str],
-                target: Optional[int] = None, k: int = 3, note: str = '') -> QueryPanel:
+                target: int | None = None, k: int = 3, note: str = '') -> QueryPanel:
     """What a model answers a query with.
 
     Args:
@@ -105,7 +105,7 @@ def draw_query_panels(panels: Sequence[QueryPanel], num_frames: int = 8) -> byte
 
 
 class _Row:
-    """A panel's place in the picture; lengths in inches from the lower left corner."""
+    """A panel's place in the image; lengths in inches from the lower left corner."""
 
     def __init__(self, panel: QueryPanel, num_frames: int, with_query: bool, query: str) -> None:
         self.panel = panel
@@ -130,27 +130,27 @@ class _Row:
         colour = {True: RIGHT, False: WRONG, None: COLOURS[1]}[answer.right]
         mark = {True: ' ✓', False: ' ✗', None: ''}[answer.right]  # colour alone is not for everybody
         _write(figure, left, top, f'{number + 1}. {answer.label}   {answer.score:.3f}{mark}', fontsize=9, color=colour)
-        picture = self.strips[number]
-        height = min(self.strip, _WIDTH * picture.height / picture.width)
-        width = height * picture.width / picture.height
+        image = self.strips[number]
+        height = min(self.strip, _WIDTH * image.height / image.width)
+        width = height * image.width / image.height
         top -= _LINE + height
         axes = _axes(figure, left, top, width, height)
-        axes.imshow(np.asarray(picture), aspect='auto', extent=(0, picture.width, 0, picture.height))
+        axes.imshow(np.asarray(image), aspect='auto', extent=(0, image.width, 0, image.height))
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set(color=colour, linewidth=3)
         if answer.weights is not None:
-            self._draw_weights(figure, left, top - _SHARES - 0.05, width, picture, answer.weights[self.shown[number]])
+            self._draw_weights(figure, left, top - _SHARES - 0.05, width, image, answer.weights[self.shown[number]])
 
     @staticmethod
-    def _draw_weights(figure: Figure, left: float, bottom: float, width: float, picture, weights: Tensor) -> None:
+    def _draw_weights(figure: Figure, left: float, bottom: float, width: float, image, weights: Tensor) -> None:
         axes = _axes(figure, left, bottom, width, _SHARES)
-        frame = (picture.width + _BETWEEN) / len(weights)  # with the space after it
+        frame = (image.width + _BETWEEN) / len(weights)  # with the space after it
         for number, weight in enumerate(weights.tolist()):
             axes.axvspan(number * frame, (number + 1) * frame - _BETWEEN, color=COLOURS[1], alpha=weight, linewidth=0)
             axes.text((number + 0.5) * frame - _BETWEEN / 2, 0.5, f'{100 * weight:.0f} %', fontsize=7.5, ha='center',
                       va='center_baseline', color='white' if weight > 0.5 else INK)
-        axes.set(xlim=(0, picture.width), ylim=(0, 1))
+        axes.set(xlim=(0, image.width), ylim=(0, 1))
         axes.set_axis_off()
 
 

@@ -153,8 +153,8 @@ def _query(query: HardQuery) -> str:
 
 def _figure(found: Found, label: str) -> str:
     style = ' class="right"' if found.right else ''
-    picture = embedded_image(found.strip, 'jpeg', f'frames of {found.item_id}') if found.strip else ''
-    return f'<figure{style}><figcaption>{escape(label)}</figcaption>{picture}</figure>'
+    image = embedded_image(found.strip, 'jpeg', f'frames of {found.item_id}') if found.strip else ''
+    return f'<figure{style}><figcaption>{escape(label)}</figcaption>{image}</figure>'
 
 
 def _facts(report: Mapping) -> str:

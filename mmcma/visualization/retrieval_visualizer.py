@@ -1,13 +1,12 @@
 """mmengine's visualizer, for retrieval."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional, Union
 
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from mmcma.engine.atomic_backend import write_atomic
 from mmcma.registry import VISUALIZERS
+from mmcma.utils.files import write_atomic
 from mmcma.visualization.patch_attention import draw_patch_attention
 from mmcma.visualization.plots import pixels, rank_histogram
 from mmcma.visualization.query_panels import QueryPanel, draw_query_panels
@@ -24,26 +23,26 @@ class RetrievalVisualizer(Visualizer):
         save_dir: Folder of the backends; supplied by the runner.
     """
 
-    def __init__(self, name: str = 'visualizer', vis_backends: Optional[Sequence[dict]] = None,
-                 save_dir: Optional[str] = None) -> None:
+    def __init__(self, name: str = 'visualizer', vis_backends: Sequence[dict] | None = None,
+                 save_dir: str | None = None) -> None:
         super().__init__(name, vis_backends=vis_backends, save_dir=save_dir)
 
     def add_datasample(self, name: str, panels: Sequence[QueryPanel], *, num_frames: int = 8,
-                       out_file: Union[str, Path, None] = None, step: int = 0) -> None:
+                       out_file: str | Path | None = None, step: int = 0) -> None:
         """Queries with their best answers; see :func:`~mmcma.visualization.query_panels.draw_query_panels`."""
         self._add(name, draw_query_panels(panels, num_frames), out_file, step)
 
     def add_patch_attention(self, name: str, frames: Tensor, attention: Tensor, *, titles: Sequence[str] = (),
-                            out_file: Union[str, Path, None] = None, step: int = 0) -> None:
+                            out_file: str | Path | None = None, step: int = 0) -> None:
         """Where a clip is looked at; see :func:`~mmcma.visualization.patch_attention.draw_patch_attention`."""
         self._add(name, draw_patch_attention(frames, attention, titles), out_file, step)
 
     def add_rank_histogram(self, name: str, ranks: Mapping[str, Sequence[float]], candidates: int, *, title: str,
-                           out_file: Union[str, Path, None] = None, step: int = 0) -> None:
+                           out_file: str | Path | None = None, step: int = 0) -> None:
         """Ranks of the right answers; see :func:`~mmcma.visualization.plots.rank_histogram`."""
         self._add(name, rank_histogram(ranks, candidates, title), out_file, step)
 
-    def _add(self, name: str, picture: bytes, out_file: Union[str, Path, None], step: int) -> None:
-        self.add_image(name, pixels(picture), step)
+    def _add(self, name: str, image: bytes, out_file: str | Path | None, step: int) -> None:
+        self.add_image(name, pixels(image), step)
         if out_file is not None:
-            write_atomic(picture, Path(out_file))
+            write_atomic(image, Path(out_file))

@@ -6,8 +6,8 @@ import pytest
 from trained_models import retrieval_config, trained_checkpoint
 
 from mmcma.apis import init_model
-from mmcma.commands import export, info
-from mmcma.errors import WeightsError
+from mmcma.cli import export, info
+from mmcma.utils.errors import WeightsError
 
 
 def run(command, *arguments) -> None:

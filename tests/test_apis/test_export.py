@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 from trained_models import retrieval_config, trained_checkpoint
 
 from mmcma.apis import export_adapter, init_model
-from mmcma.checkpoint import trained_state
-from mmcma.errors import ConfigError, DataError, WeightsError
+from mmcma.models.trained_state import trained_state
+from mmcma.utils.errors import ConfigError, DataError, WeightsError
 
 KEYS = [f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR')]
 
@@ -107,7 +107,7 @@ def test_damaged_folders(model, tmp_path):
 
 @pytest.mark.parametrize('part, value', [
     ('neck', dict(type='subprocess.Popen', args='true')),
-    ('neck', dict(type='mmcma.checkpoint.torch.load', f='x')),
+    ('neck', dict(type='mmcma.checkpoints.checkpoint_file.torch.load', f='x')),
     ('neck', dict(type='CombinedNeck', necks=[dict(type='os.system', command='true')])),
     ('vision_backbone', dict(type='MMPretrainTower', embed_dim=32, trainable=True, backbone=dict(
         type='mmpretrain.VisionTransformer', init_cfg=dict(type='Pretrained', checkpoint='http://evil')))),

@@ -1,4 +1,4 @@
-"""The inferencer gives what a test computes, for texts, videos, pictures and folders of frames."""
+"""The inferencer gives what a test computes, for texts, videos, images and folders of frames."""
 import json
 from pathlib import Path
 
@@ -11,15 +11,14 @@ from tiny_run import read_config
 from trained_models import PIPELINE, retrieval_config, trained_checkpoint
 
 from mmcma.apis import RetrievalInferencer, init_model
-from mmcma.errors import ConfigError, DataError, MediaError
 from mmcma.evaluation import RetrievalMetric
-from mmcma.models.joined_features import joined
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError, DataError, MediaError
 
 CAPTIONS = ['a red star', 'the blue moon grows and grows', 'a king', 'an airplane', 'sun', 'a heart turns']
 
 
-def picture(path: Path, seed: int) -> Path:
+def image(path: Path, seed: int) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
@@ -28,13 +27,13 @@ def picture(path: Path, seed: int) -> Path:
 
 @pytest.fixture(scope='module')
 def media(tmp_path_factory) -> list[str]:
-    """Folders of 1 to 4 frames and two pictures, in turns; three frames are a clip's."""
+    """Folders of 1 to 4 frames and two images, in turns; three frames are a clip's."""
     root = tmp_path_factory.mktemp('media')
     for item, length in enumerate([4, 2, 1, 3]):
         for frame in range(length):
-            picture(root / f'clip{item}' / f'{frame:03}.png', 10 * item + frame)
-    pictures = [picture(root / f'{name}.png', seed) for seed, name in enumerate('ab', start=100)]
-    return [str(path) for path in (root / 'clip0', pictures[0], root / 'clip1', root / 'clip2', pictures[1],
+            image(root / f'clip{item}' / f'{frame:03}.png', 10 * item + frame)
+    images = [image(root / f'{name}.png', seed) for seed, name in enumerate('ab', start=100)]
+    return [str(path) for path in (root / 'clip0', images[0], root / 'clip1', root / 'clip2', images[1],
                                    root / 'clip3')]
 
 
@@ -134,7 +133,7 @@ def test_words_of_batches_of_different_length(tiny_clip, tmp_path):
 def test_joined_pads_and_marks():
     short = Features(torch.zeros(1, 2), torch.ones(1, 1, 2))
     long = Features(torch.ones(1, 2), torch.ones(1, 3, 2), torch.tensor([[True, True, False]]))
-    both = joined([short, long])
+    both = Features.join([short, long])
     assert both.tokens.sum(-1).tolist() == [[2, 0, 0], [2, 2, 2]]
     assert both.mask.tolist() == [[True, False, False], [True, True, False]]
 
@@ -146,7 +145,7 @@ def test_rank_in_all_directions(inferencer, media):
     best = scores[1].topk(3)
     assert [match.item for match in ranked] == [media[index] for index in best.indices]
     assert [match.score for match in ranked] == pytest.approx(best.values.tolist(), abs=1e-5)
-    ranked = inferencer.rank(media[1], CAPTIONS)  # a picture
+    ranked = inferencer.rank(media[1], CAPTIONS)  # an image
     assert [match.item for match in ranked] == [CAPTIONS[index] for index in scores[:, 1].argsort(descending=True)]
     ranked = inferencer.rank(Path(media[0]), [Path(path) for path in media], k=1)  # a folder of frames
     assert ranked[0].item == media[0] and ranked[0].score == pytest.approx(1, abs=1e-5)

@@ -8,10 +8,10 @@ from conftest import write_clip
 from torch import Tensor
 from trained_models import retrieval_config, trained_checkpoint
 
-from mmcma.apis import RetrievalInferencer, export_adapter, init_model
-from mmcma.checkpoint import trained_state
+from mmcma.apis import RetrievalInferencer, export_adapter, init_model, load_adapter
 from mmcma.config import load_config
-from mmcma.errors import ConfigError, WeightsError
+from mmcma.models.trained_state import trained_state
+from mmcma.utils.errors import ConfigError, WeightsError
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*/*_tiny_glyphmotion*.py'))
 TRAINED = [path for path in CONFIGS if path.parent.name != 'zeroshot']
@@ -41,9 +41,9 @@ def test_every_method_is_exported_loaded_and_switched(path, shared, tmp_path):
     assert RetrievalInferencer(loaded).fingerprint == RetrievalInferencer(alone).fingerprint
     if any(name.startswith(('vision_', 'text_')) for name in trained_state(alone)):
         with pytest.raises(WeightsError, match='shares its backbone with no other'):
-            shared.load_adapter(path.stem, folder)
+            load_adapter(shared, path.stem, folder)
     else:
-        shared.load_adapter(path.stem, folder)
+        load_adapter(shared, path.stem, folder)
         with shared.adapter(path.stem):
             assert shared.active_adapter == path.stem
             assert torch.equal(scores(shared), expected)
@@ -58,7 +58,7 @@ def two(tiny_clip, tmp_path):
                             data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=5))
     paths = [trained_checkpoint(tmp_path, narrow, 'narrow.pth'), trained_checkpoint(tmp_path, wide, 'wide.pth', seed=1)]
     model = init_model(paths[0], device='cpu')
-    model.load_adapter('wide', paths[1])
+    load_adapter(model, 'wide', paths[1])
     return model, paths
 
 
@@ -111,7 +111,7 @@ def test_what_could_not_be_loaded_leaves_nothing_behind(two, tmp_path):
     del checkpoint['state_dict'][name]
     torch.save(checkpoint, tmp_path / 'short.pth')
     with pytest.raises(WeightsError, match=rf"short.pth' does not hold what this model trains: missing \['{name}'"):
-        model.load_adapter('short', tmp_path / 'short.pth')
+        load_adapter(model, 'short', tmp_path / 'short.pth')
     assert torch.equal(scores(model, 32), plain) and model.adapter_names == ['default', 'wide']
 
 
@@ -122,7 +122,7 @@ def test_two_methods_on_one_place_are_refused_within_an_adapter(two, tiny_clip, 
         dict(type='CrossModalAdapter'), dict(type='BottleneckAdapter')]))
     torch.save(dict(state_dict={}, meta=dict(cfg=config.pretty_text)), tmp_path / 'both.pth')
     with pytest.raises(ConfigError, match='CrossModalAdapter and BottleneckAdapter both rewrite the output of vision'):
-        model.load_adapter('both', tmp_path / 'both.pth')
+        load_adapter(model, 'both', tmp_path / 'both.pth')
     assert torch.equal(scores(model, 32), plain)
 
 
@@ -130,7 +130,7 @@ def test_another_backbone_is_refused(two, tmp_path):
     model, _ = two
     other = retrieval_config(write_clip(tmp_path / 'other', seed=1))
     with pytest.raises(WeightsError, match='was trained on backbone .*other.* this model has'):
-        model.load_adapter('other', trained_checkpoint(tmp_path, other))
+        load_adapter(model, 'other', trained_checkpoint(tmp_path, other))
 
 
 def test_names(two, tiny_clip):
@@ -139,9 +139,9 @@ def test_names(two, tiny_clip):
         pass
     for taken in ('wide', 'default'):
         with pytest.raises(ConfigError, match=f'{taken!r} is there already'):
-            model.load_adapter(taken, paths[1])
+            load_adapter(model, taken, paths[1])
     with pytest.raises(WeightsError, match='holds no trained weights'):
-        model.load_adapter('plain', tiny_clip)
+        load_adapter(model, 'plain', tiny_clip)
 
 
 def test_towers_that_train_take_no_further_adapter(tiny_clip, tmp_path):
@@ -150,4 +150,4 @@ def test_towers_that_train_take_no_further_adapter(tiny_clip, tmp_path):
     model = init_model(trained_checkpoint(tmp_path, config), device='cpu')
     adapter = trained_checkpoint(tmp_path, retrieval_config(tiny_clip), 'adapter.pth')
     with pytest.raises(ConfigError, match='model.text_backbone of this model trains itself'):
-        model.load_adapter('adapter', adapter)
+        load_adapter(model, 'adapter', adapter)

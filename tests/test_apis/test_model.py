@@ -8,7 +8,7 @@ from trained_models import retrieval_config, trained_checkpoint
 
 from mmcma.apis import RetrievalInferencer, export_adapter, init_model
 from mmcma.config import load_config
-from mmcma.errors import ConfigError, WeightsError
+from mmcma.utils.errors import ConfigError, WeightsError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -47,7 +47,7 @@ def test_tiny_is_the_small_clip_as_its_configs_read_files():
     assert RetrievalInferencer(named).fingerprint == RetrievalInferencer(plain).fingerprint
 
 
-def test_a_hugging_face_folder_is_a_model_of_its_own_picture_size(tiny_clip, config):
+def test_a_hugging_face_folder_is_a_model_of_its_own_image_size(tiny_clip, config):
     model = init_model(tiny_clip, device='cpu')
     assert torch.equal(features(model), features(init_model(config, device='cpu')))
     assert model.cfg.test_dataloader.dataset.pipeline[1] == dict(type='ResizeCrop', size=32)

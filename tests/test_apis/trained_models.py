@@ -5,7 +5,8 @@ import torch
 from conftest import model_config
 from mmengine.config import Config
 
-from mmcma.checkpoint import backbone_identity, trained_state
+from mmcma.checkpoints.identity import backbone_identity
+from mmcma.models.trained_state import trained_state
 from mmcma.registry import MODELS
 
 PIPELINE = [dict(type='LoadVideoFrames', num_frames=3, fps=None), dict(type='ResizeCrop', size=32),

@@ -1,4 +1,4 @@
-"""Videos, pictures and annotation files that the tests write for themselves."""
+"""Videos, images and annotation files that the tests write for themselves."""
 import json
 import os
 import pickle
@@ -41,8 +41,8 @@ def write_video(path: Path, num_frames: int = 30, fps: int = 10, codec: str = 'l
             stream.options = dict(sc_threshold='0')  # no key frames but each twelfth
         container.start_encoding()  # so that a file without frames has a header
         for number in range(num_frames):
-            picture = np.full((size[1], size[0]), paint(number), dtype=np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format='gray').reformat(format='rgb24')
+            image = np.full((size[1], size[0]), paint(number), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format='gray').reformat(format='rgb24')
             if times is not None:
                 frame.pts, frame.time_base = times[number], Fraction(1, fps)
             container.mux(stream.encode(frame))
@@ -60,7 +60,7 @@ def turn_upright_by(path: Path, degrees: int) -> None:
 
 
 def write_sound(path: Path) -> Path:
-    """A file with sound and no picture."""
+    """A file with sound and no image."""
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('aac', rate=16000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), dtype=np.float32), format='fltp', layout='mono')
@@ -70,7 +70,7 @@ def write_sound(path: Path) -> Path:
     return path
 
 
-def write_picture(path: Path, grey: int = 100, size=(64, 48)) -> Path:
+def write_image(path: Path, grey: int = 100, size=(64, 48)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new('RGB', size, (grey, grey, grey)).save(path)
     return path
@@ -114,7 +114,7 @@ def write_msvd(root: Path) -> Path:
 def write_flickr8k(root: Path) -> Path:
     names = ['1000268201_693b08cb0e.jpg', '1001773457_577c3a7d70.jpg', '1002674143_1b742ab4b8.jpg']
     for split, name in zip(['train', 'dev', 'test'], names):
-        write_picture(root / 'images' / name)
+        write_image(root / 'images' / name)
         (root / f'Flickr_8k.{split}Images.txt').write_text(name + '\n')
     # The distributed file has a line for 'NAME.jpg.1' too, which no list names.
     names.append('2258277193_586949ec62.jpg.1')

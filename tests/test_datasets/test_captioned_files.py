@@ -7,10 +7,10 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from media_files import write_picture, write_video
+from media_files import write_image, write_video
 
 from mmcma.datasets import CaptionedFiles
-from mmcma.errors import ConfigError, DataError
+from mmcma.utils.errors import ConfigError, DataError
 
 
 def items(root, name, text, **options):
@@ -39,11 +39,11 @@ def test_csv(tmp_path):
         dict(id='a.mp4#3.0-', path='a.mp4', start=3.0, end=None, captions=['the rest'])]
 
 
-def test_videos_and_pictures_in_folders(tmp_path):
+def test_videos_and_images_in_folders(tmp_path):
     write_video(tmp_path / 'media/x/one.mp4', num_frames=30, fps=10)
-    write_picture(tmp_path / 'media/y/two.png', grey=90)
+    write_image(tmp_path / 'media/y/two.png', grey=90)
     (tmp_path / 'list.csv.gz').write_bytes(gzip.compress(
-        b'path,caption,start,end\nx/one.mp4,a clip,0,1\nx/one.mp4,its rest,1,3\ny/two.png,a picture,,\n'))
+        b'path,caption,start,end\nx/one.mp4,a clip,0,1\nx/one.mp4,its rest,1,3\ny/two.png,an image,,\n'))
     dataset = CaptionedFiles(
         data_root=str(tmp_path), ann_file='list.csv.gz', data_prefix=dict(visual='media'), test_mode=True, indices=2,
         pipeline=[dict(type='LoadVideoFrames', num_frames=4), dict(type='ResizeCrop', size=16),
@@ -56,7 +56,7 @@ def test_videos_and_pictures_in_folders(tmp_path):
 
 
 def test_a_missing_file_shows_in_the_gallery(tmp_path):
-    write_picture(tmp_path / 'a.png')
+    write_image(tmp_path / 'a.png')
     (tmp_path / 'a.jsonl').write_text('{"path": "a.png", "caption": "a"}\n{"path": "no/b.png", "caption": "b"}\n')
     with pytest.raises(DataError, match='1 of 2 items have no file .*no/b.png'):
         CaptionedFiles(data_root=str(tmp_path), ann_file='a.jsonl')

@@ -7,10 +7,10 @@ import pytest
 from media_files import SHARED, needs_shared_data, write_flickr8k, write_msrvtt, write_msvd
 
 from mmcma.datasets import MSRVTT, MSVD, Flickr8k
-from mmcma.datasets.annotation_files import read_table, read_text
-from mmcma.datasets.media_folder import MediaFolder
-from mmcma.datasets.unpickling import load_plain_pickle
-from mmcma.errors import DataError
+from mmcma.datasets.annotations.media_folder import MediaFolder
+from mmcma.datasets.annotations.reading import read_table, read_text
+from mmcma.datasets.annotations.unpickling import load_plain_pickle
+from mmcma.utils.errors import DataError
 
 # ---- as distributed, small ----
 

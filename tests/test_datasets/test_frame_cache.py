@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from media_files import write_picture, write_video
+from media_files import write_image, write_video
 
 from mmcma.datasets import LoadImage, LoadVideoFrames, ResizeCrop
-from mmcma.datasets.frame_cache import FrameCache, Manifest, frame_settings
 from mmcma.datasets.transforms import LoadCachedFrames
-from mmcma.errors import ConfigError, DataError, MediaError
+from mmcma.datasets.video.cache import FrameCache, Manifest, frame_settings
+from mmcma.utils.errors import ConfigError, DataError, MediaError
 
 STEPS = [dict(type='LoadVideoFrames', num_frames=4, fps=2.0), dict(type='ResizeCrop', size=32)]
 
@@ -37,8 +37,8 @@ def test_cached_frames_are_the_decoded_ones(tmp_path, item):
         np.testing.assert_array_equal(cached[key], decoded[key])
 
 
-def test_picture(tmp_path):
-    item = dict(id='a', path=str(write_picture(tmp_path / 'a.png', grey=7)))
+def test_image(tmp_path):
+    item = dict(id='a', path=str(write_image(tmp_path / 'a.png', grey=7)))
     decoded = ResizeCrop(size=16)(LoadImage()(dict(item)))
     new_cache(tmp_path, [dict(type='LoadImage'), dict(type='ResizeCrop', size=16)]).write('a', decoded['frames'])
     cached = LoadCachedFrames(cache=str(tmp_path))(item)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcma.datasets.frame_sampling import ROUNDING, THINNING, frame_at, sample_frames, thin_randomly
+from mmcma.datasets.video.sampling import ROUNDING, THINNING, frame_at, sample_frames, thin_randomly
 
 rates = st.floats(0.2, 120)
 # Times between frames, seconds: a rate that varies.
@@ -120,4 +120,4 @@ def test_no_part_of_the_file(part, message):
 
 def test_an_end_that_was_rounded_up():
     assert steady(100, 10, 12, start=8.0, end=11.0).tolist() == [80, 90]
-    assert steady(5, 0.5, 12, end=12.0).tolist() == [0, 1, 2, 3, 4]  # one picture each two seconds
+    assert steady(5, 0.5, 12, end=12.0).tolist() == [0, 1, 2, 3, 4]  # one image each two seconds

@@ -10,16 +10,16 @@ import pytest
 from mmengine.config import Config
 
 from mmcma.datasets import GlyphMotion
-from mmcma.datasets.frame_sampling import thin_uniformly
-from mmcma.datasets.glyph_world import clips
-from mmcma.datasets.glyph_world.backdrops import draw_backdrop
-from mmcma.datasets.glyph_world.captions import CAPTIONS_PER_CLIP, SYNONYMS, VERBS, write_captions
-from mmcma.datasets.glyph_world.clips import Recipe, ensure_rendered, render_frames, write_clip
-from mmcma.datasets.glyph_world.events import PATHS, REVERSE
-from mmcma.datasets.glyph_world.glyphs import COLOURS, GLYPHS
-from mmcma.datasets.glyph_world.scenes import KINDS, SPLITS, count_kinds, plan_scenes
-from mmcma.errors import ConfigError, DataError
+from mmcma.datasets.glyph_motion import clips
+from mmcma.datasets.glyph_motion.backdrops import draw_backdrop
+from mmcma.datasets.glyph_motion.captions import CAPTIONS_PER_CLIP, SYNONYMS, VERBS, write_captions
+from mmcma.datasets.glyph_motion.clips import Recipe, ensure_rendered, render_frames, write_clip
+from mmcma.datasets.glyph_motion.events import PATHS, REVERSE
+from mmcma.datasets.glyph_motion.glyphs import COLOURS, GLYPHS
+from mmcma.datasets.glyph_motion.scenes import KINDS, SPLITS, count_kinds, plan_scenes
+from mmcma.datasets.video.sampling import thin_uniformly
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import ConfigError, DataError
 
 SMALL = Recipe(train=12, val=8, test=8)
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from mmcma.datasets import GlyphPictures
-from mmcma.datasets.glyph_world.glyphs import COLOURS, GLYPHS, glyph_mask, paint
+from mmcma.datasets.glyph_motion.glyphs import COLOURS, GLYPHS, glyph_mask, paint
 
 
-def test_a_picture_depends_on_seed_and_number_alone():
+def test_an_image_depends_on_seed_and_number_alone():
     first, second = GlyphPictures(length=10), GlyphPictures(length=1000)
     for number in (7, 3):
         a, b = first.draw(number), second.draw(number)
@@ -13,7 +13,7 @@ def test_a_picture_depends_on_seed_and_number_alone():
     assert not np.array_equal(first.draw(3)[0], GlyphPictures(length=10, seed=1).draw(3)[0])
 
 
-def test_test_pictures_are_no_training_pictures_and_have_distinct_captions():
+def test_test_images_are_no_training_images_and_have_distinct_captions():
     train, test = GlyphPictures(length=300), GlyphPictures(length=300, test_mode=True)
     seen = {train.draw(number)[0].tobytes() for number in range(300)}
     samples = [test[number] for number in range(300)]
@@ -32,12 +32,12 @@ def test_equal_captions_are_positives_of_each_other():
 
 def test_captions_tell_the_truth():
     """Colours named are the colours painted, and the glyph named is the one that is there."""
-    pictures = GlyphPictures(length=1, pair_share=0.0)
+    images = GlyphPictures(length=1, pair_share=0.0)
     for number in range(60):
-        picture, caption = pictures.draw(number)
+        image, caption = images.draw(number)
         colour = next(name for name in COLOURS if f' {name} ' in f' {caption} ')
         assert any(f'{colour} {name}' in caption for name in GLYPHS), caption
-        distances = {name: np.abs(picture.astype(int) - rgb).max(axis=-1) for name, rgb in COLOURS.items()}
+        distances = {name: np.abs(image.astype(int) - rgb).max(axis=-1) for name, rgb in COLOURS.items()}
         assert min(distances, key=lambda name: distances[name].min()) == colour, caption
         distance = distances[colour]
         if ' on the ' in caption and 'left' in caption:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcma.datasets.h264_packets import parameters_of_start
-from mmcma.datasets.video_backends import PyAVReader
+from mmcma.datasets.video.backends import PyAVReader
+from mmcma.datasets.video.h264_packets import parameters_of_start
 
 COUNT = 60
 X264 = 'scenecut=0:keyint=12:min-keyint=1:bframes=3:b-pyramid=normal:threads=1'
@@ -42,7 +42,7 @@ STREAMS = {
 
 
 def write_stream(path, codec, options, closed=()):
-    """A picture of noise that moves, so that frames refer to each other and a wrong reference shows."""
+    """An image of noise that moves, so that frames refer to each other and a wrong reference shows."""
     noise = np.random.default_rng(0).integers(0, 256, (96, 400, 3), dtype=np.uint8)
     with av.open(str(path), 'w') as container:
         stream = container.add_stream(codec, rate=10)
@@ -52,8 +52,8 @@ def write_stream(path, codec, options, closed=()):
         stream.codec_context.thread_count = 1
         stream.options = options
         for number in range(COUNT):
-            picture = noise[:, 4 * number:4 * number + 128] // 2 + 2 * number
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format='rgb24')
+            image = noise[:, 4 * number:4 * number + 128] // 2 + 2 * number
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='rgb24')
             if number in closed:
                 frame.pict_type = av.video.frame.PictureType.I
             container.mux(stream.encode(frame))
@@ -155,12 +155,12 @@ def test_parameters_that_change_on_the_way(tmp_path, name, repeated):
     parts = [write_stream(tmp_path / f'{cabac}.h264', 'libx264', {'x264-params': f'{X264}:bframes=0:cabac={cabac}'})
              for cabac in (1, 0)]
     data = b''.join(part.read_bytes() for part in parts)
-    pictures = re.split(b'(?=\0\0\0\1\x67)', data)[1:]  # groups, each from its sequence parameters
-    assert len(pictures) == 10
+    images = re.split(b'(?=\0\0\0\1\x67)', data)[1:]  # groups, each from its sequence parameters
+    assert len(images) == 10
     if not repeated:
-        pictures = [group if number % 5 == 0 else group[group.index(b'\0\0\1\x65'):]
-                    for number, group in enumerate(pictures)]
-    (tmp_path / 'both.h264').write_bytes(b''.join(pictures))
+        images = [group if number % 5 == 0 else group[group.index(b'\0\0\1\x65'):]
+                    for number, group in enumerate(images)]
+    (tmp_path / 'both.h264').write_bytes(b''.join(images))
     with av.open(str(tmp_path / 'both.h264')) as old, av.open(str(tmp_path / name), 'w') as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
@@ -213,7 +213,7 @@ AVCC = b'\1\x64\0\x14\xff'
 @pytest.mark.parametrize('units, parameters', [
     ([b'\x67ab', b'\x68c', b'\x65slice'], b'\x67ab\x68c'),  # both sets, then an IDR picture
     ([b'\x06message', b'\x65slice', b'\x67late'], b''),
-    ([b'\x67ab', b'\x41slice', b'\x65slice'], None),  # begins with another picture
+    ([b'\x67ab', b'\x41slice', b'\x65slice'], None),  # begins with another image
     ([b'\x67ab', b'\x68c'], None), ([], None)])
 def test_parameters_of_start(units, parameters):
     lengths = b''.join(len(unit).to_bytes(4, 'big') + unit for unit in units)

@@ -2,12 +2,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from media_files import write_picture, write_video
+from media_files import write_image, write_video
 from mmengine.dataset import worker_init_fn
 from torch.utils.data import DataLoader, Dataset
 
 from mmcma.datasets import LoadVideoFrames
-from mmcma.errors import ConfigError, MediaError
+from mmcma.utils.errors import ConfigError, MediaError
 
 
 def grey(number):
@@ -104,12 +104,12 @@ def test_no_part_of_the_file(clip, part, message):
 
 def test_a_folder_is_sampled_by_time_too(tmp_path):
     for number in range(12):
-        write_picture(tmp_path / f'{number}.png', grey=grey(number))
+        write_image(tmp_path / f'{number}.png', grey=grey(number))
     load = LoadVideoFrames(num_frames=3, fps=1.0, folder_fps=3.0)
     assert numbers(load(dict(path=str(tmp_path)))) == [0, 3, 9]
     assert numbers(load(dict(path=str(tmp_path), start=1.5, end=3.0))) == [4, 7]
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(MediaError, match='empty: cannot be read .folder: no pictures'):
+    with pytest.raises(MediaError, match='empty: cannot be read .folder: no images'):
         load(dict(path=str(tmp_path / 'empty')))
 
 

@@ -7,8 +7,8 @@ import pytest
 from media_files import SHARED, needs_shared_data
 
 from mmcma.datasets import LoadVideoFrames, open_video
-from mmcma.datasets.frame_sampling import sample_frames
-from mmcma.errors import MediaError
+from mmcma.datasets.video.sampling import sample_frames
+from mmcma.utils.errors import MediaError
 
 pytestmark = needs_shared_data
 BROKEN = f'{SHARED}/broken_videos'

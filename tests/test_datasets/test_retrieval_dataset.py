@@ -8,8 +8,8 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from mmcma.datasets import MSRVTT, MSVD, RetrievalDataset
-from mmcma.errors import ConfigError, DataError, MediaError
 from mmcma.registry import DATASETS
+from mmcma.utils.errors import ConfigError, DataError, MediaError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets'
 PIPELINE = [dict(type='LoadVideoFrames', num_frames=2), dict(type='ResizeCrop', size=16),

@@ -6,14 +6,14 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from media_files import SHARED, needs_shared_data, shade, write_picture, write_video
+from media_files import SHARED, needs_shared_data, shade, write_image, write_video
 from PIL import Image
 
 from mmcma.datasets import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop
-from mmcma.errors import ConfigError, MediaError
 from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import ConfigError, MediaError
 
-#: Goes down first where a picture is more than twice as high as wide.
+#: Goes down first where an image is more than twice as high as wide.
 PILLOW_13 = int(PIL.__version__.split('.')[0]) >= 13
 
 
@@ -94,8 +94,8 @@ def test_start_and_end(tmp_path):
         LoadVideoFrames()(dict(path=str(path), start=9.0, end=10.0))
 
 
-def test_picture_is_a_clip_of_one_frame(tmp_path):
-    results = LoadImage()(dict(path=str(write_picture(tmp_path / 'a.jpg', size=(50, 40)))))
+def test_image_is_a_clip_of_one_frame(tmp_path):
+    results = LoadImage()(dict(path=str(write_image(tmp_path / 'a.jpg', size=(50, 40)))))
     assert results['frames'].shape == (1, 40, 50, 3) and results['frame_mask'].tolist() == [True]
 
 

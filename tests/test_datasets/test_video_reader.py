@@ -4,11 +4,12 @@ import sys
 import av
 import numpy as np
 import pytest
-from media_files import shade, turn_upright_by, write_picture, write_sound, write_video
+from media_files import shade, turn_upright_by, write_image, write_sound, write_video
 
-from mmcma.datasets import open_video, video_reader
-from mmcma.datasets.video_backends import PyAVReader, VideoReader
-from mmcma.errors import ConfigError, MediaError
+from mmcma.datasets import open_video
+from mmcma.datasets.video import reader as video_reader
+from mmcma.datasets.video.backends import PyAVReader, VideoReader
+from mmcma.utils.errors import ConfigError, MediaError
 
 
 def greys(frames):
@@ -46,7 +47,7 @@ def test_transport_stream(tmp_path):
         open_video(path, 'decord')
 
 
-def test_pictures_that_are_never_shown(tmp_path):
+def test_images_that_are_never_shown(tmp_path):
     """VP8 keeps some as packets of their own, only to refer to them: they are no frames."""
     shown = write_video(tmp_path / 'shown.webm', codec='libvpx', num_frames=20, b_frames=0)
     with av.open(str(shown)) as source, av.open(str(tmp_path / 'a.webm'), 'w') as target:
@@ -276,19 +277,19 @@ def test_files_are_closed(tmp_path, warned):
 
 def test_folder_of_frames(tmp_path):
     for number in (1, 2, 9, 10, 11):
-        write_picture(tmp_path / f'frame{number}.png', grey=10 * number)
-    (tmp_path / 'notes.txt').write_text('not a picture')
+        write_image(tmp_path / f'frame{number}.png', grey=10 * number)
+    (tmp_path / 'notes.txt').write_text('not an image')
     with open_video(tmp_path, folder_fps=2.0) as video:
         assert (video.num_frames, video.fps, video.duration) == (5, 2.0, 2.5)
         assert greys(video.get_batch([0, 2, 3, 4])).tolist() == [10, 90, 100, 110]
 
 
 def test_folder_without_frames(tmp_path):
-    with pytest.raises(MediaError, match='no pictures'):
+    with pytest.raises(MediaError, match='no images'):
         open_video(tmp_path)
 
 
-def test_picture_is_turned_upright(tmp_path):
+def test_image_is_turned_upright(tmp_path):
     from PIL import Image
     image = Image.new('RGB', (20, 10))
     exif = image.getexif()
@@ -297,17 +298,17 @@ def test_picture_is_turned_upright(tmp_path):
     assert video_reader.read_image(tmp_path / 'a.jpg').shape == (20, 10, 3)
 
 
-def test_broken_picture(tmp_path):
-    (tmp_path / 'a.jpg').write_bytes(write_picture(tmp_path / 'b.jpg').read_bytes()[:300])
-    with pytest.raises(MediaError, match='a.jpg: not a readable picture'):
+def test_broken_image(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(write_image(tmp_path / 'b.jpg').read_bytes()[:300])
+    with pytest.raises(MediaError, match='a.jpg: not a readable image'):
         video_reader.read_image(tmp_path / 'a.jpg')
 
 
-def test_a_broken_picture_in_a_folder(tmp_path):
+def test_a_broken_image_in_a_folder(tmp_path):
     for number in range(3):
-        write_picture(tmp_path / f'{number}.png')
-    (tmp_path / '1.png').write_bytes(b'no picture')
+        write_image(tmp_path / f'{number}.png')
+    (tmp_path / '1.png').write_bytes(b'no image')
     with open_video(tmp_path) as video:
         assert len(video.get_batch([0, 2])) == 2
-        with pytest.raises(MediaError, match=r'folder: .*1\.png: not a readable picture'):
+        with pytest.raises(MediaError, match=r'folder: .*1\.png: not a readable image'):
             video.get_batch([0, 1])

@@ -6,8 +6,8 @@ import pytest
 from media_files import SHARED, needs_shared_data
 
 from mmcma.datasets import LSMDC, VATEX, ActivityNetCaptions, DiDeMo
-from mmcma.datasets.media_folder import MediaFolder
-from mmcma.errors import DataError
+from mmcma.datasets.annotations.media_folder import MediaFolder
+from mmcma.utils.errors import DataError
 
 # ---- as distributed, small ----
 
@@ -154,8 +154,9 @@ WRONG = [
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '"enCap": [', '"enCap": "a", "x": [',
      'str where a list of captions should be'),
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{', '{', 'not JSON .*truncated file'),
-    (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{"videoID"', '[{"videoID": "%s", "enCap": ["a"]}, {"videoID"' %
-     CLIPS[0], "training_v1.0.json, clip 1: id 'Ptf.*' comes twice"),
+    (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{"videoID"',
+     f'[{{"videoID": "{CLIPS[0]}", "enCap": ["a"]}}, {{"videoID"',
+     "training_v1.0.json, clip 1: id 'Ptf.*' comes twice"),
     (VATEX, write_vatex, 'train_list.txt', '132', '133', 'no captions for 1 of the 1 videos .*_000133'),
     (VATEX, write_vatex, 'train_list.txt', '132\n', '132\n' + CLIPS[0] + '\n', 'line 2: id .* comes twice'),
     (LSMDC, write_lsmdc, 'LSMDC16_annos_training.csv', '\tHe nods.', ' He nods.',

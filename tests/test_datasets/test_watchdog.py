@@ -6,25 +6,27 @@ from media_files import write_video
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmcma.datasets import CaptionedFiles, LoadVideoFrames, video_reader, watchdog
-from mmcma.datasets.video_backends import PyAVReader, VideoReader
-from mmcma.datasets.watchdog import within
-from mmcma.errors import MediaError
+from mmcma.datasets import CaptionedFiles, LoadVideoFrames
+from mmcma.datasets.video import reader as video_reader
+from mmcma.utils import timeouts
+from mmcma.datasets.video.backends import PyAVReader, VideoReader
+from mmcma.utils.errors import MediaError
+from mmcma.utils.timeouts import run_with_timeout
 
 
 @pytest.fixture
 def release(monkeypatch):
     """Lets what hangs go on, in the end."""
     event = threading.Event()
-    monkeypatch.setattr(watchdog, '_given_up', [])
+    monkeypatch.setattr(timeouts, '_given_up', [])
     yield event
     event.set()
 
 
 def test_in_time():
-    assert within(60, lambda: 3, 'a.mp4') == within(None, lambda: 3, 'a.mp4') == 3
-    assert within(60, threading.current_thread, 'a.mp4') is not threading.current_thread()
-    assert within(None, threading.current_thread, 'a.mp4') is threading.current_thread()
+    assert run_with_timeout(60, lambda: 3, 'a.mp4') == run_with_timeout(None, lambda: 3, 'a.mp4') == 3
+    assert run_with_timeout(60, threading.current_thread, 'a.mp4') is not threading.current_thread()
+    assert run_with_timeout(None, threading.current_thread, 'a.mp4') is threading.current_thread()
 
 
 @pytest.mark.parametrize('error', [MediaError('torn'), TimeoutError('of its own'), KeyboardInterrupt()])
@@ -33,20 +35,20 @@ def test_errors_come_through(error):
         raise error
 
     with pytest.raises(type(error)) as caught:
-        within(60, fail, 'a.mp4')
+        run_with_timeout(60, fail, 'a.mp4')
     assert caught.value is error
 
 
 def test_what_hangs_is_given_up_and_counted(release):
     with pytest.raises(MediaError, match=r'a.mp4: given up after 0.05 s .*hang in this process: 1'):
-        within(0.05, release.wait, 'a.mp4')
+        run_with_timeout(0.05, release.wait, 'a.mp4')
     with pytest.raises(MediaError, match='b.mp4: .*: 2'):
-        within(0.05, release.wait, 'b.mp4')
+        run_with_timeout(0.05, release.wait, 'b.mp4')
     release.set()
-    for thread in watchdog._given_up:
+    for thread in timeouts._given_up:
         thread.join()
     with pytest.raises(MediaError, match='c.mp4: .*: 1'):
-        within(0.05, threading.Event().wait, 'c.mp4')
+        run_with_timeout(0.05, threading.Event().wait, 'c.mp4')
 
 
 class _HangsIn(VideoReader):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmcma.datasets.watched_jobs import watched_jobs
-from mmcma.errors import MediaError
+from mmcma.utils.errors import MediaError
+from mmcma.utils.jobs import watched_jobs
 
 
 def job(task):
@@ -78,7 +78,7 @@ def threads(_) -> int:
 def test_workers_end_when_their_parent_is_killed():
     """Idle ones wait for a task; without a parent none will come."""
     script = ('import os, time\n'
-              'from mmcma.datasets.watched_jobs import watched_jobs\n'
+              'from mmcma.utils.jobs import watched_jobs\n'
               'jobs = watched_jobs(lambda task: os.getpid(), [1, 2], workers=2, seconds=60)\n'
               'print(next(jobs).value, next(jobs).value, flush=True)\n'
               'time.sleep(600)\n')

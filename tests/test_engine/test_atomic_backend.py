@@ -3,7 +3,8 @@ import os
 import pytest
 from mmengine.fileio import get_file_backend
 
-from mmcma.engine.atomic_backend import AtomicBackend, write_atomic
+from mmcma.engine.atomic_backend import AtomicBackend
+from mmcma.utils.files import write_atomic
 
 
 def test_it_is_mmengines_backend_by_name(tmp_path):

@@ -10,7 +10,7 @@ from tiny_run import read_config
 
 import mmcma.engine  # noqa: F401
 from mmcma.engine.hooks.frozen_parameter_hook import parameter_table
-from mmcma.errors import ConfigError, WeightsError
+from mmcma.utils.errors import ConfigError, WeightsError
 
 EMA = dict(type='EMAHook', momentum=0.5)
 

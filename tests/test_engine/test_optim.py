@@ -7,7 +7,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DefaultScope
 
 from mmcma.engine.optim import WarmupCosineLR
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 
 def build_wrapper(model, **paramwise) -> OptimWrapper:

@@ -1,4 +1,4 @@
-"""The report hook in real, tiny runs: a model of two linear maps on coloured pictures."""
+"""The report hook in real, tiny runs: a model of two linear maps on coloured images."""
 import json
 from contextlib import contextmanager
 from itertools import count

@@ -5,11 +5,11 @@ from mmengine.config import Config
 from torch import nn
 
 from mmcma.config import check_config
-from mmcma.errors import ConfigError
 from mmcma.evaluation import DualSoftmax, QuerybankNorm, Reranking, RetrievalMetric, TiledScores, retrieval_ranks
 from mmcma.evaluation.sweeps import column_logsumexp, top_columns
 from mmcma.models.similarities import MeanPool, QueryScore
 from mmcma.structures import Features, RetrievalSample
+from mmcma.utils.errors import ConfigError
 
 BLOCKS = dict(text_block=4, visual_block=3)
 OWNER = torch.tensor([0, 1, 1, 2, 3, 3, 3, 4, 5, 6, 7, 7, 8])  # 13 captions of 9 items

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from mmcma.errors import ConfigError, DataError, NonFiniteError
 from mmcma.evaluation import TiledScores, rank_metrics, retrieval_ranks
 from mmcma.evaluation.ranking import V2T_PROTOCOLS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError, DataError, NonFiniteError
 
 
 def oracle(scores, owner, protocol):

@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from mmcma.errors import ConfigError, DataError, NonFiniteError
 from mmcma.evaluation import RetrievalMetric
 from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import ConfigError, DataError, NonFiniteError
 
 DIM = 8
 KINDS = ('appearance', 'event', 'order')

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from mmcma.errors import ConfigError
 from mmcma.models import AdaptFormer, BottleneckAdapter, CrossModalAdapter, Site, STAdapter
+from mmcma.utils.errors import ConfigError
 
 ZERO_AT_START = [dict(type='AdaptFormer', bottleneck_dim=4, dropout=0.0), dict(type='STAdapter', bottleneck_dim=4)]
 
@@ -140,7 +140,7 @@ def test_st_adapter_without_class_token_adapts_every_token():
     neck = STAdapter(bottleneck_dim=4)
     neck.attach(vision=vision, text=FakeTower(1, 6))
     nn.init.normal_(neck.adapters[0].over_time.weight)
-    neck.begin_clips(2, None)
+    neck.num_frames = 2
     x = torch.randn(4, 3, 6)
     torch.testing.assert_close(vision.layers[0](x), 4 * neck.adapters[0](x, 2, None))
 
@@ -207,8 +207,7 @@ def test_unknown_kinds_are_refused(kinds):
 def test_a_recomputed_tower_has_the_same_gradients(tiny_clip, build, neck):
     """What hooks keep between two places survives a forward pass that runs again in the backward pass."""
     model = randomised(build(model_config(tiny_clip, neck=neck)))
-    tower, pixels = model.vision_backbone, model.data_preprocessor.normalise(FRAMES.flatten(0, 1))
-    model.neck.begin_clips(FRAMES.shape[1], None)
+    tower, pixels = model.vision_backbone, model.data_preprocessor.normalise(FRAMES)
     weights = [p for name, p in model.neck.named_parameters() if not name.startswith('text.')]
     plain = tower(pixels)
     recomputed = checkpoint(tower, pixels, use_reentrant=False)

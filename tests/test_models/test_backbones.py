@@ -8,9 +8,9 @@ from conftest import model_config
 from small_duals import ARCHITECTURES, CONTEXT, dual_config, write_dual
 from torch import nn
 
-from mmcma.errors import ConfigError, WeightsError
 from mmcma.models import Neck
 from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import ConfigError, WeightsError
 
 CAPTIONS = ['a red star', 'snow', 'a small blue moon above the green snow']
 
@@ -196,7 +196,7 @@ def test_siglip_takes_no_shorter_captions_unless_prompts_fill_the_rest(siglip, b
     with pytest.raises(ConfigError, match=r'max_words=8: .* takes 12 tokens; set it to None'):
         build(model_config(siglip, data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=8)))
     model = retriever(build, siglip, neck=dict(type='CoOp', num_prompts=3)).eval()
-    assert model.data_preprocessor.tokenise(['a star'], 3)[0].shape == (1, CONTEXT - 3)
+    assert model.data_preprocessor.tokenise(['a star'])[0].shape == (1, CONTEXT - 3)
     with torch.no_grad(), model.zero_shot():  # switched off, the prompts leave no gap
         plain = retriever(build, siglip, neck=None).eval()
         assert torch.equal(model.encode_text(['a star']).pooled, plain.encode_text(['a star']).pooled)

@@ -20,10 +20,10 @@ def test_it_is_small_and_a_standard_folder():
     assert next(CLIPModel.from_pretrained(FOLDER).parameters()).dtype == torch.float16
 
 
-def test_it_finds_500_clean_pictures_by_their_distinct_captions(build):
+def test_it_finds_500_clean_images_by_their_distinct_captions(build):
     model = build(model_config('mmcma/clip-tiny-glyphs', neck=None)).eval()
-    pictures = GlyphPictures(length=500, test_mode=True)
-    data = model.data_preprocessor(pseudo_collate([pictures[number] for number in range(500)]))
+    images = GlyphPictures(length=500, test_mode=True)
+    data = model.data_preprocessor(pseudo_collate([images[number] for number in range(500)]))
     with torch.no_grad():
         ranks = retrieval_ranks(model.similarity(*model(**data, mode='tensor')), range(500))
     assert rank_metrics(ranks.t2v)['R@1'] > 85 and rank_metrics(ranks.v2t)['R@1'] > 85
@@ -76,7 +76,7 @@ def test_only_a_clip_is_exported(build, tmp_path):
     from types import SimpleNamespace
 
     from mmcma.engine.hooks.export_backbone_hook import ExportBackboneHook
-    from mmcma.errors import ConfigError
+    from mmcma.utils.errors import ConfigError
     model = build(model_config('mmcma/clip-tiny-glyphs', neck=None))
     hook = ExportBackboneHook(folder='clip')
     hook.before_run(SimpleNamespace(model=model))

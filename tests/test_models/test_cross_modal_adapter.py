@@ -5,8 +5,8 @@ from fake_tower import FakeTower, attached
 from torch import nn
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.models import CrossModalAdapter
+from mmcma.utils.errors import ConfigError
 
 
 def count(neck: nn.Module) -> int:

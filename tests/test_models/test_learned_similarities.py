@@ -6,9 +6,9 @@ import torch
 from conftest import model_config
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.models.similarities import MeanPool, SeqLSTM, SeqTransformer, TightTransformer, TokenWise, XPool, chunks
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 LEARNED = [SeqTransformer, SeqLSTM, TightTransformer, XPool, TokenWise]
 
@@ -224,7 +224,7 @@ def test_parameters_by_hand(kind, count):
 
 @pytest.mark.parametrize('kind', LEARNED)
 @torch.no_grad()
-def test_pictures_have_a_score(kind):
+def test_images_have_a_score(kind):
     text, visual = features(t=1)
     assert bound(kind, 16)(text, visual).isfinite().all()
 

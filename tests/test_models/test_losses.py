@@ -5,9 +5,9 @@ import torch
 from conftest import model_config
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.models.losses import DualSoftmaxLoss, SigmoidLoss, SymmetricInfoNCE
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 EYE = torch.eye(2, dtype=torch.bool)
 LN3 = math.log(3)

@@ -4,7 +4,7 @@ import torch
 from conftest import model_config
 from test_retriever import batch
 
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 NECKS = [dict(type='CrossModalAdapter', bottleneck_dim=4, shared_dim=8), dict(type='STAdapter', bottleneck_dim=4),
          dict(type='MaPLe', depth=2), dict(type='LoRA', r=2)]
@@ -19,7 +19,7 @@ def step(build, tiny_clip, size, neck=NECKS[0], similarity='QueryScore', **chang
         torch.nn.init.normal_(parameter, std=0.1)
     data = model.data_preprocessor(batch(size=5, frames=3), True)
     data['inputs']['mask'][1, 2] = False
-    own = {x.untyped_storage().data_ptr() for x in (*model.parameters(), data['inputs']['frames'])}
+    own = {x.untyped_storage().data_ptr() for x in (*model.parameters(), data['inputs']['pixels'])}
     kept = {}
     with torch.autograd.graph.saved_tensors_hooks(
             lambda t: kept.update({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()}) or t, lambda t: t):

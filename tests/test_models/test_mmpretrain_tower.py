@@ -7,9 +7,11 @@ import torch
 from conftest import model_config
 from torch import nn
 
-from mmcma.checkpoint import backbone_identity, load_trained, trained_state
-from mmcma.errors import ConfigError, WeightsError
+from mmcma.checkpoints.checkpoint_file import load_trained
+from mmcma.checkpoints.identity import backbone_identity
+from mmcma.models.trained_state import trained_state
 from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import ConfigError, WeightsError
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=2, feedforward_channels=48)
 SIZES = dict(arch=ARCH, img_size=32, patch_size=16)

@@ -9,8 +9,8 @@ from fake_tower import FakeTower, attached
 from torch import nn
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.models import MVAdapter
+from mmcma.utils.errors import ConfigError
 
 SMALL = dict(type='MVAdapter', bottleneck_dim=4, factor_dim=3, tied_layers=1, max_frames=3)
 
@@ -71,7 +71,7 @@ def test_video_branch_is_the_formula():
             seen = torch.cat([rest[t] + rest[3 + t], branch.whole(whole)])
             alpha = 1 + branch.calibrate.weight @ branch.squeeze(seen).clamp_min(0)
             expected.append(branch.up(torch.cat([(alpha * rest[t])[None], clip[t, 1:]])))
-    neck.begin_clips(3, None)
+    neck.num_frames = 3
     torch.testing.assert_close(neck._adapt_vision(branch, 0, hidden), hidden + 0.1 * torch.stack(expected))
 
 

@@ -8,8 +8,8 @@ from conftest import model_config
 from fake_tower import FakeTower
 from torch import nn
 
-from mmcma.errors import ConfigError
 from mmcma.models import CombinedNeck, Neck
+from mmcma.utils.errors import ConfigError
 
 
 class Plus(Neck):

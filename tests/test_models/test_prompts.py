@@ -10,8 +10,8 @@ from small_duals import ARCHITECTURES, CONTEXT, write_dual
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from mmcma.errors import ConfigError
 from mmcma.models import VPT, CoOp, MaPLe, VLPrompt
+from mmcma.utils.errors import ConfigError
 
 NECKS = dict(
     coop=dict(type='CoOp', num_prompts=3),
@@ -149,7 +149,7 @@ def test_text_prompts_stand_before_the_words(start):
 def test_a_caption_at_the_limit_keeps_its_end_token(prompted, name):
     """40 places: 3 learned tokens, the start token, 35 words and the end token."""
     model = prompted(name, data_preprocessor=dict(type='RetrievalDataPreprocessor'))
-    ids, mask = model.data_preprocessor.tokenise(['red ' * 100, 'a star'], model.neck.num_text_prompts)
+    ids, mask = model.data_preprocessor.tokenise(['red ' * 100, 'a star'])
     assert ids.shape[1] == 37 and ids[0, -1] == model.text_backbone.tokenizer.eos_token_id
     with torch.no_grad():
         text = model.text_backbone(ids, mask, with_tokens=True)
@@ -164,7 +164,7 @@ def test_every_architecture_takes_them(tmp_path, build, architecture):
     """Captions do not see each other, the pooled token is in its place, and every learned token has its say."""
     model = build(model_config(write_dual(tmp_path, architecture), neck=dict(type='MaPLe', num_prompts=3, depth=2),
                                data_preprocessor=dict(type='RetrievalDataPreprocessor')))
-    ids, mask = model.data_preprocessor.tokenise(CAPTIONS, model.neck.num_text_prompts)
+    ids, mask = model.data_preprocessor.tokenise(CAPTIONS)
     text = model.text_backbone(ids, mask, with_tokens=True)
     assert text.tokens.shape[1] == ids.shape[1] + 3 <= CONTEXT
     place = dict(chinese_clip=torch.zeros(3, dtype=int), siglip=torch.full((3,), CONTEXT - 1)).get(

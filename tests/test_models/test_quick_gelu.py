@@ -4,8 +4,8 @@ import torch
 from conftest import model_config
 from transformers.activations import QuickGELUActivation
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.quick_gelu import QuickGELU
+from mmcma.utils.errors import ConfigError
 
 
 def test_values_and_gradients_are_those_of_the_formula():

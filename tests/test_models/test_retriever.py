@@ -2,8 +2,8 @@ import pytest
 import torch
 from conftest import model_config, write_clip
 
-from mmcma.errors import ConfigError, NonFiniteError, WeightsError
 from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import ConfigError, NonFiniteError, WeightsError
 
 
 def batch(size=3, frames=2, seed=0):
@@ -213,14 +213,7 @@ def test_many_captions_are_encoded_by_length_and_come_back_in_order(tiny_clip, b
         whole = model.encode_text(captions)
         monkeypatch.setattr('mmcma.models.retriever._CAPTIONS_AT_ONCE', 4)
         lengths = []
-        tokenise = model.data_preprocessor.tokenise
-
-        def noted(some, prompts):
-            ids, mask = tokenise(some, prompts)
-            lengths.append(ids.shape)
-            return ids, mask
-
-        monkeypatch.setattr(model.data_preprocessor, 'tokenise', noted)
+        model.text_backbone.register_forward_pre_hook(lambda module, args: lengths.append(args[0].shape))
         parts = model.encode_text(captions)
     assert [rows for rows, _ in lengths] == [4, 4, 4, 3]
     assert max(longest for _, longest in lengths[:-1]) < lengths[-1][1] / 2  # the long caption pads three others only

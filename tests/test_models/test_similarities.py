@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.models.similarities import MeanPool, QueryScore, TopKFrames, chunks
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 
 def plain_query_score(text, frames, mask, temperature):

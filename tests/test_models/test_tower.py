@@ -3,8 +3,8 @@ import pytest
 import torch
 from conftest import model_config
 
-from mmcma.errors import ConfigError
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 def names(tiny_clip: str, part) -> set[str]:

@@ -1,4 +1,4 @@
-"""Panels of a test: the right queries, what the test found, and the picture in every place."""
+"""Panels of a test: the right queries, what the test found, and the image in every place."""
 import numpy as np
 import pytest
 import torch
@@ -18,7 +18,7 @@ def tested(tiny_clip, tmp_path_factory) -> Runner:
     return runner
 
 
-def test_the_picture_is_in_the_report_and_the_visual_backends(tested):
+def test_the_image_is_in_the_report_and_the_visual_backends(tested):
     drawn = Image.open(f'{tested.log_dir}/query_panels.png').convert('RGB')
     stored = Image.open(f'{tested.log_dir}/vis_data/vis_image/query_panels_0.png')
     assert drawn.width > 1000 and np.array_equal(drawn, stored)

@@ -1,4 +1,4 @@
-"""What was found and where it was looked for: against plain formulas, transformers' own attention, and the pictures."""
+"""What was found and where it was looked for: against plain formulas, transformers' own attention, and the images."""
 import runpy
 import sys
 from io import BytesIO
@@ -14,11 +14,11 @@ from PIL import Image
 from small_duals import write_dual
 from torch.nn import functional as F
 
-from mmcma.config_check import check_config
-from mmcma.errors import ConfigError
+from mmcma.config import check_config
 from mmcma.models import QueryScore
 from mmcma.registry import VISUALIZERS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 from mmcma.visualization.page import RIGHT, WRONG
 from mmcma.visualization.patch_attention import draw_patch_attention, patch_attention
 from mmcma.visualization.plots import rank_histogram
@@ -32,12 +32,12 @@ def frames() -> torch.Tensor:
     return torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def pixels(picture: bytes) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(picture)).convert('RGB')) / 255
+def pixels(image: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(image)).convert('RGB')) / 255
 
 
-def shows(picture: bytes, colour: str) -> bool:
-    return bool((abs(pixels(picture) - to_rgb(colour)).max(axis=-1) < 0.01).any())
+def shows(image: bytes, colour: str) -> bool:
+    return bool((abs(pixels(image) - to_rgb(colour)).max(axis=-1) < 0.01).any())
 
 
 # ---- weights of frames ----
@@ -146,11 +146,11 @@ def answer(right, frames=12, weights=True) -> Answer:
 @pytest.mark.parametrize('judged, colours', [
     ([True], {RIGHT}), ([False], {WRONG}), ([True, False], {RIGHT, WRONG}), ([None], set())])
 def test_right_is_green_and_wrong_is_red(judged, colours):
-    picture = draw_query_panels([QueryPanel('it costs $5 and $6', [answer(right) for right in judged])])
-    assert {colour for colour in (RIGHT, WRONG) if shows(picture, colour)} == colours
+    image = draw_query_panels([QueryPanel('it costs $5 and $6', [answer(right) for right in judged])])
+    assert {colour for colour in (RIGHT, WRONG) if shows(image, colour)} == colours
 
 
-def test_the_more_there_is_to_show_the_higher_the_picture():
+def test_the_more_there_is_to_show_the_higher_the_image():
     def height(*panels):
         return len(pixels(draw_query_panels(panels)))
     one = QueryPanel('a star', [answer(True)])
@@ -171,7 +171,7 @@ def test_attention_is_drawn_below_the_frames(frames):
 
 # ---- the visualizer ----
 
-def test_pictures_go_to_the_backends_and_to_a_file(tmp_path, frames):
+def test_images_go_to_the_backends_and_to_a_file(tmp_path, frames):
     config = dict(type='RetrievalVisualizer', name='test', vis_backends=[dict(type='LocalVisBackend')])
     check_config(Config(dict(visualizer=config)))
     visualizer = VISUALIZERS.build(dict(config, save_dir=str(tmp_path)))

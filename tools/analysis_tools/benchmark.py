@@ -10,7 +10,7 @@ turns, so that what else the machine does meets all of them; ratios are taken wi
 import argparse
 from importlib import import_module
 
-from mmcma.command_line import run_tool
+from mmcma.cli.arguments import run_tool
 
 #: Sub-command -> module of benchmarks/, which has ``add_arguments(parser)`` and ``run(args)``.
 COMMANDS = {'train': 'train', 'memory': 'memory', 'gpu': 'gpu',

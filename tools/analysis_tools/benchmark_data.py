@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from mmcma.command_line import run_tool
+from mmcma.cli.arguments import run_tool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,8 +71,8 @@ def list_clips(folder: Path) -> list[dict]:
     Raises:
         DataError: When there is none.
     """
-    from mmcma.datasets.media_folder import VIDEO_SUFFIXES
-    from mmcma.errors import DataError
+    from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES
+    from mmcma.utils.errors import DataError
     file = folder / 'captions.json'
     captions = {Path(clip['video']).stem: clip['captions'] for clip in json.loads(file.read_text())} \
         if file.exists() else {}
@@ -115,7 +115,7 @@ def preprocess_commonly(frames: np.ndarray) -> torch.Tensor:
 
 def compare_pipelines(items: list[dict], folder: Path, rounds: int) -> dict:
     """Clips per second of the common pipeline, of ours, and of ours from a cache."""
-    from mmcma.datasets.frame_cache import FrameCache
+    from mmcma.datasets.video.cache import FrameCache
     from mmcma.registry import TRANSFORMS
     load, resize = map(TRANSFORMS.build, STEPS)
     pack = TRANSFORMS.build(dict(type='PackRetrievalInputs'))
@@ -148,7 +148,7 @@ def agree(items: list[dict], load: Callable, resize: Callable, cache) -> dict:
     """
     import numpy as np
 
-    from mmcma.errors import DataError
+    from mmcma.utils.errors import DataError
     same = 0
     for item in items:
         decoded = load(dict(item))
@@ -229,7 +229,7 @@ def decode(data: bytes, quality: int | None) -> np.ndarray:
 
 def write_folder(folder: Path, records: dict[str, bytes]) -> Callable[[str], bytes]:
     """A file an item."""
-    from mmcma.engine.atomic_backend import write_atomic
+    from mmcma.utils.files import write_atomic
     for key, data in records.items():
         write_atomic(data, folder / key)
     return lambda key: (folder / key).read_bytes()

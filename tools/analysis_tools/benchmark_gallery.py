@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from mmcma.command_line import run_tool
+from mmcma.cli.arguments import run_tool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,8 +56,8 @@ def measure_speed(args: argparse.Namespace) -> dict:
     """Times of a query on random vectors, and what they take on the disk."""
     import numpy as np
 
-    from mmcma.gallery.frame_store import FrameStore
-    from mmcma.gallery.vector_store import VectorStore
+    from mmcma.search.frame_store import FrameStore
+    from mmcma.search.vector_store import VectorStore
     with tempfile.TemporaryDirectory() as folder:
         frames, vectors = FrameStore(Path(folder, 'frames')), VectorStore(f'{folder}/vectors.db', 'benchmark')
         vectors.create(args.dim)
@@ -81,8 +81,8 @@ def fill(frames, vectors, args: argparse.Namespace) -> None:
     """Stores random items, shard by shard."""
     import numpy as np
 
-    from mmcma.gallery.frame_store import Item
-    from mmcma.gallery.gallery import first_stage_vectors
+    from mmcma.search.frame_store import Item
+    from mmcma.search.gallery import first_stage_vectors
     random = np.random.default_rng(0)
     times = [float(second) for second in range(args.frames)]
     frames.folder.mkdir()
@@ -112,7 +112,7 @@ def measure_recall(args: argparse.Namespace) -> dict:
     """Share of the exact best k that are among the first stage's best N."""
     import torch
 
-    from mmcma.gallery import open_gallery
+    from mmcma.search import open_gallery
     queries = args.queries.read_text(encoding='utf-8').splitlines()
     with open_gallery(args.gallery) as gallery:
         visual = gallery.features(list(gallery.frames.read_manifest().values()))

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from mmcma.command_line import add_config_options, add_worker_arguments, checked_config, run_tool
+from mmcma.cli.arguments import add_config_options, add_worker_arguments, checked_config, run_tool
 
 #: Clips whose length is measured without --check.
 LENGTHS = 200
@@ -90,7 +90,8 @@ class Look:
 
     def __call__(self, index: int) -> dict:
         """``seconds`` of the clip or None, and for the sheet what ``Shown`` takes."""
-        from mmcma.visualization.hardest_queries import film_strip, shown_frames
+        from mmcma.utils.images import film_strip
+        from mmcma.visualization.hardest_queries import shown_frames
         found = dict(seconds=None)
         if index in self.read:
             sample = self.dataset[index]
@@ -106,9 +107,9 @@ class Look:
 
 
 def clip_seconds(item: dict) -> float | None:
-    """Length of an item's clip; None for pictures and folders of frames, and where only its frames are there."""
+    """Length of an item's clip; None for images and folders of frames, and where only its frames are there."""
     from mmcma.datasets import open_video
-    from mmcma.datasets.media_folder import IMAGE_SUFFIXES
+    from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
     start, end, path = item.get('start') or 0.0, item.get('end'), item['path']
     if end is None and os.path.isfile(path) and os.path.splitext(path)[1].lower() not in IMAGE_SUFFIXES:
         with open_video(path) as video:
@@ -121,7 +122,7 @@ def look(job: Look, indices, args: argparse.Namespace) -> dict:
     from rich.console import Console
     from rich.progress import track
 
-    from mmcma.datasets.watched_jobs import watched_jobs
+    from mmcma.utils.jobs import watched_jobs
     outcomes = watched_jobs(job, indices, workers=max(args.workers, 1), seconds=args.timeout)
     shown = track(outcomes, 'opening items', total=len(indices), console=Console(stderr=True), transient=True)
     return dict(sorted((outcome.task, outcome) for outcome in shown))
@@ -129,7 +130,7 @@ def look(job: Look, indices, args: argparse.Namespace) -> dict:
 
 def find_tokenizer(model) -> tuple:
     """The config's tokenizer, and nothing; or None, and a row of the summary that says why."""
-    from mmcma.errors import WeightsError
+    from mmcma.utils.errors import WeightsError
     from mmcma.visualization.caption_tokens import CaptionTokens
     try:
         return CaptionTokens(model), {}
@@ -171,7 +172,7 @@ def ranges(values: list) -> str:
 
 def write_sheet(path: Path, title: str, summary: dict, looks: list, dataset, tokens) -> None:
     """Writes the contact sheet."""
-    from mmcma.engine.atomic_backend import write_atomic
+    from mmcma.utils.files import write_atomic
     from mmcma.visualization.contact_sheet import Shown, contact_sheet
     items = []
     for outcome in looks:

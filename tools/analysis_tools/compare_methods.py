@@ -21,12 +21,12 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from study import COST_ROUNDS, ROOT, Entry, Study, read_study
 
-from mmcma.command_line import run_tool
-from mmcma.errors import ConfigError
+from mmcma.cli.arguments import run_tool
+from mmcma.utils.errors import ConfigError
 
 STUDIES = Path(__file__).parent / 'studies'
 #: Of the rest of a report: paths and texts.
@@ -105,7 +105,7 @@ def cost_jobs(study: Study, entries: Iterable[Entry], own: dict, threads: int) -
                           lambda command=command: json.loads(call(command, threads).splitlines()[-1]))
 
 
-def train(study: Study, entry: Entry, seed: int, rate: Optional[float], changes: dict, threads: int) -> dict:
+def train(study: Study, entry: Entry, seed: int, rate: float | None, changes: dict, threads: int) -> dict:
     """Trains (or only tests) in a throw-away work directory; what is worth keeping of its report."""
     if rate is not None:
         changes = {**changes, 'optim_wrapper.optimizer.lr': rate}
@@ -152,9 +152,9 @@ def call(command: list[str], threads: int) -> str:
 
 def do(jobs: list[Job], at_once: int) -> list[str]:
     """Does the jobs and writes their files; the names of those that failed."""
-    from mmcma.engine.atomic_backend import write_atomic
+    from mmcma.utils.files import write_atomic
 
-    def one(number: int, job: Job) -> Optional[str]:
+    def one(number: int, job: Job) -> str | None:
         began = time.perf_counter()
         try:
             result = job.work()

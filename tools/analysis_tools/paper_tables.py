@@ -9,10 +9,9 @@ run stays empty. The paper's figures are those of tools/analysis_tools/paper.yml
 import argparse
 import json
 from pathlib import Path
-from typing import Optional
 
-from mmcma.command_line import run_tool
-from mmcma.errors import ConfigError, did_you_mean
+from mmcma.cli.arguments import run_tool
+from mmcma.utils.errors import ConfigError, did_you_mean
 
 PAPER = Path(__file__).with_name('paper.yml')
 
@@ -56,13 +55,13 @@ def markdown(table: dict, work_dirs: Path) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def measured(config: str, work_dirs: Path) -> Optional[dict]:
+def measured(config: str, work_dirs: Path) -> dict | None:
     """The report of a config's run; None if there is none."""
     file = work_dirs / Path(config).stem / 'report.json'
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def _measured(name: str, report: Optional[dict], columns: list[str]) -> str:
+def _measured(name: str, report: dict | None, columns: list[str]) -> str:
     if report is None:
         return _row(f'{name}, measured', '', [''] * len(columns))
     present, expected = report['gallery']['present'], report['gallery']['expected']

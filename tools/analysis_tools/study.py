@@ -2,9 +2,9 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from mmcma.errors import ConfigError, did_you_mean
+from mmcma.utils.errors import ConfigError, did_you_mean
 
 ROOT = Path(__file__).parents[2]
 #: Where a study's runs, tables and plots are kept.
@@ -29,7 +29,7 @@ class Entry:
     config: str
     options: dict[str, Any] = field(default_factory=dict)
     rates: tuple[float, ...] = ()
-    tuned_as: Optional[str] = None
+    tuned_as: str | None = None
     train: bool = True
 
     @property
@@ -107,7 +107,7 @@ class Study:
         return {rate: json.loads(file.read_text())['results'][self.metric]
                 for rate, file in files.items() if file.is_file()}
 
-    def rate(self, entry: str) -> Optional[float]:
+    def rate(self, entry: str) -> float | None:
         """The learning rate to run with: the best of all tried, the lower of equals; None where nothing trains.
 
         Raises:

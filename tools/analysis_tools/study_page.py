@@ -2,11 +2,10 @@
 from math import sqrt
 from pathlib import Path
 from statistics import mean, median, stdev
-from typing import Optional
 
 from study import RESULTS, Study, Table
 
-from mmcma.engine.atomic_backend import write_atomic
+from mmcma.utils.files import write_atomic
 from mmcma.visualization.method_plots import Point, bars_by_kind, rank_shares_by_method, recall_by_parameters
 
 RECALLS = tuple(f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR'))
@@ -119,7 +118,7 @@ def _relative_cost(study: Study, entry: str) -> tuple[str, str]:
     return tuple(f'{ratio:.2f}' for ratio in ratios)
 
 
-def _plots(study: Study, table: Table, done: list[str], kinds: Optional[list[str]]) -> dict[str, bytes]:
+def _plots(study: Study, table: Table, done: list[str], kinds: list[str] | None) -> dict[str, bytes]:
     points, floor = [], None
     for entry in done:
         runs = study.runs(entry)

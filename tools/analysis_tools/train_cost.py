@@ -8,7 +8,7 @@ import argparse
 import json
 from statistics import median
 
-from mmcma.command_line import run_tool
+from mmcma.cli.arguments import run_tool
 
 
 def main() -> None:

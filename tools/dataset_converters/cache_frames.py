@@ -18,7 +18,7 @@ import json
 import sys
 from pathlib import Path
 
-from mmcma.command_line import add_config_options, add_worker_arguments, checked_config, items_bar, run_tool
+from mmcma.cli.arguments import add_config_options, add_worker_arguments, checked_config, items_bar, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmcma.datasets.frame_cache import FrameCache
+    from mmcma.datasets.video.cache import FrameCache
     cfg = checked_config(args)
     loaders = [f'{split}_dataloader' for split in args.splits if cfg.get(f'{split}_dataloader')]
     steps, rest = split_pipeline(cfg, loaders)
@@ -57,8 +57,8 @@ def split_pipeline(cfg, loaders: list[str]) -> tuple[list[dict], list[dict]]:
     Raises:
         ConfigError: When there is no such step, or the data loaders make frames in different ways.
     """
-    from mmcma.datasets.frame_cache import frame_settings
-    from mmcma.errors import ConfigError
+    from mmcma.datasets.video.cache import frame_settings
+    from mmcma.utils.errors import ConfigError
     found = {}
     for loader in loaders:
         pipeline = [dict(step) for step in cfg[loader].dataset.get('pipeline', [])]
@@ -83,8 +83,8 @@ def all_items(cfg, loaders: list[str]) -> list[dict]:
     Raises:
         DataError: When one id stands for two different clips.
     """
-    from mmcma.errors import DataError
     from mmcma.registry import DATASETS
+    from mmcma.utils.errors import DataError
     items: dict[str, dict] = {}
     for loader in loaders:
         for item in DATASETS.build(cfg[loader].dataset).items:
@@ -114,7 +114,7 @@ def fill(cache, steps: list[dict], todo: list[dict], args: argparse.Namespace) -
     """Stores the frames of these items; returns how many of them failed."""
     import torch
 
-    from mmcma.datasets.watched_jobs import watched_jobs
+    from mmcma.utils.jobs import watched_jobs
     torch.set_num_threads(1)  # the processes are as many as the cores
     failed = 0
     outcomes = watched_jobs(MakeFrames(cache, steps), todo, workers=max(args.workers, 1), seconds=args.timeout)

@@ -28,7 +28,7 @@ def to_ours(official: dict) -> dict:
     Raises:
         WeightsError: It holds no adapters, or one that is not known.
     """
-    from mmcma.errors import WeightsError
+    from mmcma.utils.errors import WeightsError
     ours = {}
     for name, stack in official.items():
         if '_adapter_' not in name:
@@ -51,7 +51,7 @@ def to_official(ours: dict) -> dict:
     """
     import torch
 
-    from mmcma.errors import WeightsError
+    from mmcma.utils.errors import WeightsError
     for name in ours:
         if name.startswith('neck.slots.') and name.split('.', 3)[3].rpartition('.')[0] not in STACKS.values():
             raise WeightsError(f'{name} has no counterpart in the released code, which shares up-projections alone.')
@@ -80,7 +80,7 @@ def convert(checkpoint: dict, backbone: str | None) -> dict:
 def _fingerprint(pretrained: str) -> str:
     from mmcma.models import HFTextTower, HFVisionTower
     from mmcma.models.backbones.pretrained import shared_reads
-    from mmcma.models.fingerprint import fingerprint
+    from mmcma.models.backbones.tower import fingerprint
     with shared_reads():
         return fingerprint(dict(vision=HFVisionTower(pretrained=pretrained), text=HFTextTower(pretrained=pretrained)))
 
@@ -94,7 +94,7 @@ def main() -> None:
 
     import torch
 
-    from mmcma.errors import UserError
+    from mmcma.utils.errors import UserError
     try:
         checkpoint = _read(args.source)
         torch.save(convert(checkpoint, args.backbone), args.target)
@@ -109,7 +109,7 @@ def _read(path: Path) -> dict:
 
     import torch
 
-    from mmcma.errors import WeightsError
+    from mmcma.utils.errors import WeightsError
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)

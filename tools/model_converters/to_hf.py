@@ -15,10 +15,10 @@ import argparse
 import json
 import re
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
-from mmcma.command_line import run_tool
-from mmcma.errors import WeightsError
+from mmcma.cli.arguments import run_tool
+from mmcma.utils.errors import WeightsError
 
 # From the parameters of transformers' CLIPModel to OpenAI's names, which the other layouts are brought to as well.
 TO_OPENAI = [
@@ -51,7 +51,7 @@ HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
 # Parts of open_clip's names of models and pretrained weights that tell the activation.
 QUICK_GELU = ('quickgelu', 'openai', 'metaclip-400m', 'metaclip-fullcc')
 EXACT_GELU = ('laion2b', 'datacomp', 'commonpool')
-# Weights whose pictures were normalised with 0.5 and not with OpenAI's figures.
+# Weights whose images were normalised with 0.5 and not with OpenAI's figures.
 HALVES = ('s32b-b82k',)
 
 
@@ -263,7 +263,7 @@ def read_tokenizer(source: str):
                        '--local-dir DIR` where there is a network, and give --tokenizer DIR.')
 
 
-def convert(source: Path, target: Path, *, model: Optional[str] = None, activation: Optional[str] = None,
+def convert(source: Path, target: Path, *, model: str | None = None, activation: str | None = None,
             tokenizer: str = 'openai/clip-vit-base-patch16') -> str:
     """Writes the folder; returns what it holds, in words.
 

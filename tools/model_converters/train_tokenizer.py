@@ -38,9 +38,9 @@ def main() -> None:
     parser.add_argument('--vocab-size', type=int, default=1536)
     args = parser.parse_args()
 
-    from mmcma.datasets.glyph_pictures import GlyphPictures
-    pictures = GlyphPictures(length=20000)
-    corpus = [pictures.draw(index)[1] for index in range(len(pictures))] + EVERYDAY * 20
+    from mmcma.datasets.glyph_motion.glyph_pictures import GlyphPictures
+    images = GlyphPictures(length=20000)
+    corpus = [images.draw(index)[1] for index in range(len(images))] + EVERYDAY * 20
     tokenizer = train(corpus, args.vocab_size)
     tokenizer.save_pretrained(args.out)
     print(f'{len(tokenizer)} tokens in {args.out}')

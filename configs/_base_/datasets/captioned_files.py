@@ -9,7 +9,7 @@
 #
 # Lines of the same path and times are one item. Paths are relative to videos/.
 #
-# For pictures, or another number of frames, a child config edits the shared pipeline:
+# For images, or another number of frames, a child config edits the shared pipeline:
 #     _base_ = ['../_base_/datasets/captioned_files.py']
 #     pipeline = _base_.pipeline
 #     pipeline[0] = dict(type='LoadImage')

@@ -11,7 +11,7 @@
 #     train_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     val_dataloader = dict(dataset=dict(pipeline=pipeline))
 #     test_dataloader = dict(dataset=dict(pipeline=pipeline))
-_base_ = '../pictures.py'
+_base_ = '../images.py'
 
 data_root = 'data/flickr8k'
 source = dict(type='Flickr8k', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=_base_.pipeline)

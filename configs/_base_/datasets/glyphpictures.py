@@ -1,4 +1,4 @@
-# GlyphPictures: a million pictures to pretrain on, drawn on the fly; 500 with distinct captions to test.
+# GlyphPictures: a million images to pretrain on, drawn on the fly; 500 with distinct captions to test.
 _base_ = '../loaders.py'
 
 dataset_type = 'GlyphPictures'

@@ -1,4 +1,4 @@
-# The small CLIP of this package, pretrained on pictures of glyphs (configs/pretrain): both towers frozen.
+# The small CLIP of this package, pretrained on images of glyphs (configs/pretrain): both towers frozen.
 model = dict(
     type='CrossModalRetriever',
     data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=32),

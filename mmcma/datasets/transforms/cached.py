@@ -1,10 +1,10 @@
 """From an id to frames that were decoded before."""
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmcma.datasets.frame_cache import FrameCache, frame_settings
+from mmcma.datasets.video.cache import FrameCache, frame_settings
 from mmcma.registry import TRANSFORMS
 
 
@@ -31,7 +31,7 @@ class LoadCachedFrames(BaseTransform):
         ConfigError: When the steps would give other frames.
     """
 
-    def __init__(self, *, cache: str, steps: Optional[Sequence[dict]] = None) -> None:
+    def __init__(self, *, cache: str, steps: Sequence[dict] | None = None) -> None:
         self.cache = FrameCache(cache)
         if steps is not None:
             self.cache.check(frame_settings(steps))

@@ -1,15 +1,14 @@
 """From a path to frames."""
-from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmcma.datasets.frame_sampling import THINNING, sample_frames
-from mmcma.datasets.picture_reader import read_image
-from mmcma.datasets.video_reader import check_backend, open_video
-from mmcma.datasets.watchdog import within
-from mmcma.errors import ConfigError, MediaError, did_you_mean
+from mmcma.datasets.video.reader import check_backend, open_video
+from mmcma.datasets.video.sampling import THINNING, sample_frames
 from mmcma.registry import TRANSFORMS
+from mmcma.utils.errors import ConfigError, MediaError, did_you_mean
+from mmcma.utils.images import read_image
+from mmcma.utils.timeouts import run_with_timeout
 
 
 @TRANSFORMS.register_module()
@@ -30,13 +29,13 @@ class LoadVideoFrames(BaseTransform):
             ``'head'`` or ``'tail'`` (CLIP4Clip's ``slice_framepos`` 2, 0 and 1), or ``'random'``,
             one from each of ``num_frames`` equal segments, for training; numpy's global seed fixes it.
         backend: See :func:`mmcma.datasets.open_video`.
-        folder_fps: Pictures per second at which folders of frames were written.
+        folder_fps: Images per second at which folders of frames were written.
         timeout: Seconds after which a file is given up, so that a decoder that hangs does
             not stop the job; None waits for ever.
     """
 
-    def __init__(self, *, num_frames: int = 12, fps: Optional[float] = 1.0, sampling: str = 'uniform',
-                 backend: str = 'auto', folder_fps: float = 1.0, timeout: Optional[float] = 60.0) -> None:
+    def __init__(self, *, num_frames: int = 12, fps: float | None = 1.0, sampling: str = 'uniform',
+                 backend: str = 'auto', folder_fps: float = 1.0, timeout: float | None = 60.0) -> None:
         if not isinstance(num_frames, int) or num_frames < 1:
             raise ConfigError(f'LoadVideoFrames: num_frames={num_frames!r} must be a whole number from 1 up')
         for name, value, unit in (('fps', fps, 'frames per second'), ('timeout', timeout, 'seconds'),
@@ -52,7 +51,7 @@ class LoadVideoFrames(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         rng = np.random.default_rng(np.random.randint(2**31)) if self.sampling == 'random' else None
-        shown, times, duration = within(self.timeout, lambda: self._read(results, rng), results['path'])
+        shown, times, duration = run_with_timeout(self.timeout, lambda: self._read(results, rng), results['path'])
         frames = np.zeros((self.num_frames, *shown.shape[1:]), dtype=np.uint8)
         frames[:len(shown)] = shown
         results['frames'] = frames
@@ -60,7 +59,7 @@ class LoadVideoFrames(BaseTransform):
         results['frame_times'], results['duration'] = times, duration
         return results
 
-    def _read(self, results: dict, rng: Optional[np.random.Generator]) -> tuple[np.ndarray, np.ndarray, float]:
+    def _read(self, results: dict, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray, float]:
         """Frames uint8 ``(n, H, W, 3)``, their times ``(n,)``, and the duration of the file."""
         with open_video(results['path'], self.backend, self.folder_fps) as video:
             try:
@@ -78,7 +77,7 @@ class LoadVideoFrames(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read a picture as a clip of one frame.
+    """Read an image as a clip of one frame.
 
     Required Keys: ``path``.
 

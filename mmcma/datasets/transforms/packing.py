@@ -1,12 +1,12 @@
 """From results to what the model receives."""
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from mmcv.transforms import BaseTransform
 
-from mmcma.errors import ConfigError
 from mmcma.registry import TRANSFORMS
 from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import ConfigError
 
 
 @TRANSFORMS.register_module()

@@ -8,8 +8,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch.nn.functional import embedding_bag
 
-from mmcma.errors import ConfigError
 from mmcma.registry import TRANSFORMS
+from mmcma.utils.errors import ConfigError
 
 
 @TRANSFORMS.register_module()
@@ -45,7 +45,7 @@ class ResizeCrop(BaseTransform):
         new_height, new_width = self.size * height // short, self.size * width // short
         down = _centre(height, new_height, self.size)
         across = _centre(width, new_width, self.size)
-        # Pillow before 13 goes across first always; this concerns pictures more than twice as high as wide.
+        # Pillow before 13 goes across first always; this concerns images more than twice as high as wide.
         down_first = height - new_height > max(0, 2 * (width - new_width))
         resized = np.zeros((len(frames), 3, self.size, self.size), dtype=np.uint8)
         for target, frame in zip(resized[:shown], frames):  # padding stands at the end
@@ -63,7 +63,7 @@ class ResizeCrop(BaseTransform):
 
 
 class _Pass(NamedTuple):
-    """How the rows in the middle of a resized picture come from those of the original.
+    """How the rows in the middle of a resized image come from those of the original.
 
     Attributes:
         source: The original rows that matter.
@@ -102,7 +102,7 @@ def _centre(length: int, new_length: int, size: int) -> _Pass:
 
 
 def _resample(pixels: np.ndarray, by: _Pass) -> np.ndarray:
-    """Rows ``by.source`` of a picture to the new rows: uint8 ``(n, m, 3)`` -> uint8 ``(size, m, 3)``.
+    """Rows ``by.source`` of an image to the new rows: uint8 ``(n, m, 3)`` -> uint8 ``(size, m, 3)``.
 
     A sum of float32 whose terms have 24 bits in common is exact: so are both sums, and with them the rounding.
     """

@@ -1,13 +1,12 @@
 """One stable name for the best checkpoint."""
 from pathlib import Path
-from typing import Optional
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmcma.engine.atomic_backend import write_atomic
 from mmcma.registry import HOOKS
+from mmcma.utils.files import write_atomic
 
 
 @HOOKS.register_module()
@@ -22,7 +21,7 @@ class BestCheckpointHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self._copied: Optional[str] = None
+        self._copied: str | None = None
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
         """Copies the best checkpoint if it is another one than before."""

@@ -7,16 +7,16 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
 from mmcma.engine.loops import unwrapped
-from mmcma.errors import ConfigError
 from mmcma.models.backbones import HFTower
 from mmcma.registry import HOOKS
+from mmcma.utils.errors import ConfigError
 
 
 @HOOKS.register_module()
 class ExportBackboneHook(Hook):
     """After training, writes both towers as one ``transformers`` model folder.
 
-    The folder holds weights (float16 safetensors), tokenizer and picture
+    The folder holds weights (float16 safetensors), tokenizer and image
     normalisation; ``pretrained=`` reads it.
 
     Args:

@@ -1,6 +1,5 @@
 """Proof that what is frozen stays frozen, and checkpoints without it."""
 from io import StringIO
-from typing import Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
@@ -9,10 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from mmcma.checkpoint import backbone_identity, check_checkpoint, pin, trained_names
+from mmcma.checkpoints.checkpoint_file import check_checkpoint
+from mmcma.checkpoints.identity import backbone_identity
 from mmcma.engine.loops import unwrapped
-from mmcma.errors import ConfigError
+from mmcma.models.trained_state import trained_names
 from mmcma.registry import HOOKS
+from mmcma.utils.digests import tensor_digests
+from mmcma.utils.errors import ConfigError
 
 _EMA_PREFIX = 'module.'
 
@@ -44,7 +46,7 @@ class FrozenParameterHook(Hook):
 
     def __init__(self, *, allow_other_backbone: bool = False) -> None:
         self.allow_other_backbone = allow_other_backbone
-        self._identity: Optional[dict] = None
+        self._identity: dict | None = None
         self._pinned: dict[str, str] = {}
 
     def before_run(self, runner: Runner) -> None:
@@ -64,7 +66,7 @@ class FrozenParameterHook(Hook):
                 raise ConfigError('nothing in the model is trainable: give it a neck (model.neck), or a '
                                   'part of a backbone to train.')
             runner.logger.info(f'What trains:\n{parameter_table(model)}')
-            self._pinned = pin(_frozen_tensors(model))
+            self._pinned = tensor_digests(_frozen_tensors(model))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """Checks that every frozen module is in eval mode."""
@@ -75,7 +77,7 @@ class FrozenParameterHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Checks that every frozen tensor has the digest it had before training."""
-        now = pin(_frozen_tensors(unwrapped(runner.model)))
+        now = tensor_digests(_frozen_tensors(unwrapped(runner.model)))
         changed = sorted({name for name, _ in self._pinned.items() ^ now.items()})
         if changed:
             raise RuntimeError(f'{len(changed)} frozen tensors changed in training: {changed[:3]}.')

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Optional
 
 import mmengine
 import numpy as np
@@ -18,12 +17,12 @@ from rich.console import Console
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmcma import __version__
-from mmcma.checkpoint import backbone_identity
-from mmcma.engine.atomic_backend import write_atomic
+from mmcma.checkpoints.identity import backbone_identity
 from mmcma.engine.loops import unwrapped
 from mmcma.engine.retrieval_report import Measured, write_report
 from mmcma.evaluation import RetrievalMetric, RetrievalResult
 from mmcma.registry import HOOKS
+from mmcma.utils.files import write_atomic
 from mmcma.visualization.hardest_queries import hardest_queries, shown_frames
 from mmcma.visualization.plots import pixels
 from mmcma.visualization.query_panels import draw_query_panels
@@ -58,13 +57,13 @@ class RetrievalReportHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self, *, zero_shot: bool = True, num_hardest: int = 12, num_panels: int = 2,
-                 out_dir: Optional[str] = None) -> None:
+                 out_dir: str | None = None) -> None:
         self.zero_shot = zero_shot
         self.num_hardest = num_hardest
         self.num_panels = num_panels
         self.out_dir = out_dir
         self._measured: dict[str, Measured] = {}
-        self._backbone: Optional[dict] = None
+        self._backbone: dict | None = None
         self._in_own_test = False
         self._test_began = self._training_began = 0.0
 
@@ -139,7 +138,7 @@ class RetrievalReportHook(Hook):
             self._in_own_test = False
             runner.model.train(was_training)
 
-    def _report(self, runner: Runner, name: str, checkpoint: Optional[Path], folder: Path,
+    def _report(self, runner: Runner, name: str, checkpoint: Path | None, folder: Path,
                 **seconds: float) -> None:
         result = _result(runner)
         if result is None:
@@ -166,16 +165,16 @@ class RetrievalReportHook(Hook):
         try:
             runner.model.eval()
             panels = result_panels(model, result, runner.test_dataloader.dataset.__getitem__, self.num_panels)
-            picture = draw_query_panels(panels)
-            write_atomic(picture, path)
-            runner.visualizer.add_image(path.stem, pixels(picture), runner.epoch)
-        except Exception as error:  # a run does not end for want of a picture, whatever the model and its data are
+            image = draw_query_panels(panels)
+            write_atomic(image, path)
+            runner.visualizer.add_image(path.stem, pixels(image), runner.epoch)
+        except Exception as error:  # a run does not end for want of an image, whatever the model and its data are
             runner.logger.warning(f'No query panels: {type(error).__name__}: {error}')
         finally:
             runner.model.train(was_training)
 
 
-def _print(measured: dict[str, Measured], checkpoint: Optional[Path], page: Path) -> None:
+def _print(measured: dict[str, Measured], checkpoint: Path | None, page: Path) -> None:
     results = {name: of.metrics for name, of in measured.items()}
     last = list(measured.values())[-1]
     console = Console(highlight=False, markup=False)
@@ -190,18 +189,18 @@ def _print(measured: dict[str, Measured], checkpoint: Optional[Path], page: Path
     console.print(f'report      {_shown(page)}', soft_wrap=True)
 
 
-def _shown(path: Path, base: Optional[Path] = None) -> str:
+def _shown(path: Path, base: Path | None = None) -> str:
     """Relative where the path lies below ``base``, by default the working directory."""
     path, base = path.resolve(), (base or Path.cwd()).resolve()
     return str(path.relative_to(base) if path.is_relative_to(base) else path)
 
 
-def _result(runner: Runner) -> Optional[RetrievalResult]:
+def _result(runner: Runner) -> RetrievalResult | None:
     metrics = (metric for metric in runner.test_loop.evaluator.metrics if isinstance(metric, RetrievalMetric))
     return next((metric.result for metric in metrics), None)
 
 
-def _best_checkpoint(runner: Runner) -> Optional[Path]:
+def _best_checkpoint(runner: Runner) -> Path | None:
     """The best checkpoint, else the last, as rank 0 sees them; None if none was saved."""
     info = runner.message_hub.runtime_info
     paths = [Path(info[key]) for key in sorted(info) if key.startswith('best_ckpt') and info[key]]
@@ -235,7 +234,7 @@ def _same_random_state() -> Iterator[None]:
     np.random.set_state(numpy)
 
 
-def _facts(runner: Runner, checkpoint: Optional[Path]) -> dict:
+def _facts(runner: Runner, checkpoint: Path | None) -> dict:
     """Where the numbers come from, without paths of this machine where that can be helped."""
     model = unwrapped(runner.model)
     trainable = sum(parameter.numel() for parameter in model.trainable_parameters().values())

@@ -3,8 +3,8 @@ import torch
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
-from mmcma.errors import ConfigError
 from mmcma.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmcma.utils.errors import ConfigError
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

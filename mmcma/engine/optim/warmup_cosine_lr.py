@@ -3,8 +3,8 @@ import math
 
 from mmengine.optim import _ParamScheduler
 
-from mmcma.errors import ConfigError
 from mmcma.registry import PARAM_SCHEDULERS
+from mmcma.utils.errors import ConfigError
 
 
 @PARAM_SCHEDULERS.register_module()

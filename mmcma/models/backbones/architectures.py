@@ -1,11 +1,11 @@
 """Where the dual encoders of ``transformers`` keep what a tower publishes."""
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
-from mmcma.errors import WeightsError
+from mmcma.utils.errors import WeightsError
 
 #: One residual branch of a layer: its kind; the module that ends it; the one that begins it, where that is another.
-Branch = tuple[str, str, Optional[str]]
+Branch = tuple[str, str, str | None]
 
 _PRE_NORM: tuple[Branch, ...] = (('attn', 'self_attn', None), ('ffn', 'mlp', None))
 # BERT adds the residual and normalises the sum inside its `output` modules, so a branch ends at the `dense` in them.
@@ -25,8 +25,8 @@ class Half:
         blocks: The list of layers.
         branches: The residual branches of a layer.
     """
-    projection: Optional[str] = None
-    joint_width: Optional[str] = None
+    projection: str | None = None
+    joint_width: str | None = None
     prompt_start: int = 1
     stem: tuple[str, ...] = ('embeddings',)
     blocks: str = 'encoder.layers'
@@ -46,7 +46,7 @@ class TextHalf(Half):
         lower_case: Whether it was trained on lower-case captions, whatever its tokenizer says.
     """
     token_embedding: str = 'embeddings.token_embedding'
-    token_head: Optional[str] = None
+    token_head: str | None = None
     pools_first_token: bool = False
     masked: bool = False
     pads_to_limit: bool = False
@@ -77,7 +77,7 @@ ARCHITECTURES = {
 }
 
 
-def architecture(model_type: str, named: Optional[str] = None) -> Architecture:
+def architecture(model_type: str, named: str | None = None) -> Architecture:
     """The architecture of a ``model_type``.
 
     Args:
@@ -91,7 +91,7 @@ def architecture(model_type: str, named: Optional[str] = None) -> Architecture:
         return ARCHITECTURES[model_type]
     where = f'pretrained={named!r}' if named else 'config'
     if model_type == 'siglip2':
-        raise WeightsError(f'{where}: SigLIP 2 NaFlex takes pictures as lists of patches, which the towers do not '
+        raise WeightsError(f'{where}: SigLIP 2 NaFlex takes images as lists of patches, which the towers do not '
                            "make; use a checkpoint of fixed resolution, such as 'google/siglip2-base-patch16-224'.")
     raise WeightsError(f'{where}: model_type={model_type!r} is no dual encoder that the towers know; they take '
                        f'{sorted(ARCHITECTURES)}.')

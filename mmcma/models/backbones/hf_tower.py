@@ -1,19 +1,18 @@
 """The two towers of a ``transformers`` dual encoder, each behind the interface that necks and heads use."""
-from typing import Optional, Union
 
 from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from mmcma.errors import ConfigError, WeightsError
 from mmcma.models.backbones.architectures import Half, architecture
 from mmcma.models.backbones.pretrained import locate, read_dual, read_normalisation
 from mmcma.models.backbones.quick_gelu import replace_quick_gelu
 from mmcma.models.backbones.sites import Site
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import Tower, VisionTower
 from mmcma.registry import MODELS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError, WeightsError
 
 
 class HFTower(Tower):
@@ -33,8 +32,8 @@ class HFTower(Tower):
             adds to the scaled similarity.
     """
 
-    def __init__(self, *, dual: PreTrainedModel, half: Half, encoder: PreTrainedModel, source: Optional[str],
-                 trainable: Union[bool, str], attn_implementation: Optional[str]) -> None:
+    def __init__(self, *, dual: PreTrainedModel, half: Half, encoder: PreTrainedModel, source: str | None,
+                 trainable: bool | str, attn_implementation: str | None) -> None:
         projection = getattr(dual, half.projection) if half.projection else nn.Identity()
         super().__init__(
             source=source, width=encoder.config.hidden_size, prompt_start=half.prompt_start, trainable=trainable,
@@ -73,7 +72,7 @@ class HFTower(Tower):
 
 
 @MODELS.register_module()
-class HFVisionTower(HFTower):
+class HFVisionTower(VisionTower, HFTower):
     """Vision tower of a ``transformers`` dual encoder: CLIP, MetaCLIP 2, Chinese-CLIP, SigLIP, SigLIP 2.
 
     Args:
@@ -85,17 +84,12 @@ class HFVisionTower(HFTower):
         attn_implementation: ``'sdpa'`` (as a rule transformers' own choice),
             ``'eager'``, ``'flash_attention_2'`` or another that transformers knows.
 
-    Attributes:
-        image_size (int): Side of the square input in pixels.
-        image_mean, image_std (list[float]): Normalisation per RGB channel of
-            pixels in [0, 1].
-
     Raises:
         WeightsError: The weights cannot be had or do not fit.
     """
 
-    def __init__(self, *, pretrained: Optional[str] = None, config: Optional[dict] = None,
-                 trainable: Union[bool, str] = False, attn_implementation: Optional[str] = None) -> None:
+    def __init__(self, *, pretrained: str | None = None, config: dict | None = None,
+                 trainable: bool | str = False, attn_implementation: str | None = None) -> None:
         dual = read_dual(pretrained=pretrained, config=config)
         super().__init__(dual=dual, half=architecture(dual.config.model_type).vision, encoder=dual.vision_model,
                          source=pretrained, trainable=trainable, attn_implementation=attn_implementation)
@@ -103,8 +97,8 @@ class HFVisionTower(HFTower):
         self.image_mean, self.image_std = (
             read_normalisation(pretrained) if pretrained else (list(OPENAI_CLIP_MEAN), list(OPENAI_CLIP_STD)))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Normalised float pixels ``(N, 3, H, W)`` -> embeddings ``(N, D)``."""
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """See :class:`VisionTower`."""
         return self.projection(self.encoder(pixel_values=pixels).pooler_output)
 
 
@@ -128,9 +122,9 @@ class HFTextTower(HFTower):
         WeightsError: The weights or the tokenizer cannot be had or do not fit.
     """
 
-    def __init__(self, *, pretrained: Optional[str] = None, config: Optional[dict] = None,
-                 tokenizer: Optional[str] = None, trainable: Union[bool, str] = False,
-                 attn_implementation: Optional[str] = None) -> None:
+    def __init__(self, *, pretrained: str | None = None, config: dict | None = None,
+                 tokenizer: str | None = None, trainable: bool | str = False,
+                 attn_implementation: str | None = None) -> None:
         dual = read_dual(pretrained=pretrained, config=config)
         super().__init__(dual=dual, half=architecture(dual.config.model_type).text, encoder=dual.text_model,
                          source=pretrained, trainable=trainable, attn_implementation=attn_implementation)
@@ -172,7 +166,7 @@ class HFTextTower(HFTower):
         return Features(pooled, head(tokens), mask)
 
 
-def _read_tokenizer(source: Optional[str]) -> PreTrainedTokenizerBase:
+def _read_tokenizer(source: str | None) -> PreTrainedTokenizerBase:
     if source is None:
         raise WeightsError("a text tower from scratch needs tokenizer='...': a model folder or name to take it from.")
     try:

@@ -2,16 +2,15 @@
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Union
 
 import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mmcma.errors import ConfigError, WeightsError, did_you_mean
 from mmcma.models.backbones.sites import Site
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import VisionTower
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
 
 #: What mmpretrain normalises with unless a config says otherwise, per RGB channel, of pixels in [0, 1].
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -23,7 +22,7 @@ _OTHER_PARTS = ('head.', 'neck.')
 
 
 @MODELS.register_module()
-class MMPretrainTower(Tower):
+class MMPretrainTower(VisionTower):
     """An image backbone of ``mmpretrain`` with a projection into the text tower's space.
 
     The backbones are ``VisionTransformer`` (ViT, DINOv2, MAE, CLIP),
@@ -49,8 +48,8 @@ class MMPretrainTower(Tower):
         WeightsError: The weights cannot be had or do not fit.
     """
 
-    def __init__(self, *, backbone: dict, embed_dim: int, checkpoint: Optional[str] = None,
-                 trainable: Union[bool, str] = False, image_mean: Sequence[float] = IMAGENET_MEAN,
+    def __init__(self, *, backbone: dict, embed_dim: int, checkpoint: str | None = None,
+                 trainable: bool | str = False, image_mean: Sequence[float] = IMAGENET_MEAN,
                  image_std: Sequence[float] = IMAGENET_STD) -> None:
         if checkpoint is None and trainable is not True:
             raise ConfigError(f'model.vision_backbone.checkpoint=None with trainable={trainable!r}: random weights '
@@ -107,8 +106,8 @@ class MMPretrainTower(Tower):
         """See :class:`Tower`; with the projection."""
         return [*super().trainable_parameters(), *self.projection.parameters()]
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Normalised float pixels ``(N, 3, H, W)`` -> embeddings ``(N, D)``."""
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """See :class:`VisionTower`."""
         return self.projection(self.backbone(pixels)[-1])
 
 
@@ -128,14 +127,14 @@ def _build(config: dict) -> nn.Module:
     if type(backbone).__name__ not in BACKBONES:
         raise ConfigError(f'{where} does not publish its transformer layers; choose one of {BACKBONES}.')
     if backbone.out_type not in ('cls_token', 'avg_featmap'):
-        raise ConfigError(f"{where}: out_type={backbone.out_type!r} gives no vector for a picture; choose 'cls_token' "
+        raise ConfigError(f"{where}: out_type={backbone.out_type!r} gives no vector for an image; choose 'cls_token' "
                           "or 'avg_featmap'.")
     if backbone.img_size[0] != backbone.img_size[1]:
         raise ConfigError(f'{where}: img_size={backbone.img_size} is not square.')
     return backbone
 
 
-def _prompt_start(backbone: nn.Module) -> Optional[int]:
+def _prompt_start(backbone: nn.Module) -> int | None:
     """Rotary and relative positions are tied to the grid of patches: such layers take no other tokens."""
     names = [name for name, _ in [*backbone.named_modules(), *backbone.named_buffers()]]
     bound = any(name.endswith(('rope', 'relative_position_index')) for name in names)
@@ -148,7 +147,7 @@ def _load(backbone: nn.Module, checkpoint: str) -> None:
     if any(name.startswith('backbone.') for name in state):  # a whole model
         state = {name.removeprefix('backbone.'): tensor for name, tensor in state.items()
                  if not name.startswith(_OTHER_PARTS)}
-    # Buffers are worked out by the constructor, for the size of picture at hand.
+    # Buffers are worked out by the constructor, for the size of image at hand.
     buffers = {name for name, _ in backbone.named_buffers(remove_duplicate=False)}
     state = {name: tensor for name, tensor in state.items() if name not in buffers}
     try:

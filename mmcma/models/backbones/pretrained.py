@@ -2,20 +2,19 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Optional
 
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils import logging as hf_logging
 
-from mmcma.errors import ConfigError, WeightsError
 from mmcma.models.backbones.architectures import architecture
+from mmcma.utils.errors import ConfigError, WeightsError
 
 #: Models that travel with this package: name -> folder.
 BUNDLED = {'mmcma/clip-tiny-glyphs': Path(__file__).parents[2] / 'pretrained' / 'clip-tiny-glyphs'}
 
-_shared: ContextVar[Optional[dict]] = ContextVar('shared_reads', default=None)
+_shared: ContextVar[dict | None] = ContextVar('shared_reads', default=None)
 
 
 @contextmanager
@@ -49,7 +48,7 @@ def locate(pretrained: str) -> str:
     return pretrained
 
 
-def read_dual(*, pretrained: Optional[str] = None, config: Optional[dict] = None) -> PreTrainedModel:
+def read_dual(*, pretrained: str | None = None, config: dict | None = None) -> PreTrainedModel:
     """A dual encoder in float32: with the weights of ``pretrained``, or random ones from ``config``.
 
     Args:

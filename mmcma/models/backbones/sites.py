@@ -1,6 +1,6 @@
 """The places of a transformer tower whose output an adapter may rewrite."""
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal
 
 from torch import nn
 
@@ -23,7 +23,7 @@ class Site:
     kind: Literal['attn', 'ffn']
     module: nn.Module
     dim: int
-    entry: Optional[nn.Module] = None
+    entry: nn.Module | None = None
 
     def __str__(self) -> str:
         return f'layer {self.layer} {self.kind}'

@@ -1,12 +1,13 @@
 """What a tower offers to necks, heads and the retriever, whatever library it comes from."""
 import re
-from typing import Optional, Union
+from collections.abc import Mapping
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.sites import Site
+from mmcma.utils.digests import state_digest
+from mmcma.utils.errors import ConfigError
 
 _PARTS = "True (all), False (none), 'projection', 'bias', 'norm' or 'last_K_layers', such as 'last_2_layers'"
 
@@ -31,8 +32,8 @@ class Tower(BaseModule):
     """
     projection: nn.Module
 
-    def __init__(self, *, source: Optional[str], width: int, embed_dim: int, prompt_start: Optional[int],
-                 trainable: Union[bool, str]) -> None:
+    def __init__(self, *, source: str | None, width: int, embed_dim: int, prompt_start: int | None,
+                 trainable: bool | str) -> None:
         super().__init__()
         self.source = source
         self.width = width
@@ -81,7 +82,7 @@ class Tower(BaseModule):
                               f'the kind; choose {_PARTS}.')
         return chosen
 
-    def _part(self, part: Union[bool, str]) -> list[nn.Parameter]:
+    def _part(self, part: bool | str) -> list[nn.Parameter]:
         if part is True:
             return list(self.parameters())
         if part == 'projection':
@@ -103,3 +104,45 @@ class Tower(BaseModule):
         layers = (p for block in self.blocks[:-count] for p in block.parameters())
         earlier = {id(p) for p in [*self.stem_parameters, *layers]}
         return [p for p in self.parameters() if id(p) not in earlier]
+
+
+class VisionTower(Tower):
+    """A tower of images that takes whole clips, so that necks learn from the call how frames belong together.
+
+    Attributes:
+        image_size (int): Side of the square input in pixels.
+        image_mean, image_std (list[float]): Normalisation per RGB channel of
+            pixels in [0, 1].
+    """
+    image_size: int
+    image_mean: list[float]
+    image_std: list[float]
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Embeddings ``(N, D)`` of normalised float pixels ``(N, 3, H, W)``."""
+        raise NotImplementedError
+
+    def forward(self, pixels: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Embeddings ``(B, T, D)`` of clips ``(B, T, 3, H, W)``, or ``(N, D)`` of images ``(N, 3, H, W)``.
+
+        Args:
+            pixels: Normalised.
+            mask: bool ``(B, T)``, False on padding frames, which necks that relate frames leave out; None where
+                there are none.
+        """
+        if pixels.ndim == 4:
+            return self.encode_images(pixels)
+        return self.encode_images(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+
+
+def fingerprint(towers: Mapping[str, Tower]) -> str:
+    """Digest of the towers' pretrained tensors, which tells one backbone from another.
+
+    Args:
+        towers: Name -> tower; names and state-dict keys count.
+
+    Returns:
+        32 hex characters of BLAKE2b over names, shapes and float32 values.
+    """
+    return state_digest({f'{part}.{name}': tensor for part, tower in towers.items()
+                         for name, tensor in tower.pretrained_state().items()})

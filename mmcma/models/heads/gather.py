@@ -2,7 +2,6 @@
 import torch
 from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from torch import Tensor
-from torch.nn import functional as F
 
 from mmcma.structures import Features
 
@@ -18,20 +17,17 @@ def gather_features(features: Features) -> Features:
     if get_world_size() == 1:
         return features
     if features.mask is not None:
-        features = _padded(features)
+        features = features.pad_to(_longest(features.tokens.shape[1], features.tokens.device))
     return Features(pooled=_Gather.apply(features.pooled),
                     tokens=None if features.tokens is None else _Gather.apply(features.tokens),
                     mask=None if features.mask is None else gather_constant(features.mask))
 
 
-def _padded(features: Features) -> Features:
-    """Tokens ``(B, L, D)`` and mask ``(B, L)`` with the largest L of all processes."""
-    length = torch.tensor(features.tokens.shape[1], device=features.tokens.device)
-    longest = length.clone()
+def _longest(length: int, device: torch.device) -> int:
+    """The largest ``length`` of all processes."""
+    longest = torch.tensor(length, device=device)
     all_reduce(longest, op='max')
-    missing = int(longest - length)
-    return features._replace(tokens=F.pad(features.tokens, (0, 0, 0, missing)),
-                             mask=F.pad(features.mask, (0, missing)))
+    return int(longest)
 
 
 def gather_constant(x: Tensor) -> Tensor:

@@ -1,15 +1,14 @@
 """From features to scores and to the loss."""
 import math
-from typing import Optional
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmcma.errors import ConfigError
 from mmcma.models.heads.gather import gather_constant, gather_features
 from mmcma.registry import MODELS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -41,7 +40,7 @@ class RetrievalHead(BaseModule):
         self.train_logit_scale = train_logit_scale
         self.logit_scale = nn.Parameter(torch.tensor(0.0))
 
-    def bind(self, *, embed_dim: int, logit_scale: float, logit_bias: Optional[float] = None) -> None:
+    def bind(self, *, embed_dim: int, logit_scale: float, logit_bias: float | None = None) -> None:
         """Takes the width of the joint space, the log of the scale and the bias, if any, from the backbone."""
         self.similarity.bind(embed_dim)
         self.loss_fn.bind(logit_bias)

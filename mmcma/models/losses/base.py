@@ -1,5 +1,4 @@
 """What every loss keeps to."""
-from typing import Optional
 
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -8,7 +7,7 @@ from torch import Tensor
 class RetrievalLoss(BaseModule):
     """Compares scaled similarities with which of the pairs belong together."""
 
-    def bind(self, logit_bias: Optional[float]) -> None:
+    def bind(self, logit_bias: float | None) -> None:
         """Learns the bias of the backbone's logits, which only one trained with a sigmoid loss has."""
 
     def forward(self, logits: Tensor, positives: Tensor) -> Tensor:

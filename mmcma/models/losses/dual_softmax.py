@@ -1,9 +1,9 @@
 """InfoNCE whose logits are revised by the other direction (CAMoE: Cheng et al., arXiv 2109.04290, 2021)."""
 from torch import Tensor
 
-from mmcma.errors import ConfigError
 from mmcma.models.losses.info_nce import SymmetricInfoNCE
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()

@@ -1,5 +1,4 @@
 """A yes or no for every pair (SigLIP: Zhai et al., ICCV 2023)."""
-from typing import Optional
 
 import torch
 from mmengine.dist import broadcast
@@ -27,12 +26,12 @@ class SigmoidLoss(RetrievalLoss):
             ``sigmoid(s + b)`` is about the softmax over the batch.
     """
 
-    def __init__(self, *, bias: Optional[float] = None) -> None:
+    def __init__(self, *, bias: float | None = None) -> None:
         super().__init__()
         # NaN: not started yet.
         self.bias = nn.Parameter(torch.tensor(float('nan') if bias is None else float(bias)))
 
-    def bind(self, logit_bias: Optional[float]) -> None:
+    def bind(self, logit_bias: float | None) -> None:
         """See :meth:`RetrievalLoss.bind`."""
         if logit_bias is not None and self.bias.isnan():
             nn.init.constant_(self.bias, logit_bias)

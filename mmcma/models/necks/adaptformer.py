@@ -1,16 +1,15 @@
 """AdaptFormer (Chen et al., NeurIPS 2022; arXiv 2205.13535)."""
 from collections.abc import Sequence
-from typing import Optional
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 class ParallelBranch(nn.Module):
@@ -22,7 +21,7 @@ class ParallelBranch(nn.Module):
         self.up = nn.Linear(bottleneck_dim, dim)
         self.scale = scale
         self.dropout = nn.Dropout(dropout)
-        self.entered: Optional[Tensor] = None
+        self.entered: Tensor | None = None
         nn.init.kaiming_uniform_(self.down.weight, a=5 ** 0.5)
         for zero in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(zero)
@@ -57,7 +56,7 @@ class AdaptFormer(Neck):
     """
 
     def __init__(self, *, bottleneck_dim: int = 64, scale: float = 0.1, dropout: float = 0.1,
-                 layers: Optional[Sequence[int]] = None) -> None:
+                 layers: Sequence[int] | None = None) -> None:
         super().__init__()
         check_counts(bottleneck_dim=bottleneck_dim)
         if scale == 0:

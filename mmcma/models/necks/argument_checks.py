@@ -1,5 +1,5 @@
 """Ranges of arguments that several methods have."""
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 
 def check_counts(**counts: int) -> None:

@@ -2,14 +2,13 @@
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
-from typing import Optional
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from mmcma.errors import ConfigError
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import Tower, VisionTower
+from mmcma.utils.errors import ConfigError
 
 #: Attribute of a tower's module: which method rewrites its input or output, and the handle of that hook.
 _CLAIMS = '_rewritten_by'
@@ -29,10 +28,10 @@ class Neck(BaseModule):
         num_text_prompts (int): Learned tokens that the method puts into every
             caption; the caption's own limit shrinks by them.
         needs_several_frames (bool): Whether the method relates the frames of a
-            clip, so that pictures give it nothing to do.
-        num_frames (int): Frames T of a clip in the batch at hand: the vision
-            tower's batch is ``(B * T, ...)``, clip after clip.
-        frame_mask (Tensor): bool ``(B, T)``, False on padding frames; None where there are none.
+            clip, so that images give it nothing to do.
+        num_frames (int): Where the method called :meth:`watch_clips`: frames T of a clip in the batch at hand,
+            whose hidden states are ``(B * T, ...)``, clip after clip.
+        frame_mask (Tensor): Likewise bool ``(B, T)``, False on padding frames; None where there are none.
     """
     num_text_prompts = 0
     needs_several_frames = False
@@ -41,7 +40,7 @@ class Neck(BaseModule):
         super().__init__()
         self.enabled = True
         self.num_frames = 1
-        self.frame_mask: Optional[Tensor] = None
+        self.frame_mask: Tensor | None = None
 
     def attach(self, *, vision: Tower, text: Tower) -> None:
         """Builds the method's weights and hooks them to the towers; called once, by the model's constructor.
@@ -119,14 +118,18 @@ class Neck(BaseModule):
         """Switches the method on or off; its weights stay."""
         self.enabled = on
 
-    def begin_clips(self, num_frames: int, frame_mask: Optional[Tensor]) -> None:
-        """Says of the clips that the vision tower is about to get how many frames each has, and which are padding."""
-        self.num_frames = num_frames
-        self.frame_mask = frame_mask
+    def watch_clips(self, vision: VisionTower) -> None:
+        """Keeps :attr:`num_frames` and :attr:`frame_mask` those of the clips that the tower was last called with."""
+        vision.register_forward_pre_hook(partial(self._on_clips), with_kwargs=True)
+
+    def _on_clips(self, module, args, kwargs) -> None:
+        pixels = args[0]
+        self.num_frames = pixels.shape[1] if pixels.ndim == 5 else 1
+        self.frame_mask = args[1] if len(args) > 1 else kwargs.get('mask')
 
 
 @contextmanager
-def further_neck(*towers: Tower):
+def unclaimed(*towers: Tower):
     """Within it a neck may rewrite places that earlier ones have: of several necks, one at a time is enabled.
 
     Two methods of the new neck still exclude each other. What an error leaves half attached is taken off again.

@@ -1,6 +1,5 @@
 """Uni-modal bottleneck adapters (Houlsby et al., ICML 2019)."""
 from collections.abc import Sequence
-from typing import Optional
 
 from mmcma.models.necks.cross_modal_adapter import CrossModalAdapter
 from mmcma.registry import MODELS
@@ -20,7 +19,7 @@ class BottleneckAdapter(CrossModalAdapter):
     """
 
     def __init__(self, *, bottleneck_dim: int = 8, kinds: Sequence[str] = ('attn', 'ffn'),
-                 layers: Optional[Sequence[int]] = None, activation: str = 'quick_gelu', dropout: float = 0.0,
+                 layers: Sequence[int] | None = None, activation: str = 'quick_gelu', dropout: float = 0.0,
                  init_std: float = 0.01) -> None:
         super().__init__(bottleneck_dim=bottleneck_dim, shared_dim=0, kinds=kinds, layers=layers,
                          activation=activation, dropout=dropout, init_std=init_std)

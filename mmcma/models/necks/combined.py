@@ -1,12 +1,11 @@
 """Several methods on one pair of towers."""
-from typing import Optional
 
-from torch import Tensor, nn
+from torch import nn
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -38,8 +37,3 @@ class CombinedNeck(Neck):
         super().enable(on)
         for neck in self.necks:
             neck.enable(on)
-
-    def begin_clips(self, num_frames: int, frame_mask: Optional[Tensor]) -> None:
-        """See :meth:`Neck.begin_clips`."""
-        for neck in self.necks:
-            neck.begin_clips(num_frames, frame_mask)

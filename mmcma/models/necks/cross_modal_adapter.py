@@ -1,20 +1,20 @@
 """Cross-Modal Adapter (Jiang et al., Pattern Recognition 159, 2025; arXiv 2211.09623)."""
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, Optional
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 class Bottleneck(nn.Module):
@@ -46,7 +46,7 @@ class AdapterSlot(nn.Module):
         dropout: Probability of dropping a bottleneck channel in training.
     """
 
-    def __init__(self, *, vision_dim: Optional[int], text_dim: Optional[int], bottleneck_dim: int, shared_dim: int,
+    def __init__(self, *, vision_dim: int | None, text_dim: int | None, bottleneck_dim: int, shared_dim: int,
                  share: str, activation: str, dropout: float) -> None:
         super().__init__()
         paired = vision_dim is not None and text_dim is not None
@@ -100,7 +100,7 @@ class CrossModalAdapter(Neck):
     """
 
     def __init__(self, *, bottleneck_dim: int = 8, shared_dim: int = 16, share: Literal['up', 'down'] = 'up',
-                 kinds: Sequence[str] = ('attn', 'ffn'), layers: Optional[Sequence[int]] = None,
+                 kinds: Sequence[str] = ('attn', 'ffn'), layers: Sequence[int] | None = None,
                  activation: str = 'quick_gelu', dropout: float = 0.0, init_std: float = 0.01) -> None:
         super().__init__()
         check_counts(bottleneck_dim=bottleneck_dim)
@@ -144,7 +144,7 @@ class CrossModalAdapter(Neck):
             self.slots.append(slot)
         self._initialise()
 
-    def _padded(self, tower: Tower, name: str, depth: int) -> list[Optional[Site]]:
+    def _padded(self, tower: Tower, name: str, depth: int) -> list[Site | None]:
         """Two places for each of ``depth`` layers; None where there is no such layer, or it was not chosen."""
         chosen = chosen_sites(tower, name, kinds=self.kinds, layers=self.layers)
         missing = 2 * (depth - len(tower.blocks))

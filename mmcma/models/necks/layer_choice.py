@@ -1,13 +1,12 @@
 """Which layers of a tower, and which branches of them, a method works on."""
 from collections.abc import Sequence
-from typing import Optional
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
+from mmcma.utils.errors import ConfigError
 
 
-def chosen_layers(tower: Tower, name: str, layers: Optional[Sequence[int]]) -> list[int]:
+def chosen_layers(tower: Tower, name: str, layers: Sequence[int] | None) -> list[int]:
     """Indices of the layers that ``model.neck.layers`` names, from 0 at the input.
 
     Args:
@@ -30,7 +29,7 @@ def chosen_layers(tower: Tower, name: str, layers: Optional[Sequence[int]]) -> l
     return sorted({layer % depth for layer in layers})
 
 
-def chosen_sites(tower: Tower, name: str, *, kinds: Sequence[str], layers: Optional[Sequence[int]]) -> list[Site]:
+def chosen_sites(tower: Tower, name: str, *, kinds: Sequence[str], layers: Sequence[int] | None) -> list[Site]:
     """Sites of the kinds ``model.neck.kinds`` in the layers ``model.neck.layers``, input first.
 
     Raises:

@@ -3,11 +3,11 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from mmcma.errors import ConfigError, did_you_mean
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError, did_you_mean
 
 
 class LowRankUpdate(nn.Module):

@@ -1,18 +1,17 @@
 """MV-Adapter (Jin et al., CVPR 2024; arXiv 2301.07868)."""
 from collections.abc import Callable
 from functools import partial
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.mv_adapter_branches import TextBranch, VideoBranch
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -73,13 +72,14 @@ class MVAdapter(Neck):
         if not 0 <= self.tied_layers <= depth:
             raise ConfigError(f'model.neck.tied_layers={self.tied_layers} must be from 0 to {depth}, the layers of '
                               'the shallower tower.')
+        self.watch_clips(vision)
         for name, tower, adapt in (('vision', vision, self._adapt_vision), ('text', text, self._adapt_text)):
             for site in tower.sites:
                 if site.kind == 'ffn':
                     tied = len(tower.blocks) - 1 - site.layer
                     self._add(name, site, adapt, tied if tied < self.tied_layers else None)
 
-    def _add(self, name: str, site: Site, adapt: Callable, tied: Optional[int]) -> None:
+    def _add(self, name: str, site: Site, adapt: Callable, tied: int | None) -> None:
         factor_dim = None if tied is None else len(self.factors[tied])
         options = dict(dim=site.dim, factor_dim=factor_dim, **self.branch_options)
         branch = (VideoBranch(max_frames=self.max_frames, **options) if name == 'vision' else
@@ -87,11 +87,11 @@ class MVAdapter(Neck):
         self.rewrite_output(site.module, partial(adapt, branch, tied), f'{name} {site}')
         getattr(self, name).append(branch)
 
-    def _adapt_vision(self, branch: VideoBranch, tied: Optional[int], hidden: Tensor) -> Tensor:
+    def _adapt_vision(self, branch: VideoBranch, tied: int | None, hidden: Tensor) -> Tensor:
         return hidden + self.scale * branch(hidden, self.num_frames, self.frame_mask, self._factor(tied))
 
-    def _adapt_text(self, branch: TextBranch, tied: Optional[int], hidden: Tensor) -> Tensor:
+    def _adapt_text(self, branch: TextBranch, tied: int | None, hidden: Tensor) -> Tensor:
         return hidden + self.scale * branch(hidden, self._factor(tied))
 
-    def _factor(self, tied: Optional[int]) -> Optional[Tensor]:
+    def _factor(self, tied: int | None) -> Tensor | None:
         return None if tied is None else self.factors[tied]

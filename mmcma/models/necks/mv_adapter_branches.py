@@ -1,12 +1,11 @@
 """The two kinds of bottleneck of the MV-Adapter (Jin et al., CVPR 2024; arXiv 2301.07868)."""
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 _CALIBRATION_WIDTH = 16  # of the released code
 
@@ -23,7 +22,7 @@ class TransformerBottleneck(nn.Module):
     """
 
     def __init__(self, *, dim: int, bottleneck_dim: int, num_heads: int, positions: int,
-                 factor_dim: Optional[int]) -> None:
+                 factor_dim: int | None) -> None:
         super().__init__()
         self.down = nn.Linear(dim, bottleneck_dim)
         self.up = nn.Linear(bottleneck_dim, dim)
@@ -40,13 +39,13 @@ class TransformerBottleneck(nn.Module):
         for zero in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(zero)
 
-    def narrow(self, hidden: Tensor, factor: Optional[Tensor]) -> Tensor:
+    def narrow(self, hidden: Tensor, factor: Tensor | None) -> Tensor:
         """``(..., dim)`` -> ``(..., r)``; the factor scales the output channels of the down-projection."""
         if self.tie is None:
             return self.down(hidden)
         return F.linear(hidden, self.down.weight * self.tie(factor)[:, None], self.down.bias)
 
-    def mix(self, sequence: Tensor, mask: Optional[Tensor] = None, padding: Optional[Tensor] = None) -> Tensor:
+    def mix(self, sequence: Tensor, mask: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
         """``(N, S, r)`` through the narrow layer.
 
         ``mask`` ``(S, S)`` and ``padding`` ``(N, S)`` are True where attention must not look.
@@ -67,8 +66,8 @@ class VideoBranch(TransformerBottleneck):
         self.calibrate = nn.Linear(_CALIBRATION_WIDTH, bottleneck_dim, bias=False)
         nn.init.zeros_(self.calibrate.weight)
 
-    def forward(self, hidden: Tensor, num_frames: int, frame_mask: Optional[Tensor],
-                factor: Optional[Tensor]) -> Tensor:
+    def forward(self, hidden: Tensor, num_frames: int, frame_mask: Tensor | None,
+                factor: Tensor | None) -> Tensor:
         """``(B * T, 1 + P, dim)``, class token first -> what is to be added."""
         if num_frames > self.max_frames:
             raise ConfigError(f'model.neck.max_frames={self.max_frames}, but the clips have {num_frames} frames: set '
@@ -93,7 +92,7 @@ class TextBranch(TransformerBottleneck):
         self.max_words = max_words
         nn.init.normal_(self.down.weight, std=(2 * dim) ** -0.5)
 
-    def forward(self, hidden: Tensor, factor: Optional[Tensor]) -> Tensor:
+    def forward(self, hidden: Tensor, factor: Tensor | None) -> Tensor:
         """``(N, L, dim)`` -> what is to be added."""
         length = hidden.shape[1]
         if length > self.max_words:

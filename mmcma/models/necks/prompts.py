@@ -8,14 +8,13 @@ mask and end token come out right by themselves, and the caption keeps its words
 """
 from collections.abc import Callable
 from functools import partial
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
+from mmcma.utils.errors import ConfigError
 
 #: Gives the tokens ``(P, width)`` of a layer; a module or bound method.
 LayerPrompts = Callable[[int], Tensor]
@@ -49,7 +48,7 @@ def check_count(neck: Neck, name: str, count: int) -> None:
         raise ConfigError(f'model.neck.{name}={count}: {type(neck).__name__} needs at least 1 learned token.')
 
 
-def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: Optional[int]) -> int:
+def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: int | None) -> int:
     """How many of the tower's layers get tokens of their own: ``depth``, or all where it is None.
 
     Raises:

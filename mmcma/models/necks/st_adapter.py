@@ -1,17 +1,16 @@
 """ST-Adapter (Pan et al., NeurIPS 2022; arXiv 2206.13559)."""
 from collections.abc import Sequence
 from functools import partial
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
-from mmcma.errors import ConfigError
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_layers
 from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError
 
 
 class SpatioTemporalAdapter(nn.Module):
@@ -30,7 +29,7 @@ class SpatioTemporalAdapter(nn.Module):
         for zero in (self.down.bias, self.over_time.weight, self.over_time.bias, self.up.bias):
             nn.init.zeros_(zero)
 
-    def forward(self, patches: Tensor, num_frames: int, frame_mask: Optional[Tensor]) -> Tensor:
+    def forward(self, patches: Tensor, num_frames: int, frame_mask: Tensor | None) -> Tensor:
         """Patches ``(B * T, P, dim)`` of clips of T frames, and which are no padding -> the same shape."""
         middle = self.down(patches).unflatten(0, (-1, num_frames))  # (B, T, P, r)
         if frame_mask is not None:
@@ -61,7 +60,7 @@ class STAdapter(Neck):
     needs_several_frames = True
 
     def __init__(self, *, bottleneck_dim: int = 384, kernel_size: int = 3,
-                 layers: Optional[Sequence[int]] = None) -> None:
+                 layers: Sequence[int] | None = None) -> None:
         super().__init__()
         check_counts(bottleneck_dim=bottleneck_dim)
         if kernel_size < 3 or kernel_size % 2 == 0:
@@ -77,6 +76,7 @@ class STAdapter(Neck):
         Raises:
             ConfigError: ``layers`` does not fit the vision tower.
         """
+        self.watch_clips(vision)
         for layer in chosen_layers(vision, 'vision', self.layers):
             adapter = SpatioTemporalAdapter(dim=vision.width, bottleneck_dim=self.bottleneck_dim,
                                             kernel_size=self.kernel_size)

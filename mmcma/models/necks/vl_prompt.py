@@ -1,5 +1,4 @@
 """Prompts in both towers, learned apart (the independent prompting of Khattak et al., CVPR 2023)."""
-from typing import Optional
 
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
@@ -24,7 +23,7 @@ class VLPrompt(Neck):
             no room for words.
     """
 
-    def __init__(self, *, num_prompts: int = 2, depth: Optional[int] = None) -> None:
+    def __init__(self, *, num_prompts: int = 2, depth: int | None = None) -> None:
         super().__init__()
         check_count(self, 'num_prompts', num_prompts)
         self.num_text_prompts = num_prompts

@@ -1,5 +1,4 @@
 """Visual prompt tuning (VPT: Jia et al., ECCV 2022; arXiv 2203.12119)."""
-from typing import Optional
 
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
@@ -9,7 +8,7 @@ from mmcma.registry import MODELS
 
 @MODELS.register_module()
 class VPT(Neck):
-    """Learned tokens among the patches of every picture.
+    """Learned tokens among the patches of every image.
 
     ``depth=1`` is VPT-shallow: the tokens enter the first layer and go through
     all others. Otherwise VPT-deep: each of the first ``depth`` layers gets fresh
@@ -24,7 +23,7 @@ class VPT(Neck):
         ConfigError: ``num_prompts`` is below 1 or, in :meth:`attach`, the tower has fewer layers than ``depth``.
     """
 
-    def __init__(self, *, num_prompts: int = 8, depth: Optional[int] = None) -> None:
+    def __init__(self, *, num_prompts: int = 8, depth: int | None = None) -> None:
         super().__init__()
         check_count(self, 'num_prompts', num_prompts)
         self.num_prompts = num_prompts

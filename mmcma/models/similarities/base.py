@@ -1,12 +1,11 @@
 """What every similarity keeps to."""
-from typing import Optional
 
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 
 class Similarity(BaseModule):
@@ -32,7 +31,7 @@ class Similarity(BaseModule):
         """Scores ``(N, M)``, float32, of ``N`` texts and ``M`` visual items; cosines are not scaled."""
         raise NotImplementedError
 
-    def frame_weights(self, text: Features, visual: Features) -> Optional[Tensor]:
+    def frame_weights(self, text: Features, visual: Features) -> Tensor | None:
         """Share of each frame in a score: ``(N, M, T)``, sums over T are 1; None where frames have no weights."""
         return None
 

@@ -1,5 +1,5 @@
 """Scores whose intermediate values are many for each pair, in bounded memory."""
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor

@@ -1,5 +1,4 @@
 """Mean of the frames (CLIP4Clip's meanP: Luo et al., Neurocomputing 508, 2022)."""
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ class MeanPool(Similarity):
         return (valid / valid.sum(dim=1, keepdim=True)).expand(len(text.pooled), -1, -1)  # (N, M, T)
 
 
-def mean_cosine(texts: Tensor, frames: Tensor, mask: Optional[Tensor]) -> Tensor:
+def mean_cosine(texts: Tensor, frames: Tensor, mask: Tensor | None) -> Tensor:
     """Cosines ``(N, M)`` of texts ``(N, D)`` and means of normalised frames ``(M, T, D)``, masked ``(M, T)``."""
     frames = unit(frames.float())
     if mask is not None:

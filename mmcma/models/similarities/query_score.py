@@ -1,15 +1,14 @@
 """Frames weighted by the query (Bain et al., 2022; the Cross-Modal Adapter's video head)."""
 from functools import partial
-from typing import Optional
 
 from torch import Tensor
 
-from mmcma.errors import ConfigError
 from mmcma.models.similarities.base import Similarity, require_tokens
 from mmcma.models.similarities.chunks import score_in_chunks
 from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -18,7 +17,7 @@ class QueryScore(Similarity):
 
     With frames f_j and text t, both as the towers give them, the weights are
     ``w = softmax_j(<t, f_j> / temperature)`` and the score is the cosine of
-    ``t`` and ``sum_j w_j f_j``. A picture, T = 1, has the weight 1.
+    ``t`` and ``sum_j w_j f_j``. An image, T = 1, has the weight 1.
 
     Args:
         temperature: 5 in the released code; above 0.
@@ -47,7 +46,7 @@ class QueryScore(Similarity):
         return weighted_sum_cosine(text.pooled.float(), visual.tokens.float(),
                                    partial(self._weights, mask=visual.mask))
 
-    def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
+    def _weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:
         """Softmax over the valid frames: ``(M, T, N)`` -> ``(M, T, N)``."""
         logits = scores / self.temperature
         if mask is not None:

@@ -14,7 +14,7 @@ class SeqLSTM(Similarity):
     Trains ``8 D^2 + 8 D`` parameters. Its cells' candidate values start at
     zero, and the output with them, so that training begins with exactly the
     scores of MeanPool; in CLIP4Clip they start as PyTorch's. Padding follows
-    the frames and is read last, so that it needs no mask here. On pictures it
+    the frames and is read last, so that it needs no mask here. On images it
     works, and reads one frame.
     """
 

@@ -16,7 +16,7 @@ class SeqTransformer(Similarity):
     Trains ``num_layers (12 D^2 + 13 D) + max_frames D`` parameters. CLIP4Clip
     starts its layers from CLIP's text tower; here positions and the end of
     every residual branch start at zero, so that training begins with exactly
-    the scores of MeanPool. On pictures it works, and knows one position.
+    the scores of MeanPool. On images it works, and knows one position.
 
     Args:
         num_layers: Depth.

@@ -18,7 +18,7 @@ class TightTransformer(Similarity):
     and a linear one to the score. It is no cosine and the head does not scale
     it. Everything starts at random, as in CLIP4Clip, so that the scores mean
     nothing before training. Position 0 is the text's, so that text and frames
-    need no embedding of their type. On pictures it works.
+    need no embedding of their type. On images it works.
 
     Trains ``num_layers (12 D^2 + 13 D) + (1 + max_frames) D + D^2 + 4 D`` parameters. A pair
     costs the whole transformer: on large galleries let it re-rank

@@ -1,15 +1,14 @@
 """Weighted interaction of words and frames (DRL's WTI: Wang et al., arXiv 2203.07111, 2022)."""
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmcma.errors import ConfigError
 from mmcma.models.similarities.base import Similarity, require_tokens, unit
 from mmcma.models.similarities.chunks import score_in_chunks
 from mmcma.registry import MODELS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -22,7 +21,7 @@ class TokenWise(Similarity):
     each modality. Padding words and frames are left out of both.
 
     Trains ``2 (D^2 + 2 D)`` parameters. Each network's last layer starts at
-    zero: training begins with equal weights. On pictures it works, with one
+    zero: training begins with equal weights. On images it works, with one
     frame; a text tower must give embeddings of words.
     """
     needs_text_tokens = True
@@ -82,7 +81,7 @@ def _weight_network(embed_dim: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), last)
 
 
-def _gaps(tokens: Tensor, mask: Optional[Tensor]) -> Tensor:
+def _gaps(tokens: Tensor, mask: Tensor | None) -> Tensor:
     """Minus infinity at padding and 0 at tokens: ``(B, L, D)`` -> ``(B, L)``."""
     gaps = tokens.new_zeros(tokens.shape[:2])
     return gaps if mask is None else gaps.masked_fill(~mask, float('-inf'))

@@ -1,23 +1,22 @@
 """Mean of the frames nearest to the text (the top-k baseline of X-Pool: Gorti et al., CVPR 2022)."""
 from functools import partial
-from typing import Optional
 
 import torch
 from torch import Tensor
 
-from mmcma.errors import ConfigError
 from mmcma.models.similarities.base import Similarity, require_tokens, unit
 from mmcma.models.similarities.chunks import score_in_chunks
 from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 
 @MODELS.register_module()
 class TopKFrames(Similarity):
     """Cosine of the text and the mean of the k L2-normalised frames nearest to it; no parameters.
 
-    An item of k frames or fewer, such as a picture, is pooled whole, as by :class:`MeanPool`.
+    An item of k frames or fewer, such as an image, is pooled whole, as by :class:`MeanPool`.
 
     Args:
         k: How many frames, at least 1.
@@ -47,7 +46,7 @@ class TopKFrames(Similarity):
         return weighted_sum_cosine(text.pooled.float(), unit(visual.tokens.float()),
                                    partial(self._weights, mask=visual.mask))
 
-    def _weights(self, scores: Tensor, mask: Optional[Tensor]) -> Tensor:
+    def _weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:
         """1 for the nearest valid frames, else 0: ``(M, T, N)`` -> ``(M, T, N)``."""
         valid = torch.ones_like(scores) if mask is None else mask[..., None].expand_as(scores).to(scores)
         best = scores.masked_fill(valid == 0, float('-inf')).topk(min(self.k, scores.shape[1]), dim=1).indices

@@ -2,7 +2,7 @@
 from torch import nn
 from transformers.activations import ACT2FN
 
-from mmcma.errors import ConfigError
+from mmcma.utils.errors import ConfigError
 
 _HEAD_DIM = 64
 

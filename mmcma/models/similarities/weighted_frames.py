@@ -1,5 +1,5 @@
 """Cosine of a text and a weighted sum of frames, where the weights depend on the text."""
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor

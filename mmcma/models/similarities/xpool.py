@@ -1,5 +1,4 @@
 """Frames pooled by a text's attention (X-Pool: Gorti et al., CVPR 2022)."""
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ class XPool(Similarity):
 
     Trains ``5 D^2 + 11 D`` parameters. Projections start as the identity, as
     in the released code: training begins with attention by the agreement of
-    text and frames. On pictures it works; the attention there has one frame.
+    text and frames. On images it works; the attention there has one frame.
 
     Args:
         dropout: Probability on the last projection, 0.3 in the paper.
@@ -57,7 +56,7 @@ class XPool(Similarity):
         pooled = self.norm_out(pooled + self.dropout(self.linear(pooled)))
         return torch.einsum('nd,nmd->nm', unit(texts), unit(pooled))
 
-    def _attention(self, texts: Tensor, frames: Tensor, mask: Optional[Tensor]) -> Tensor:
+    def _attention(self, texts: Tensor, frames: Tensor, mask: Tensor | None) -> Tensor:
         """Of texts ``(N, D)`` to normalised frames ``(M, T, D)``: ``(N, M, T)``."""
         queries = self.query(self.norm_in(texts)) / texts.shape[-1]**0.5
         logits = torch.einsum('nd,mtd->nmt', queries, self.key(frames))

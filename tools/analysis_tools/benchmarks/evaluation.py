@@ -4,7 +4,7 @@
 
 Ours is the test of tools/test.py: each video is read and encoded once, with all its captions. The released code reads
 the 12 frames of a caption's video for every caption, encodes those of its last one, and scores 16 captions against one
-or two videos at a time. Both read the same pictures of 320 x 240 pixels in one process; ours is run from its frame
+or two videos at a time. Both read the same images of 320 x 240 pixels in one process; ours is run from its frame
 cache too. The figures of both sides must agree, with CLIP4Clip's video-to-text protocol (max_over_captions). The
 released code is run on a share of the videos, and its times are scaled up to all of them: frames and features by the
 number of captions, the rest by captions times videos.
@@ -65,7 +65,7 @@ def compare(args: argparse.Namespace, folder: Path, stack: ExitStack) -> Apart:
         DataError: They are not.
     """
     from benchmarks.testsets import OurTest, ReleasedTest
-    from mmcma.errors import DataError
+    from mmcma.utils.errors import DataError
     videos, _ = share_of(args)
     theirs = stack.enter_context(Apart(ReleasedTest, args.official, folder, videos, args.batch))
     with Apart(OurTest, folder, videos) as ours:

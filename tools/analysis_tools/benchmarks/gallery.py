@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Checks, measures, prints and saves."""
     from benchmarks.galleries import Gallery
-    from mmcma.errors import DataError
+    from mmcma.utils.errors import DataError
     if args.tiny:
         args.size, args.dim = min(args.size, 600), min(args.dim, 16)
     with Apart(Gallery, CHECKED_SIZE, args.dim) as small:

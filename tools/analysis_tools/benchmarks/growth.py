@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.galleries import Gallery
 from benchmarks.paired import Apart
-from mmcma.apis import export_adapter
+from mmcma.apis import export_adapter, load_adapter
 from mmcma.config import load_config
 from mmcma.engine.step_cost import PeakMemory, timed
 from mmcma.models.similarities import chunks
@@ -74,11 +74,11 @@ class Adapters:
         """Loads the same adapter under so many names; time and memory of all together."""
         with tempfile.TemporaryDirectory() as folder:
             export_adapter(self.model, Path(folder) / 'adapter')
-            self.model.load_adapter('first', Path(folder) / 'adapter')  # what is imported on first use is no adapter's
+            load_adapter(self.model, 'first', Path(folder) / 'adapter')  # what is imported on first use is no adapter's
             memory = PeakMemory()
             began = time.perf_counter()
             for number in range(count):
-                self.model.load_adapter(f'adapter{number}', Path(folder) / 'adapter')
+                load_adapter(self.model, f'adapter{number}', Path(folder) / 'adapter')
             return Point(time.perf_counter() - began, memory.peak())
 
 

@@ -18,9 +18,9 @@ from torch import distributed
 from transformers import AutoTokenizer
 
 from benchmarks.steps import MeasuredStep, read_batch
-from mmcma.errors import DataError
 from mmcma.models.backbones.pretrained import read_dual, read_normalisation
 from mmcma.models.data_preprocessor import RetrievalDataPreprocessor
+from mmcma.utils.errors import DataError
 
 # What its README's command sets, and the defaults of its train.py that its model reads.
 SETTINGS = dict(

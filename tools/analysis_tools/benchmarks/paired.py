@@ -49,7 +49,7 @@ class Apart:
         return self._result(_call, method, args)
 
     def _result(self, work: Callable, *args):
-        from mmcma.errors import UserError
+        from mmcma.utils.errors import UserError
         try:
             return self._process.submit(work, *args).result()
         except BrokenProcessPool as error:
@@ -119,7 +119,7 @@ def agree(found: Mapping, expected: Mapping, *, tolerance: float, what: str) -> 
     """
     import torch
 
-    from mmcma.errors import DataError
+    from mmcma.utils.errors import DataError
     if found.keys() != expected.keys():
         raise DataError(f'{what}: only one side has {sorted(found.keys() ^ expected.keys())[:3]}.')
     errors = {}

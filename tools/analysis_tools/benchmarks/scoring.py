@@ -1,7 +1,6 @@
 """Query-scored similarities of the same random features, each way to be made in a process of its own."""
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Optional
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ class Scores:
         rows: Only the first texts; None for all.
     """
 
-    def __init__(self, size: int, frames: int, dim: int, rows: Optional[int] = None) -> None:
+    def __init__(self, size: int, frames: int, dim: int, rows: int | None = None) -> None:
         generator = torch.Generator().manual_seed(0)
         self.text = torch.randn(size, dim, generator=generator).mul_(0.45)[:rows]
         self.frames = torch.randn(size, frames, dim, generator=generator).mul_(0.45)
@@ -37,7 +36,7 @@ class Scores:
         raise NotImplementedError
 
     @torch.no_grad()
-    def scores(self, rows: Optional[int] = None) -> np.ndarray:
+    def scores(self, rows: int | None = None) -> np.ndarray:
         """Of the first texts."""
         return self.score()[:rows].numpy()
 

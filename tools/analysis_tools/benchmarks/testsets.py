@@ -1,6 +1,6 @@
 """A test set of MSVD's shape, and what tests the small CLIP on it: ours, and the released code in a process of its own.
 
-Frames are random pictures and captions random words, so that the figures are those of chance. Both sides read the same
+Frames are random images and captions random words, so that the figures are those of chance. Both sides read the same
 files and hold the same weights.
 """
 import io
@@ -22,12 +22,12 @@ from transformers import AutoTokenizer
 
 from benchmarks.ways import CONFIGS
 from mmcma.config import load_config
-from mmcma.datasets.frame_cache import FrameCache
+from mmcma.datasets.video.cache import FrameCache
 from mmcma.models.backbones.pretrained import locate
 from mmcma.registry import MODELS, TRANSFORMS
 
 CLIP, SIZE, FRAMES, WORDS = 'mmcma/clip-tiny-glyphs', 64, 12, 32
-PICTURE = (320, 240)  # width and height of a frame on the disk
+IMAGE = (320, 240)  # width and height of a frame on the disk
 STEPS = [dict(type='LoadVideoFrames', num_frames=FRAMES, fps=1.0), dict(type='ResizeCrop', size=SIZE)]
 #: The library's names of the figures that both sides report -> those of the released code.
 FIGURES = {'R@1': 'R1', 'R@5': 'R5', 'R@10': 'R10', 'MnR': 'MeanR'}
@@ -62,7 +62,7 @@ def write_test_set(folder: Path, videos: int, captions: int) -> None:
         path.mkdir(parents=True)
         for frame in range(FRAMES):
             blocks = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-            blocks.resize(PICTURE, Image.Resampling.BICUBIC).save(path / f'{frame:02d}.jpg', quality=90)
+            blocks.resize(IMAGE, Image.Resampling.BICUBIC).save(path / f'{frame:02d}.jpg', quality=90)
         cache.write(path.name, resize(load(dict(path=str(path))))['frames'])
         count = captions // videos + (video < captions % videos)
         lines.append(json.dumps(dict(path=path.name, captions=[
@@ -79,12 +79,12 @@ def write_test_set(folder: Path, videos: int, captions: int) -> None:
 # ---- ours ----
 
 class OurTest:
-    """The test that tools/test.py runs, without the pictures and tables that its report draws.
+    """The test that tools/test.py runs, without the images and tables that its report draws.
 
     Args:
         folder: Of :func:`write_test_set`.
         videos: Only the first of them.
-        cached: Whether frames come from the cache, and not from pictures.
+        cached: Whether frames come from the cache, and not from images.
     """
 
     def __init__(self, folder: Path, videos: int, cached: bool = False) -> None:

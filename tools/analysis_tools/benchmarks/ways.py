@@ -2,7 +2,6 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 #: The released code's name among the ways.
@@ -23,7 +22,7 @@ class Way:
     about: str
     options: dict
     method: str = 'cma/cma'
-    tolerance: Optional[tuple[float, float]] = None
+    tolerance: tuple[float, float] | None = None
 
     def config(self, size: str) -> Path:
         """For a size of :func:`size_of`."""

@@ -1,0 +1,114 @@
+"""What a model can be made from: a config, a checkpoint, an exported folder, or the name of a pretrained model."""
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+
+from mmcma.checkpoints.adapter_folder import is_adapter_folder, read_adapter_folder
+from mmcma.checkpoints.checkpoint_file import read_checkpoint
+from mmcma.config import check_config, load_config
+from mmcma.models.backbones.pretrained import read_config
+from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
+
+#: Short names of pretrained models: what :func:`zero_shot_config` takes.
+NAMED = {'tiny': dict(pretrained='mmcma/clip-tiny-glyphs', num_frames=8, fps=None, max_words=32)}
+
+
+class ModelSource(NamedTuple):
+    """A config, and what was trained.
+
+    Attributes:
+        config: Checked.
+        checkpoint: ``state_dict`` and ``backbone``; None for the pretrained model as it is.
+        name: What errors call it.
+    """
+    config: Config
+    checkpoint: dict | None
+    name: str
+
+
+def resolve_model(source: str | Path | Config, checkpoint: str | Path | None = None) -> ModelSource:
+    """Reads where a model comes from; builds nothing.
+
+    Args:
+        source: A config or its file; a checkpoint of ``tools/train.py``, which holds its config; a folder
+            that ``mmcma export`` wrote; or, for a model without adapter, ``'tiny'``, a model's name on the
+            Hugging Face Hub or its folder.
+        checkpoint: What was trained, where the source is a config.
+
+    Raises:
+        ConfigError: The config is faulty, or the source is none of these.
+        WeightsError: A checkpoint or folder cannot be read.
+    """
+    config, trained, name = _read(source)
+    if checkpoint is not None:
+        if trained is not None:
+            raise ConfigError(f'{name} has its own weights: leave the checkpoint {str(checkpoint)!r} out, or name '
+                              'a config beside it.')
+        trained, name = read_checkpoint(checkpoint), f'checkpoint {str(checkpoint)!r}'
+    if 'model' not in config:
+        raise ConfigError(f'{name} describes no model: it has {sorted(config)}.')
+    whole = isinstance(source, Config) or str(source).endswith('.py')
+    # What a checkpoint or a folder was trained on need not be known here.
+    check_config(config if whole else Config(dict(model=config.model)))
+    return ModelSource(config, trained, name)
+
+
+def _read(source: str | Path | Config) -> ModelSource:
+    if isinstance(source, Config):
+        return ModelSource(source, None, f'config {source.filename or ""}'.strip())
+    path, name = Path(source).expanduser(), str(source)
+    if is_adapter_folder(path):
+        return ModelSource(*read_adapter_folder(path), f'folder {name!r}')
+    if path.suffix in ('.pth', '.pt'):
+        checkpoint = read_checkpoint(path)
+        return ModelSource(_config_of(checkpoint, name), checkpoint, f'checkpoint {name!r}')
+    if path.suffix == '.py':
+        return ModelSource(load_config(path), None, f'config {name!r}')
+    return ModelSource(_pretrained(path, name), None, f'model {name!r}')
+
+
+def _config_of(checkpoint: dict, name: str) -> Config:
+    text = checkpoint.get('meta', {}).get('cfg')
+    if text is None:
+        raise WeightsError(f'checkpoint {name!r} does not hold its config: name the config too.')
+    return Config(Config.fromstring(text, '.py').to_dict())  # without the name of mmengine's temporary file
+
+
+def _pretrained(path: Path, name: str) -> Config:
+    if name in NAMED:
+        return zero_shot_config(**NAMED[name])
+    if path.is_dir() and not (path / 'config.json').is_file():
+        raise WeightsError(f'folder {name!r} holds neither adapter_config.json (`mmcma export` writes it) nor '
+                           f'config.json (a Hugging Face model); it has {sorted(p.name for p in path.iterdir())[:5]}.')
+    if not path.is_dir() and name.count('/') != 1:
+        raise ConfigError(f'model {name!r}: no such config (.py), checkpoint (.pth), folder, model on the Hugging Face '
+                          f'Hub (owner/model) or one of {list(NAMED)}.{did_you_mean(name, list(NAMED))}')
+    return zero_shot_config(name)
+
+
+def zero_shot_config(pretrained: str, *, num_frames: int = 12, fps: float | None = 1.0,
+                     max_words: int | None = None) -> Config:
+    """A config for a pretrained model as it is, on videos and images of one's own.
+
+    Args:
+        pretrained: As in :class:`~mmcma.models.HFVisionTower`.
+        num_frames: As in :class:`~mmcma.datasets.LoadVideoFrames`.
+        fps: Likewise.
+        max_words: As in :class:`~mmcma.models.RetrievalDataPreprocessor`.
+
+    Raises:
+        WeightsError: The model's config cannot be had.
+    """
+    pipeline = [dict(type='LoadVideoFrames', num_frames=num_frames, fps=fps),
+                dict(type='ResizeCrop', size=read_config(pretrained).vision_config.image_size),
+                dict(type='PackRetrievalInputs')]
+    return Config(dict(
+        model=dict(
+            type='CrossModalRetriever',
+            data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=max_words),
+            vision_backbone=dict(type='HFVisionTower', pretrained=pretrained),
+            text_backbone=dict(type='HFTextTower', pretrained=pretrained),
+            head=dict(type='RetrievalHead', similarity=dict(type='QueryScore', temperature=5.0),
+                      loss=dict(type='SymmetricInfoNCE'))),
+        test_dataloader=dict(dataset=dict(type='CaptionedFiles', test_mode=True, pipeline=pipeline))))

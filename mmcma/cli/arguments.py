@@ -1,0 +1,112 @@
+"""What tools/*.py share. Imports nothing heavy, so that ``--help`` answers at once."""
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmcma.utils.errors import UserError
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every tool that runs a config."""
+    parser.add_argument('--work-dir', help='for logs and results (default: work_dirs/<name of the config>)')
+    add_config_options(parser)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='who started the processes (default: none, one process)')
+    parser.add_argument('--seed', type=int, help='of all random generators (default: the one of the config)')
+    # torch.distributed.launch passes it as an argument, torchrun as an environment variable.
+    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """``--cfg-options``."""
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
+                        help='replace values of the config, as in train_cfg.max_epochs=1 data_root=/msrvtt')
+
+
+def add_worker_arguments(parser: argparse.ArgumentParser, timeout: float) -> None:
+    """Arguments of tools whose processes read items, each for ``timeout`` seconds at most by default."""
+    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one a core)')
+    parser.add_argument('--timeout', type=float, default=timeout, metavar='SECONDS',
+                        help=f'an item that takes longer has failed (default: {timeout:g})')
+
+
+@contextmanager
+def items_bar(label: str) -> Iterator[Callable[[int, int, int], None]]:
+    """A progress bar on stderr with the rate and the time left; call it with items done, of how many, and failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]:.1f} items/s'),
+               TimeRemainingColumn(), TextColumn('{task.fields[failed]} failed'))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task('', total=None, rate=0, failed=0)
+
+        def show(done: int, total: int, failed: int) -> None:
+            progress.update(bar, completed=done, total=total, failed=failed, rate=progress.tasks[bar].speed or 0)
+        yield show
+
+
+def checked_config(args: argparse.Namespace):
+    """The config of ``args.config`` with ``args.cfg_options``.
+
+    Raises:
+        ConfigError: The config or an option is faulty.
+    """
+    from mmcma.config import check_config, load_config, parse_options
+    cfg = load_config(args.config, parse_options(args.cfg_options))
+    check_config(cfg)
+    return cfg
+
+
+def read_config(args: argparse.Namespace):
+    """:func:`checked_config`, with work directory, launcher and seed filled in.
+
+    Raises:
+        ConfigError: The config or an option is faulty.
+    """
+    cfg = checked_config(args)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
+    cfg.launcher = args.launcher
+    if args.seed is not None:
+        cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
+    if args.local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return cfg
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        sys.stdout.flush()
+        print(f'error: {one_line(error)}', file=sys.stderr)
+        sys.exit(2)
+
+
+def one_line(error: UserError) -> str:
+    """The error's message; of one that a data loader's worker passed on, only what was raised there."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    name = f'{type(error).__module__}.{type(error).__name__}: '
+    return lines[-1].removeprefix(name) if lines else type(error).__name__
+
+
+@contextmanager
+def nothing_half_written(work_dir: str, started: Callable[[], bool]) -> Iterator[None]:
+    """Removes a work directory that did not exist before, if a user's error ends the run before it started.
+
+    Args:
+        work_dir: The run's directory.
+        started: Whether the run has results to keep.
+    """
+    path = Path(work_dir).absolute()
+    new = next((parent for parent in [*reversed(path.parents), path] if not parent.exists()), None)
+    try:
+        yield
+    except UserError:
+        if new is not None and not started():
+            shutil.rmtree(new, ignore_errors=True)
+        raise

@@ -1,0 +1,48 @@
+"""Encode the videos and images of a folder, so that they can be searched.
+
+  mmcma index videos/ --model tiny --out gallery/
+  mmcma index videos/ --model configs/cma/cma_vit-b16_msrvtt.py --checkpoint best.pth --out gallery/
+  mmcma index videos/ --model tiny --out gallery/ --store http://localhost:19530
+  mmcma index videos/ --model tiny --out gallery/ --ray auto
+
+Killed at any moment and started again, it goes on where it stopped. Run again later, it encodes what is new or has
+changed and forgets what is gone. A file that cannot be read is listed with the reason in GALLERY/failures.jsonl and
+tried again next time. The folder itself is only read.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from mmcma.cli.arguments import items_bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('folder', metavar='FOLDER', help='videos and images, in subfolders or not')
+    parser.add_argument('--model', required=True, help="'tiny', an exported folder, or a config file")
+    parser.add_argument('--checkpoint', metavar='FILE', help='what tools/train.py wrote, with a config file')
+    parser.add_argument('--out', required=True, metavar='GALLERY', help='folder of the gallery')
+    parser.add_argument('--store', metavar='URI', help='a Milvus server, as in http://localhost:19530 '
+                        '(default: a file in the gallery)')
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
+    place.add_argument('--ray', metavar='ADDRESS', help="reads and encodes on a Ray cluster: 'auto' for the one of "
+                       'this machine, or HOST:6379')
+    parser.add_argument('--batch-size', type=int, default=16, metavar='N', help='items encoded at once (default: 16)')
+    parser.add_argument('--workers', type=int, metavar='N', help='decoding processes (default: one a core)')
+    parser.add_argument('--timeout', type=float, default=300, metavar='SECONDS',
+                        help='a file that takes longer has failed (default: 300)')
+
+
+def run(args: argparse.Namespace) -> None:
+    from mmcma.apis import RetrievalInferencer, init_model
+    from mmcma.search import index_folder
+    device = 'cpu' if args.ray else args.device  # with a cluster others encode
+    inferencer = RetrievalInferencer(init_model(args.model, args.checkpoint, device), batch_size=args.batch_size)
+    with items_bar('encoding') as show:
+        report = index_folder(args.folder, args.out, inferencer, model=args.model, checkpoint=args.checkpoint,
+                              store=args.store, workers=args.workers, timeout=args.timeout, ray=args.ray,
+                              progress=show)
+    print(f'{args.out}: {report.items:,} items; {report.added:,} added, {report.updated:,} updated, '
+          f'{report.deleted:,} deleted, {report.unchanged:,} unchanged')
+    if report.failed:
+        print(f'{report.failed:,} files could not be read, see {Path(args.out, "failures.jsonl")}', file=sys.stderr)

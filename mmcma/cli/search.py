@@ -1,0 +1,62 @@
+"""Find videos and images in a gallery by text, or by an image or video.
+
+  mmcma search gallery/ "a dog catches a frisbee" -k 5
+  mmcma search gallery/ --image dog.jpg --html found.html
+  mmcma search gallery/ "two people cook" --json | jq -r '.[].path'
+
+The model is the one that made the gallery. Its best by pooled vectors, --rerank of them, are put in order by the
+model's own similarity; the scores are that similarity's.
+"""
+import argparse
+import json
+import sys
+
+from mmcma.utils.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('gallery', metavar='GALLERY', help='folder that mmcma index made')
+    parser.add_argument('query', nargs='?', help='text to search for')
+    parser.add_argument('--image', metavar='FILE', help='search for what is like this image')
+    parser.add_argument('--video', metavar='FILE', help='search for what is like this video')
+    parser.add_argument('-k', type=int, default=10, help='how many to show (default: 10)')
+    parser.add_argument('--rerank', type=int, default=100, metavar='N',
+                        help='how many the model puts in order (default: 100)')
+    parser.add_argument('--folder', default='', metavar='DIR', help='only below this folder of the gallery')
+    parser.add_argument('--seconds', nargs=2, type=float, metavar=('MIN', 'MAX'), help='only of this length')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.add_argument('--html', metavar='FILE', help='write a page with the frames that matched')
+    parser.add_argument('--model', help='in place of the one that the gallery names, should it have moved')
+    parser.add_argument('--checkpoint', metavar='FILE', help='likewise')
+    parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
+
+
+def run(args: argparse.Namespace) -> None:
+    given = [query for query in (args.query, args.image, args.video) if query is not None]
+    if len(given) != 1:
+        raise ConfigError(f'{len(given)} queries: give a text, or --image FILE, or --video FILE')
+    from mmcma.search import open_gallery
+    with open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device) as gallery:
+        if gallery.manifest.items is None:
+            print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
+        search = gallery.search_path if args.query is None else gallery.search_text
+        hits = search(given[0], args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds)
+        if args.html:
+            from mmcma.search.result_page import write_result_page
+            write_result_page(args.html, given[0], hits, gallery)
+    if args.json:
+        print(json.dumps([hit._asdict() for hit in hits], indent=1, ensure_ascii=False))
+    else:
+        show(hits)
+
+
+def show(hits: list) -> None:
+    """Prints a line for each hit."""
+    for rank, hit in enumerate(hits, 1):
+        moment = ''
+        if hit.has_best_frames:
+            best = max(range(len(hit.frame_weights)), key=hit.frame_weights.__getitem__)
+            moment = f'  best at {hit.frame_times[best]:.1f} s'
+        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{moment}')
+    if not hits:
+        print('nothing found')

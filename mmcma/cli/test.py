@@ -1,0 +1,55 @@
+"""Test the model of a config: with a checkpoint, or zero-shot without one.
+
+  mmcma test configs/cma/cma_tiny_glyphmotion.py work_dirs/cma_tiny_glyphmotion/best.pth
+  mmcma test configs/zeroshot/zeroshot_vit-b16_msrvtt.py --out metrics.json
+"""
+import argparse
+
+from mmcma.cli.arguments import add_run_arguments, nothing_half_written, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', nargs='?',
+                        help='what was trained; without it the pretrained model is tested, zero-shot')
+    parser.add_argument('--out', metavar='FILE', help='write the metrics there as JSON')
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    cfg = read_config(args)
+    from mmengine.runner import Runner
+
+    from mmcma.checkpoints.checkpoint_file import read_checkpoint
+    from mmcma.engine.distributed import start_processes, stop_processes
+    if args.checkpoint is not None:
+        read_checkpoint(args.checkpoint)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    start_processes(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
+    with nothing_half_written(cfg.work_dir, started=lambda: False):
+        runner = Runner.from_cfg(cfg)
+        metrics = test(runner, zero_shot=args.checkpoint is None)
+    if args.out is not None:
+        write_metrics(metrics, args.out)
+    stop_processes()
+
+
+def test(runner, *, zero_shot: bool) -> dict:
+    """Metrics of the runner's test set; ``zero_shot`` switches the neck off."""
+    if not zero_shot:
+        return runner.test()
+    runner.logger.info('No checkpoint given: zero-shot, the pretrained model as it is.')
+    from mmcma.engine.loops import unwrapped
+    with unwrapped(runner.model).zero_shot():
+        return runner.test()
+
+
+def write_metrics(metrics: dict, path: str) -> None:
+    """Writes the metrics as JSON, from the main process."""
+    import json
+
+    from mmengine.dist import is_main_process
+
+    from mmcma.utils.files import write_atomic
+    if is_main_process():
+        write_atomic(json.dumps(metrics, indent=2).encode(), path)

@@ -1,0 +1,62 @@
+"""Train the model of a config and test what came out.
+
+  mmcma train configs/cma/cma_tiny_glyphmotion.py
+  mmcma train configs/cma/cma_vit-b16_msrvtt.py --cfg-options data_root=/data/msrvtt --resume
+"""
+import argparse
+
+from mmcma.cli.arguments import add_run_arguments, nothing_half_written, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help="go on from a checkpoint (default: the work directory's newest)")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    cfg = read_config(args)
+    from mmengine.runner import FlexibleRunner, Runner
+
+    from mmcma.engine.distributed import start_processes, stop_processes
+    set_resume(cfg, args.resume)
+    start_processes(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
+    runner = None
+    with nothing_half_written(cfg.work_dir, started=lambda: has_stepped(runner)):
+        # mmengine's strategies, as FSDP, are those of its other runner.
+        runner = (FlexibleRunner if cfg.get('strategy') else Runner).from_cfg(cfg)
+        build_data(runner)
+        runner.train()
+    stop_processes()
+
+
+def has_stepped(runner) -> bool:
+    """Whether training did anything yet; asking ``runner.iter`` alone would build the training data."""
+    from mmengine.runner import BaseLoop
+    return runner is not None and isinstance(runner._train_loop, BaseLoop) and runner.iter > 0
+
+
+def set_resume(cfg, resume: str | None) -> None:
+    """Sets ``load_from`` and ``resume`` from the argument ``--resume``, or from the config's ``resume``."""
+    from mmcma.checkpoints.checkpoint_file import newest_checkpoint, read_checkpoint
+    if resume is None:
+        if not cfg.get('resume') or cfg.get('load_from'):
+            return
+        resume = 'auto'
+    if resume != 'auto':
+        read_checkpoint(resume)
+        cfg.load_from, cfg.resume = resume, True
+        return
+    newest = newest_checkpoint(cfg.work_dir)
+    if newest is None:
+        print(f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning.')
+        cfg.resume = False
+    else:
+        cfg.load_from, cfg.resume = str(newest), True
+
+
+def build_data(runner) -> None:
+    """Builds all data sets now, so that a missing test set is found before training and not after."""
+    for loop in ('train_loop', 'val_loop', 'test_loop'):
+        getattr(runner, loop)

@@ -1,0 +1,199 @@
+"""Finding typos in a config before anything is built.
+
+Only what is certain is an error: a ``type`` that no registry of its place
+knows, a keyword that a constructor without ``**kwargs`` does not take, and a
+missing one that no builder supplies. Dicts whose place says nothing about
+their registry are left to whoever reads them. One fit of parts is checked as
+well: a part that relates the frames of a clip is given more than one.
+"""
+import inspect
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from mmcma import registry
+from mmcma.utils.errors import ConfigError, did_you_mean
+
+
+class Place(NamedTuple):
+    """What may stand at a place of a config.
+
+    Attributes:
+        registry: Where its ``type`` is looked up.
+        kind: What an error calls it.
+        supplied: Keywords that the builder adds, or takes out.
+        default_type: ``type`` where the config names none.
+        complete: Whether the config and ``supplied`` are all that the constructor gets.
+    """
+    registry: Registry
+    kind: str
+    supplied: frozenset = frozenset()
+    default_type: str | None = None
+    complete: bool = True
+
+
+def _place(registry: Registry, kind: str, *supplied: str, **kwargs) -> Place:
+    return Place(registry, kind, frozenset(supplied), **kwargs)
+
+
+MODEL = _place(registry.MODELS, 'model', complete=False)
+DATASET = _place(registry.DATASETS, 'data set')
+TRANSFORM = _place(registry.TRANSFORMS, 'transform')
+HOOK = _place(registry.HOOKS, 'hook', 'priority')
+METRIC = _place(registry.METRICS, 'metric')
+LOOP = _place(registry.LOOPS, 'loop', 'runner', 'dataloader', 'evaluator')
+SAMPLER = _place(registry.DATA_SAMPLERS, 'sampler', 'dataset', 'seed', 'sampler', 'batch_size')
+FUNCTION = _place(registry.FUNCTIONS, 'function', complete=False)
+OPTIM_WRAPPER = _place(registry.OPTIM_WRAPPERS, 'optimizer wrapper', 'optimizer', 'constructor', 'paramwise_cfg',
+                       default_type='OptimWrapper')
+OPTIMIZER = _place(registry.OPTIMIZERS, 'optimizer', complete=False)
+SCHEDULER = _place(registry.PARAM_SCHEDULERS, 'parameter scheduler', 'optimizer', 'end', 'epoch_length',
+                   'convert_to_iter_based')
+VISUALIZER = _place(registry.VISUALIZERS, 'visualizer', 'name', 'save_dir')
+VIS_BACKEND = _place(registry.VISBACKENDS, 'visualization backend', 'save_dir')
+WRAPPER = _place(registry.MODEL_WRAPPERS, 'model wrapper', 'module', 'device_ids',
+                 default_type='MMDistributedDataParallel')
+LOG_PROCESSOR = _place(registry.LOG_PROCESSORS, 'log processor', default_type='LogProcessor')
+
+_TOP = {
+    'model': MODEL, 'data_preprocessor': MODEL, 'optim_wrapper': OPTIM_WRAPPER, 'param_scheduler': SCHEDULER,
+    'custom_hooks': HOOK, 'visualizer': VISUALIZER, 'model_wrapper_cfg': WRAPPER,
+    'log_processor': LOG_PROCESSOR, 'train_cfg': LOOP, 'val_cfg': LOOP, 'test_cfg': LOOP,
+    'val_evaluator': METRIC, 'test_evaluator': METRIC,
+}
+_DATALOADER = {'dataset': DATASET, 'sampler': SAMPLER, 'batch_sampler': SAMPLER, 'collate_fn': FUNCTION,
+               'worker_init_fn': FUNCTION}
+#: Within a place: key -> place of what stands there.
+_INNER = {
+    MODEL: {'necks': MODEL},
+    DATASET: {'pipeline': TRANSFORM, 'dataset': DATASET, 'datasets': DATASET},
+    TRANSFORM: {'transforms': TRANSFORM},
+    OPTIM_WRAPPER: {'optimizer': OPTIMIZER},
+    METRIC: {'extras': METRIC, 'first_stage': MODEL},
+    VISUALIZER: {'vis_backends': VIS_BACKEND},
+}
+
+
+def check_config(cfg: Config) -> None:
+    """Checks every registered part that the config names.
+
+    Raises:
+        ConfigError: A type is unknown, a keyword is unknown or missing; the
+            message gives file, key path and near matches. Or a part needs
+            several frames and the training data have one.
+    """
+    builders = {}
+    for path, node, place in _parts(cfg.to_dict()):
+        where = f'{cfg.filename or "config"}: {path}'
+        if not isinstance(node, dict):
+            raise ConfigError(f'{where} must be a dict with a type, a {place.kind}; got {node!r}.')
+        name = node.get('type', place.default_type)
+        if name is None and place is not LOOP and place is not METRIC:
+            raise ConfigError(f'{where} needs a type: the name of a {place.kind}.')
+        if isinstance(name, str):
+            builder = _find(place, name, f'{where}.type')
+            if builder is not None:
+                _check_keywords(builder, node, place, where)
+                builders[path] = (builder, node)
+    _check_frames(builders, cfg.filename or 'config')
+
+
+def _check_frames(builders: dict[str, tuple], source: str) -> None:
+    """Refuses training a part that relates frames, which its class says, on data of one frame."""
+    for path, (builder, _) in builders.items():
+        for other, (loader, node) in builders.items():
+            if (getattr(builder, 'needs_several_frames', False) is True and other.startswith('train_dataloader')
+                    and (loader.__name__ == 'LoadImage' or node.get('num_frames') == 1)):
+                raise ConfigError(
+                    f'{source}: {path}.type={builder.__name__!r} relates the frames of a clip, but {other} '
+                    f'({loader.__name__}) gives one frame: train on videos with num_frames above 1, or choose a '
+                    'part that works on images.')
+
+
+def _parts(cfg: dict) -> Iterator[tuple[str, object, Place]]:
+    """Key path, content and place of everything in a config that is certainly built from a registry."""
+    for key, place in _TOP.items():
+        yield from _walk(cfg.get(key), key, place)
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        yield from _walk(hook, f'default_hooks.{name}', HOOK)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for key, place in _DATALOADER.items():
+            yield from _walk((cfg.get(loader) or {}).get(key), f'{loader}.{key}', place)
+
+
+def _walk(node, path: str, place: Place) -> Iterator[tuple[str, object, Place]]:
+    if node is None:
+        return
+    if isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from _walk(child, f'{path}.{index}', place)
+        return
+    yield path, node, place
+    if not isinstance(node, dict):
+        return
+    for key, child in node.items():
+        inner = _INNER.get(place, {}).get(key)
+        if place is MODEL and key != 'init_cfg' and isinstance(child, dict) and 'type' in child:
+            inner = MODEL
+        if inner is not None:
+            yield from _walk(child, f'{path}.{key}', inner)
+
+
+def _find(place: Place, name: str, where: str):
+    """The registered class or function; None for a dotted path, which only building can resolve."""
+    scope, _, short = name.rpartition('.')
+    if scope not in ('', 'mmcma', 'mmengine'):
+        return None
+    chain = [place.registry]
+    while chain[-1].parent is not None:
+        chain.append(chain[-1].parent)
+    known = {}
+    for node in reversed(chain):  # The child's names win.
+        node.import_from_location()
+        known.update(node.module_dict)
+    if short not in known:
+        hint = _scope_hint(place, short) or did_you_mean(short, sorted(known))
+        raise ConfigError(f'{where}={name!r}: there is no such {place.kind}.{hint}')
+    return known[short]
+
+
+def _scope_hint(place: Place, name: str) -> str:
+    from mmcma.models.backbones.mmpretrain_tower import BACKBONES
+    if place is not MODEL or name not in BACKBONES:
+        return ''
+    return f" A backbone of mmpretrain is named with its scope: type='mmpretrain.{name}'."
+
+
+def _parameters(builder) -> dict[str, inspect.Parameter]:
+    """The constructor's parameters; with those of the base that a ``…SchedulerMixin`` passes all on to."""
+    parameters = dict(inspect.signature(builder).parameters)
+    mro = getattr(builder, '__mro__', ())
+    mixin = next((base for base in mro if base.__name__.endswith('SchedulerMixin')), None)
+    if mixin is not None and 'kwargs' in parameters:
+        base = dict(inspect.signature(mro[mro.index(mixin) + 1]).parameters)
+        own = {key: parameter for key, parameter in parameters.items() if key not in ('args', 'kwargs')}
+        parameters = {key: parameter for key, parameter in {**base, **own}.items() if key != 'param_name'}
+    return parameters
+
+
+def _check_keywords(builder, node: dict, place: Place, where: str) -> None:
+    try:
+        parameters = _parameters(builder)
+    except (TypeError, ValueError):  # Some classes of C extensions tell no signature.
+        return
+    given = {key for key in node if key != 'type' and not (key.startswith('_') and key.endswith('_'))}
+    kinds = {parameter.kind for parameter in parameters.values()}
+    name = getattr(builder, '__name__', node.get('type'))
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        for key in sorted(given - parameters.keys() - place.supplied):
+            hint = did_you_mean(key, sorted(parameters)) or f' It takes {sorted(parameters)}.'
+            raise ConfigError(f'{where}: {name} takes no {key!r}.{hint}')
+    if not place.complete:
+        return
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    required = {key for key, parameter in parameters.items()
+                if parameter.default is inspect.Parameter.empty and parameter.kind in named}
+    if missing := sorted(required - given - place.supplied):
+        raise ConfigError(f'{where}: {name} needs {", ".join(missing)}.')

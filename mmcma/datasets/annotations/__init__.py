@@ -1,0 +1,1 @@
+"""Annotation files as data sets publish them, and the media files that they name."""

@@ -1,0 +1,50 @@
+"""A data set's items: what each must be, and all of them as a list."""
+from collections.abc import Iterator, Sequence
+
+from mmengine.dataset import BaseDataset
+
+from mmcma.utils.errors import DataError
+
+
+class ItemList(Sequence):
+    """Read-only view of a data set's items; each access gives a fresh copy."""
+
+    def __init__(self, dataset: BaseDataset) -> None:
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return BaseDataset.__len__(self._dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f'item {index} of {len(self)}')
+        # The base class's own: a subclass gives samples, which in training are no items.
+        item = BaseDataset.get_data_info(self._dataset, index % len(self))
+        del item['sample_idx']
+        return item
+
+    def __iter__(self) -> Iterator[dict]:
+        return (self[index] for index in range(len(self)))
+
+
+def check_items(items: Sequence[dict], title: str) -> None:
+    """What every reader must deliver; nothing is dropped.
+
+    Raises:
+        DataError: When an id comes twice, an item has no captions or impossible times, or there are no items.
+    """
+    seen: set[str] = set()
+    for item in items:
+        where = f"{title}, item {item['id']!r}"
+        kinds = item.get('caption_kinds')
+        if item['id'] in seen:
+            raise DataError(f'{where}: the id comes twice')
+        if not item['captions'] or kinds is not None and len(kinds) != len(item['captions']):
+            raise DataError(f"{where}: {len(item['captions'])} captions" +
+                            (f' for {len(kinds)} caption kinds' if kinds is not None else ''))
+        start, end = item.get('start'), item.get('end')
+        if start is not None and start < 0 or end is not None and end <= (start or 0):
+            raise DataError(f'{where}: from {start} s to {end} s is no stretch of time')
+        seen.add(item['id'])
+    if not seen:
+        raise DataError(f'{title}: no items')

@@ -1,0 +1,1 @@
+"""Videos: which frames, decoded by what, cached where."""

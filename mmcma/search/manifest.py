@@ -1,0 +1,61 @@
+"""``gallery.json``: what a gallery holds and how it was made."""
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mmcma.utils.errors import DataError
+from mmcma.utils.files import write_atomic
+
+#: Of the files' form.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a gallery holds and how it was made.
+
+    Attributes:
+        version: Of the files' form.
+        root: The folder that was indexed.
+        model: What ``init_model`` was given to make it.
+        checkpoint: Likewise.
+        fingerprint: Of the inferencer whose embeddings it holds.
+        store: Address of the Milvus server; None for the file in the gallery.
+        collection: Name of its collection there.
+        items: How many items it holds; None while they are being changed.
+        next_id: Every id of an item was below.
+    """
+    version: int
+    root: str
+    model: str
+    checkpoint: str | None
+    fingerprint: str
+    store: str | None
+    collection: str
+    items: int | None = None
+    next_id: int = 0
+
+    def write(self, folder: Path) -> None:
+        write_atomic(json.dumps(asdict(self), indent=1).encode(), folder / 'gallery.json')
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """That of the gallery in ``folder``.
+
+    Raises:
+        DataError: There is none, or it is damaged or of another version.
+    """
+    path = Path(folder, 'gallery.json')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        version = content['version']
+        manifest = Manifest(**content) if version == VERSION else None
+    except FileNotFoundError:
+        raise DataError(f'{folder} is no gallery (it has no gallery.json); make one with mmcma index FOLDER --out '
+                        f'{folder}') from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f'{path}: damaged ({error}); delete the gallery and index its folder again') from error
+    if manifest is None:
+        raise DataError(f'{path} is of version {version!r}, and this program reads version {VERSION}; index the folder '
+                        'again into another --out')
+    return manifest

@@ -1,0 +1,133 @@
+"""Files as frame embeddings on the machines of a Ray cluster: tasks read, actors encode."""
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
+from itertools import chain
+
+import torch
+from mmengine.utils import import_modules_from_strings
+
+from mmcma.search.encoding import Encoded, Encoder, encode_read
+from mmcma.search.reading import Found, ReadFile
+from mmcma.utils.errors import ConfigError, DataError
+from mmcma.utils.jobs import watched_jobs
+
+os.environ.setdefault('RAY_BACKEND_LOG_LEVEL', 'fatal')  # what fails is raised here
+os.environ.setdefault('RAY_NUM_REDIS_GET_RETRIES', '1')  # a cluster that has gone is noticed in 40 s
+try:
+    import pyarrow
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext, from_arrow
+except ImportError as error:
+    raise ConfigError(f"--ray needs Ray ({error}); install it with pip install 'mmcma[ray]'") from error
+
+
+@contextmanager
+def ray_encoder(address: str, inferencer, *, workers: int | None, timeout: float) -> Iterator[Encoder]:
+    """An :data:`~mmcma.search.encoding.Encoder` on a cluster that runs, while the context lasts.
+
+    Args:
+        address: ``'auto'`` for the cluster of this machine, or ``host:port`` of its head.
+        inferencer: Its model is sent to the actors, so that they have the driver's weights.
+        workers: Tasks that read at a time; None for as many as cores are free.
+        timeout: Seconds after which a file has failed.
+
+    Raises:
+        DataError: There is no cluster, or it fails.
+    """
+    _connect(address)
+    try:
+        yield partial(_encode, inferencer=inferencer, workers=workers, timeout=timeout)
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    try:
+        if address != 'auto':  # Ray itself would try for minutes, and then end this process
+            host, _, port = address.rpartition(':')
+            socket.create_connection((host, int(port)), timeout=5).close()
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f'no Ray cluster can be used at {address!r} ({_last_line(error)}). Start one with "ray start '
+                        '--head --port=6379" and on each further machine "ray start --address=HOST:6379", and give '
+                        'auto or HOST:6379 on one of these machines') from error
+    logging.getLogger('ray.data').setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+
+
+def _encode(job: ReadFile, todo: Sequence[Found], *, inferencer, workers: int | None,
+            timeout: float) -> Iterator[Encoded]:
+    """Ray Data holds tasks back while the actors are behind, and repeats what ended with its process or machine."""
+    # A task reads what the model then takes at once.
+    tasks = [_packed(todo[start:start + inferencer.batch_size])
+             for start in range(0, len(todo), inferencer.batch_size)]
+    if not tasks:
+        return
+    there = ray.cluster_resources()
+    gpus, cores = int(there.get('GPU', 0)), int(there.get('CPU', 1))
+    # More actors start while they are behind; one core is left to a reader.
+    pool, needs = (ActorPoolStrategy(size=gpus), dict(num_gpus=1, num_cpus=0)) if gpus else \
+        (ActorPoolStrategy(min_size=1, max_size=max(1, cores - 1)), dict(num_cpus=min(1, cores - 1)))
+    imports = inferencer.model.cfg.get('custom_imports')
+    model = ray.put(deepcopy(inferencer.model).to('cpu'))
+    # Another number of tasks than of actors, or Ray Data would make the two steps one.
+    blocks = from_arrow(tasks).map_batches(
+        _read, fn_kwargs=dict(job=job, timeout=timeout, imports=imports), batch_size=None, batch_format='pyarrow',
+        concurrency=workers or max(2, cores), num_cpus=1,
+    ).map_batches(
+        _EncodeRead, fn_constructor_args=(model, inferencer.batch_size), batch_size=inferencer.batch_size,
+        batch_format='pyarrow', compute=pool, **needs,
+    ).iter_batches(batch_size=None, batch_format='pyarrow', prefetch_batches=0)
+    waiting = {found.path for found in todo}
+    try:
+        for item in chain.from_iterable(map(_unpacked, blocks)):
+            if item.found.path in waiting:  # what is repeated may come twice
+                waiting.remove(item.found.path)
+                yield item
+    except ray.exceptions.RayError as error:
+        raise DataError(f'the Ray cluster gave up: {_last_line(error)}. What was indexed so far is whole; mend it and '
+                        'run mmcma index again to go on') from error
+
+
+def _read(tasks: pyarrow.Table, *, job: ReadFile, timeout: float, imports: dict | None) -> Iterator[pyarrow.Table]:
+    if not job.root.is_dir():
+        raise DataError(f'{socket.gethostname()} does not see {job.root}, which must lie under that path on every '
+                        'machine of the cluster')
+    if imports:
+        import_modules_from_strings(**imports)
+    # In a process of its own: a file may hang it or crash it, and is then one that cannot be read.
+    for outcome in watched_jobs(job, _unpacked(tasks), workers=1, seconds=timeout):
+        yield _packed([outcome])
+
+
+class _EncodeRead:
+    """An actor that has the model."""
+
+    def __init__(self, model: 'ray.ObjectRef', batch_size: int) -> None:
+        on_gpu = bool(ray.get_gpu_ids())
+        if not on_gpu:  # its share is one core
+            torch.set_num_threads(1)
+        self.model, self.batch_size = ray.get(model).to('cuda' if on_gpu else 'cpu'), batch_size
+
+    def __call__(self, read: pyarrow.Table) -> pyarrow.Table:
+        return _packed(list(encode_read(_unpacked(read), self.model, self.batch_size)))
+
+
+def _packed(values: Sequence) -> pyarrow.Table:
+    """Objects as a block of Ray Data."""
+    return pyarrow.table(dict(packed=pyarrow.array(map(pickle.dumps, values), pyarrow.large_binary())))
+
+
+def _unpacked(block: pyarrow.Table) -> Iterator:
+    return (pickle.loads(packed) for packed in block['packed'].to_pylist())

@@ -1,0 +1,120 @@
+"""Which files a folder holds, and what a process reads of one."""
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mmcma.apis.media import MediaPaths
+from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmcma.utils.digests import file_digest
+from mmcma.utils.errors import DataError, MediaError
+
+SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
+
+
+class Found(NamedTuple):
+    """A file as the folder's listing shows it.
+
+    Attributes:
+        path: Relative to the folder, with ``/``.
+        size: Bytes.
+        modified: Nanoseconds.
+        digest: Of the content that the gallery has of it, should it have any.
+    """
+    path: str
+    size: int
+    modified: int
+    digest: str | None = None
+
+
+class Content(NamedTuple):
+    """What was read of a file.
+
+    Attributes:
+        digest: Of its bytes.
+        frames: uint8 ``(T, 3, H, W)`` as the model takes them; None where the digest is the known one.
+        mask: bool ``(T,)``, False on padding.
+        times: Seconds at which the frames that are no padding are shown.
+        duration: Seconds; 0 for an image.
+    """
+    digest: str
+    frames: Tensor | None = None
+    mask: Tensor | None = None
+    times: Sequence[float] = ()
+    duration: float = 0.0
+
+
+def list_folder(folder: Path) -> tuple[dict[str, Found], dict[str, str]]:
+    """The videos and images in a folder and below, and those that cannot be taken, with the reason.
+
+    Hidden ones are left out; links to folders are not followed.
+
+    Raises:
+        DataError: It is no folder, or there are none.
+    """
+    if not folder.is_dir():
+        raise DataError(f'{folder} is no folder')
+    root, found, failed = folder.resolve(), {}, {}
+
+    def unread(error: OSError) -> None:
+        failed[Path(error.filename).relative_to(root).as_posix()] = error.strerror
+
+    for place, folders, names in os.walk(root, onerror=unread):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        for name in sorted(names):
+            if name.startswith('.') or Path(name).suffix.lower() not in SUFFIXES:
+                continue
+            file = Path(place, name)
+            path = file.relative_to(root).as_posix()
+            try:
+                path.encode()
+                if not file.resolve(strict=True).is_relative_to(root):
+                    raise OSError(f'a link that leads out of {root}')
+                stat = file.stat()
+                found[path] = Found(path, stat.st_size, stat.st_mtime_ns)
+            except UnicodeEncodeError:
+                failed[os.fsencode(path).decode(errors='replace')] = 'its name is not UTF-8'
+            except OSError as error:
+                failed[path] = error.strerror or str(error)
+    if not found and not failed:
+        raise DataError(f'{folder} holds no videos or images ({" ".join(SUFFIXES)})')
+    return found, failed
+
+
+class ReadFile:
+    """Reads a file for the model; the job of a process.
+
+    Args:
+        root: The folder that holds it.
+        pipeline: The steps that make frames, as of :func:`mmcma.apis.media.frame_pipeline`.
+    """
+
+    def __init__(self, root: Path, pipeline: Sequence[dict]) -> None:
+        self.root, self.pipeline = root, pipeline
+
+    def __call__(self, found: Found) -> Content:
+        """Raises: MediaError: It cannot be read."""
+        _end_with_parent()
+        path = self.root / found.path
+        try:
+            digest = file_digest(path)
+        except OSError as error:
+            raise MediaError(f'{path}: {error.strerror}') from error
+        if digest == found.digest:
+            return Content(digest)
+        clip = MediaPaths([path], self.pipeline)[0]
+        if isinstance(clip, MediaError):
+            raise clip
+        return Content(digest, clip.frames, clip.mask, clip.times.round(3).tolist(), round(clip.duration, 3))
+
+
+def _end_with_parent() -> None:
+    """On Linux, ends this process when the one that forked it is killed: it has inherited that one's locks."""
+    if sys.platform == 'linux' and parent_process() is not None:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,0 +1,48 @@
+"""The page's queries."""
+from pathlib import Path
+from threading import Lock
+
+from mmcma.search import Gallery
+from mmcma.search.service.cards import cards, message
+from mmcma.utils.errors import MediaError, UserError
+
+ANY_LENGTH = 'any length'
+#: Seconds from and to, by the words of the page. An image lasts no time.
+LENGTHS = {ANY_LENGTH: None, 'images': (0, 0), 'up to 10 s': (1e-3, 10), '10 to 30 s': (10, 30),
+           '30 s to 2 min': (30, 120), '2 to 10 min': (120, 600), 'over 10 min': (600, 1e9)}
+
+
+class Search:
+    """Answers queries with HTML, one at a time: neither the model's adapters nor the embedded engine are made for more.
+
+    Args:
+        gallery: An open one, with its model.
+        results: How many to show.
+        uploads: The folder of uploaded files: a request can name any file as one.
+    """
+
+    def __init__(self, gallery: Gallery, results: int, uploads: Path) -> None:
+        self.gallery, self.results, self.uploads = gallery, results, uploads.resolve()
+        self._lock = Lock()
+
+    def __call__(self, text: str, upload: str | None, folder: str, length: str) -> str:
+        """The answer to a text, or to an image or video where there is one.
+
+        Args:
+            text: The query, if nothing is uploaded.
+            upload: Path of an uploaded file.
+            folder: Only below it; empty for all.
+            length: A key of ``LENGTHS``.
+        """
+        if upload and not Path(upload).resolve().is_relative_to(self.uploads):
+            return message(f'{Path(upload).name} was not uploaded', wrong=True)
+        only = dict(folder=folder, seconds=LENGTHS[length])
+        try:
+            with self._lock:
+                hits = self.gallery.search_path(upload, self.results, **only) if upload else \
+                    self.gallery.search_text(text, self.results, **only)
+        except MediaError:
+            return message(f'{Path(upload).name} is no video or image that can be read', wrong=True)
+        except UserError as error:
+            return message(str(error), wrong=True)
+        return cards(hits, Path(self.gallery.manifest.root).resolve()) if hits else message('nothing found')

@@ -1,0 +1,20 @@
+"""Files that are whole or absent, never half-written."""
+import os
+from pathlib import Path
+
+
+def write_atomic(data: bytes, path: str | Path) -> None:
+    """Writes ``data`` to ``path`` such that, killed at any moment, ``path`` holds its old content or the new.
+
+    The temporary file lies in the same folder, since a rename is atomic only
+    within a file system, and has one name per target, so that the next write
+    takes the place of what a killed one left.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.tmp')
+    with open(temporary, 'wb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

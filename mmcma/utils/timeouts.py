@@ -1,0 +1,47 @@
+"""A bound on how long a piece of work may take, whatever it waits for."""
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import TypeVar
+
+from mmcma.utils.errors import MediaError
+
+Result = TypeVar('Result')
+_given_up: list[Thread] = []
+
+
+def run_with_timeout(seconds: float | None, work: Callable[[], Result], what: str) -> Result:
+    """What ``work`` returns or raises, if it does so in time.
+
+    For a data loader's workers, which may have no processes of their own (tools use
+    ``watched_jobs``). The work runs in a thread: a signal would not end a call into C,
+    and decoders release the interpreter's lock while they decode. A thread cannot be
+    killed: one that hangs is left behind, and the error says how many of them this
+    process has. They do not hold up its end.
+
+    Args:
+        seconds: The most it may take; None calls it directly, without a bound.
+        work: Takes no arguments.
+        what: Name of the file, for the message.
+
+    Raises:
+        MediaError: When it takes longer.
+    """
+    if seconds is None:
+        return work()
+    outcome: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    thread = Thread(target=run, name=f'reading {what}', daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome.done():
+        _given_up[:] = [*filter(Thread.is_alive, _given_up), thread]
+        raise MediaError(f'{what}: given up after {seconds:g} s (timeout of LoadVideoFrames; '
+                         f'reads that hang in this process: {len(_given_up)})')
+    return outcome.result()

@@ -1,0 +1,131 @@
+"""What is found is what the model finds, in a file and on a server."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_datasets.media_files import write_image
+from test_search.stand_in import StandIn, index, write_folder
+
+from mmcma.search import Gallery
+from mmcma.search.gallery import first_stage_vectors
+from mmcma.search.result_page import write_result_page
+from mmcma.search.vector_store import VectorStore
+from mmcma.utils.errors import ConfigError, DataError
+
+
+@pytest.fixture(scope='module')
+def server(tmp_path_factory):
+    """Address of Milvus Lite's engine behind a port, which is a server to the client."""
+    from milvus_lite.adapter.grpc.server import start_server_in_thread
+    server, engine, port = start_server_in_thread(str(tmp_path_factory.mktemp('server')))
+    yield f'http://127.0.0.1:{port}'
+    server.stop(grace=0)
+    engine.close()
+
+
+@pytest.fixture(scope='module', params=['file', 'server'])
+def gallery(request, tmp_path_factory):
+    """25 images and 8 videos."""
+    folder = write_folder(tmp_path_factory.mktemp('media'), images=13, videos=8)
+    for number in range(12):
+        write_image(folder / 'images_2' / f'{number}.png', grey=7 + 20 * number)
+    path = tmp_path_factory.mktemp('gallery')
+    store = request.getfixturevalue('server') if request.param == 'server' else None
+    index(folder, path, store=store)
+    assert index(folder, path).unchanged == 33  # where its vectors are, it knows itself
+    with Gallery.open(path, StandIn()) as gallery:
+        yield gallery
+
+
+def brute_force(gallery: Gallery, query: str) -> dict[str, float]:
+    """The model's score of every item, by path."""
+    items = list(gallery.frames.read_manifest().values())
+    scores = gallery.inferencer.similarity(gallery.inferencer.encode_text([query]), gallery.features(items))[0]
+    return {str(gallery.file(item.path)): float(score) for item, score in zip(items, scores)}
+
+
+def assert_best(hits: list, expected: dict[str, float]) -> None:
+    """The hits are the best of ``expected``, in order; equal ones, but for rounding, in any."""
+    scores = [hit.score for hit in hits]
+    np.testing.assert_allclose(scores, [expected[hit.path] for hit in hits], atol=1e-6)
+    np.testing.assert_allclose(scores, sorted(expected.values(), reverse=True)[:len(hits)], atol=1e-6)
+    assert len({hit.path for hit in hits}) == len(hits) and scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize('query', ['30', '111', '140', '199'])
+def test_reranking_everything_is_brute_force(gallery, query):
+    assert_best(gallery.search_text(query, k=33), brute_force(gallery, query))
+
+
+def test_the_model_orders_what_the_first_stage_found(gallery):
+    text = gallery.inferencer.encode_text(['150'])
+    items = list(gallery.frames.read_manifest().values())
+    vectors = torch.from_numpy(first_stage_vectors(gallery.frames.read(items)))
+    first = (vectors @ text.pooled[0]).argsort(descending=True)[:6].tolist()
+    candidates = {str(gallery.file(items[index].path)) for index in first}
+    expected = {path: score for path, score in brute_force(gallery, '150').items() if path in candidates}
+    assert expected != dict(sorted(brute_force(gallery, '150').items(), key=lambda pair: -pair[1])[:6])
+    assert_best(gallery.search_text('150', k=4, rerank=6), expected)
+
+
+def test_a_hit_says_which_frames_matched(gallery):
+    hit = next(hit for hit in gallery.search_text('100', k=33) if hit.path.endswith('v3.mp4'))
+    assert hit.frame_times == [0.0, 0.5, 1.0, 2.0] and (hit.start, hit.end) == (0.0, 2.5)
+    assert sum(hit.frame_weights) == pytest.approx(1) and hit.frame_weights[0] == max(hit.frame_weights)
+    image = gallery.search_text('40', k=1)[0]
+    assert Path(image.path).name == '2.png' and image.frame_weights == [1.0] and image.end == 0
+
+
+def test_an_image_finds_its_like(gallery, tmp_path):
+    hits = gallery.search_path(write_image(tmp_path / 'query.png', grey=60), k=2)
+    assert Path(hits[0].path).name == '3.png' and hits[0].score == pytest.approx(1, abs=1e-3)
+    assert hits[0].frame_weights == []
+
+
+def test_only_a_folder_or_a_length(gallery):
+    inside = gallery.search_text('50', k=33, folder='images')
+    assert len(inside) == 13 and all(Path(hit.path).parent.name == 'images' for hit in inside)
+    lasting = gallery.search_text('50', k=33, seconds=(1.4, 2.1))
+    assert {Path(hit.path).name for hit in lasting} == {'v1.mp4', 'v2.mp4'}
+    assert gallery.search_text('50', folder='no "such" {folder}') == []
+
+
+def test_queries_that_say_nothing_or_too_much(gallery):
+    for query in ('', '  \n'):
+        with pytest.raises(DataError, match='query is empty'):
+            gallery.search_text(query)
+    with pytest.raises(DataError, match=r'10 tokens \(8 words\), and the model reads 8; shorten it to about 4 words'):
+        gallery.search_text('1 2 3 4 5 6 7 8')
+    for k, rerank in ((0, 100), (-1, 100), (20000, 100), (1, 20000)):
+        with pytest.raises(ConfigError, match='must be from 1 to 16,384'):
+            gallery.search_text('50', k=k, rerank=rerank)
+
+
+def test_a_path_that_leads_out(gallery):
+    for path in ('../secret.png', '/etc/passwd'):
+        with pytest.raises(DataError, match='leads out of'):
+            gallery.file(path)
+
+
+def test_the_page_shows_scores_and_frames(gallery, tmp_path):
+    hits = gallery.search_text('100', k=33)
+    write_result_page(tmp_path / 'page.html', '<b>100</b>', hits, gallery)
+    page = (tmp_path / 'page.html').read_text()
+    even = next(hit for hit in hits if len(hit.frame_times) > 1)
+    even = even._replace(frame_weights=[1 / len(even.frame_times)] * len(even.frame_times))
+    assert '&lt;b&gt;100' in page and '<b>100' not in page
+    assert page.count('<section class="narrow">') == 25 and page.count('<section class="wide">') == 8
+    assert f'{hits[0].score:.3f}' in page
+    assert page.count('src="data:image/jpeg') == 25 + sum(len(hit.frame_times) for hit in hits if hit.end)
+    write_result_page(tmp_path / 'equal.html', 'x', [even], gallery)
+    assert 'figure class="best"' in page and 'figure class="best"' not in (tmp_path / 'equal.html').read_text()
+    write_result_page(tmp_path / 'gone.html', 'x', [hits[0]._replace(path=f'{hits[0].path}.gone.mp4')], gallery)
+    assert 'no such file' in (tmp_path / 'gone.html').read_text()
+
+
+def test_a_server_out_of_reach():
+    with pytest.raises(DataError, match='http://127.0.0.1:9: Milvus says.*Is the server up'):
+        VectorStore('http://127.0.0.1:9', 'x')
+    with pytest.raises(ConfigError, match="store 'ftp://a': give the address"):
+        VectorStore('ftp://a', 'x')

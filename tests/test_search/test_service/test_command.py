@@ -1,0 +1,114 @@
+"""The command ``mmcma serve``."""
+import asyncio
+import json
+import os
+import socket
+import sys
+import tempfile
+
+import httpx
+import pytest
+import uvicorn
+from test_search.stand_in import StandIn, index, write_folder
+
+from mmcma import apis
+from mmcma.cli.main import main
+
+
+@pytest.fixture
+def serve(monkeypatch, capsys, tmp_path):
+    """Calls it with a stand-in for the model and a server that ends at once; returns exit code, output and errors."""
+    monkeypatch.setattr(apis, 'init_model', lambda *_: None)
+    monkeypatch.setattr(apis, 'RetrievalInferencer', lambda model, **_: StandIn())
+    monkeypatch.setattr(uvicorn.Server, 'run', lambda self, sockets: None)
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    monkeypatch.setenv('GRADIO_TEMP_DIR', '')  # so that it is put back
+
+    def call(*args) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main(['serve', *map(str, args)])
+        except SystemExit as end:
+            code = end.code
+        return (code, *capsys.readouterr())
+    return call
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    index(write_folder(tmp_path / 'media', 2, 0), tmp_path / 'gallery')
+    return tmp_path / 'gallery'
+
+
+def test_help(serve):
+    code, text, _ = serve('--help')
+    assert code == 0 and text.count('  mmcma serve ') >= 2 and '127.0.0.1' in text
+
+
+def test_it_says_where_it_is_and_leaves_nothing_behind(serve, gallery, tmp_path):
+    code, output, errors = serve(gallery, '--port', 0)
+    assert code == 0 and errors == '' and f'{gallery}: http://127.0.0.1:' in output
+    assert os.environ['GRADIO_TEMP_DIR'].startswith(f'{tmp_path}/mmcma-serve-')
+    assert not list(tmp_path.glob('mmcma-serve-*'))
+    assert serve(gallery, '--port', 0)[0] == 0  # the gallery was let go
+
+
+def test_it_answers_until_it_is_interrupted(serve, gallery, monkeypatch):
+    seen = []
+
+    def run(server, sockets):
+        transport = httpx.ASGITransport(server.config.app)
+
+        async def ask():
+            async with httpx.AsyncClient(transport=transport, base_url='http://localhost') as client:
+                seen.append((await client.get('/media/images/1.png')).status_code)
+        asyncio.run(ask())
+        raise KeyboardInterrupt
+    monkeypatch.setattr(uvicorn.Server, 'run', run)
+    assert serve(gallery, '--port', 0)[0] == 0 and seen == [200]
+
+
+def test_a_gallery_for_everyone_warns(serve, gallery):
+    _, _, errors = serve(gallery, '--port', 0, '--host', '0.0.0.0')
+    assert errors == 'warning: everyone who reaches 0.0.0.0 can search this gallery, see its files and upload\n'
+
+
+def test_an_unfinished_gallery_says_so(serve, gallery):
+    manifest = gallery / 'gallery.json'
+    manifest.write_text(json.dumps(dict(json.loads(manifest.read_text()), items=None)))
+    code, _, errors = serve(gallery, '--port', 0)
+    assert code == 0 and 'is not complete: mmcma index goes on where it stopped' in errors
+
+
+def one_line(answer: tuple[int, str, str]) -> str:
+    code, output, errors = answer
+    assert code == 2 and output == '' and errors.startswith('error: ') and errors.count('\n') == 1
+    return errors
+
+
+def test_a_port_that_is_taken(serve, gallery):
+    with socket.create_server(('127.0.0.1', 0)) as other:
+        port = other.getsockname()[1]
+        assert f'port {port} of 127.0.0.1 is taken; choose another with --port' in one_line(
+            serve(gallery, '--port', port))
+
+
+@pytest.mark.parametrize('args, message', [
+    (('--port', 99999), 'cannot answer at 127.0.0.1, port 99999'),
+    (('--host', '256.1.1.1'), 'cannot answer at 256.1.1.1'),
+    (('--max-upload', 0), '--max-upload 0'), (('-k', 0), '-k 0')])
+def test_wrong_arguments(serve, gallery, args, message):
+    assert message in one_line(serve(gallery, '--port', 0, *args))
+
+
+def test_no_gallery_a_damaged_one_and_that_of_another_model(serve, gallery, tmp_path, monkeypatch):
+    assert 'is no gallery' in one_line(serve(tmp_path, '--port', 0))
+    monkeypatch.setattr(apis, 'RetrievalInferencer', lambda model, **_: StandIn('e' * 32))
+    assert 'was made with the model' in one_line(serve(gallery, '--port', 0))
+    (gallery / 'gallery.json').write_text('{')
+    assert 'damaged' in one_line(serve(gallery, '--port', 0))
+
+
+def test_without_gradio(serve, gallery, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    assert "pip install 'mmcma[search]'" in one_line(serve(gallery))
