@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny_run
+from helpers import tiny_run
 
 from mmcma.utils.errors import ConfigError
 

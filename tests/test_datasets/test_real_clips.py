@@ -4,7 +4,7 @@ from glob import glob
 import av
 import numpy as np
 import pytest
-from media_files import SHARED, needs_shared_data
+from helpers.media import SHARED, needs_shared_data
 
 from mmcma.datasets import LoadVideoFrames, open_video
 from mmcma.datasets.video.sampling import sample_frames

@@ -1,8 +1,8 @@
 """What mmengine offers and the model must not stand in the way of."""
 import pytest
 import torch
+from helpers.tiny_run import read_config
 from mmengine.runner import Runner
-from tiny_run import read_config
 
 import mmcma.engine  # noqa: F401
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_datasets.media_files import write_image, write_video
-from test_search.stand_in import StandIn, contents, index, killed_at, write_folder
+from helpers.galleries import StandIn, contents, index, killed_at, write_folder
+from helpers.media import write_image, write_video
 
 from mmcma.datasets.video.backends import BACKENDS
 from mmcma.search import Gallery, gallery, indexing

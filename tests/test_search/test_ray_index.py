@@ -8,8 +8,8 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from test_datasets.media_files import write_image
-from test_search.stand_in import StandIn, index, write_folder
+from helpers.galleries import StandIn, index, write_folder
+from helpers.media import write_image
 
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.search import Gallery

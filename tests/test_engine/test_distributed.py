@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import model_config
-from tiny_run import NoiseClips, write_config
+from helpers.clip import model_config
+from helpers.tiny_run import NoiseClips, write_config
 from torch import distributed, multiprocessing
 
 from mmcma.engine.distributed import RetrieverDataParallel, start_processes, stop_processes
 from mmcma.utils.errors import ConfigError
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def free_port() -> int:

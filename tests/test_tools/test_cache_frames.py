@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_datasets.media_files import write_video
+from helpers.media import write_video
 
 from mmcma.config import load_config
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import ConfigError, DataError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'dataset_converters' / 'cache_frames.py'
 
 

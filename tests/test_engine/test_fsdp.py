@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import torch
-from tiny_run import write_config
+from helpers.tiny_run import write_config
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 # With SGD: Adam makes whole steps of the smallest gradients, which are rounding.
 FULL = """

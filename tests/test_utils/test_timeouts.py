@@ -2,14 +2,14 @@ import os
 import threading
 
 import pytest
-from media_files import write_video
+from helpers.media import write_video
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from mmcma.datasets import CaptionedFiles, LoadVideoFrames
 from mmcma.datasets.video import reader as video_reader
-from mmcma.utils import timeouts
 from mmcma.datasets.video.backends import PyAVReader, VideoReader
+from mmcma.utils import timeouts
 from mmcma.utils.errors import MediaError
 from mmcma.utils.timeouts import run_with_timeout
 
