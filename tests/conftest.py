@@ -8,6 +8,14 @@ from helpers.clip import write_clip
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Tests marked ``gpu`` are skipped where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('gpu'):
+                item.add_marker(pytest.mark.skip(reason='there is no GPU'))
+
+
 @pytest.fixture(scope='session')
 def tiny_clip(tmp_path_factory) -> str:
     """Folder of a small random CLIP for 32-px images."""

@@ -191,6 +191,7 @@ def unbroken(processes, tiny_clip, tmp_path_factory) -> tuple:
     return config, outcome(folder / 'work')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kill', KILLS.values(), ids=list(KILLS))
 def test_a_killed_run_resumes_to_the_same_end(processes, unbroken, tmp_path, kill):
     config, expected = unbroken
@@ -213,6 +214,7 @@ log_processor = dict(by_epoch=False)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kill', [('before_train_iter', 5), ('before_val_epoch', 2)])
 def test_a_killed_run_by_iteration_resumes_to_the_same_end(processes, tiny_clip, tmp_path, kill):
     config = write_config(tmp_path, tiny_clip, extra=BY_ITERATION)

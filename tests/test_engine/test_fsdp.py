@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from helpers.tiny_run import write_config
 
@@ -37,6 +38,7 @@ def train(folder: Path, pretrained: str, extra: str) -> tuple[dict, str]:
     return torch.load(folder / 'work' / 'epoch_1.pth', weights_only=False)['state_dict'], run.stdout
 
 
+@pytest.mark.slow
 def test_sharded_training_gives_the_weights_of_data_parallel_training(tiny_clip, tmp_path):
     sharded, log = train(tmp_path / 'fsdp', tiny_clip, FULL + FSDP)
     assert 'MMFullyShardedDataParallel' in log

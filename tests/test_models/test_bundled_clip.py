@@ -54,6 +54,7 @@ def test_exported_backbone_reads_back_the_same(build, tmp_path):
     assert (tmp_path / 'tokenizer.json').read_text() == (FOLDER / 'tokenizer.json').read_text()
 
 
+@pytest.mark.slow
 def test_the_tokenizer_is_what_its_tool_makes(tmp_path, monkeypatch):
     import importlib.util
     import json

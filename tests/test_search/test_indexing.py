@@ -121,6 +121,7 @@ def test_an_embedding_that_is_not_finite(folder, tmp_path):
     assert (report.added, report.failed) == (6, 1)
 
 
+@pytest.mark.slow
 def test_killed_at_every_step(folder, indexed, tmp_path):
     before = tmp_path / 'before'
     indexed.rename(before)

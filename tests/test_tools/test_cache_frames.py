@@ -99,6 +99,7 @@ def test_one_changed_line_reads_the_same_frames(run, config, tmp_path, capsys):
         samples(own_line)
 
 
+@pytest.mark.slow
 def test_killed_and_started_again(run, config, tmp_path):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     assert run(config, '--out', whole) == 0
