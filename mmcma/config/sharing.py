@@ -35,8 +35,9 @@ def check_shared_option(cfg: Config, key: str, value) -> None:
     """
     shared = key.split('.')[0]
     if not any(name == shared and name not in node for name, node in _takers(cfg)):
+        place = f'train_dataloader.{"dataset." if shared == "pipeline" else ""}{key}'
         raise ConfigError(f'--cfg-options {key}={value} has no effect: in {cfg.filename} every loader has its own '
-                          f'{shared}; set train_dataloader.{"dataset." if shared == "pipeline" else ""}{key} and so on.')
+                          f'{shared}; set {place} and so on.')
 
 
 def _takers(cfg: Config) -> Iterator[tuple[str, dict]]:

@@ -6,7 +6,7 @@ from torch import Tensor
 from mmcma.evaluation.extra import Rescoring
 from mmcma.evaluation.sweeps import Rescored, column_logsumexp
 from mmcma.registry import METRICS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @METRICS.register_module()
@@ -28,7 +28,7 @@ class DualSoftmax(Rescoring):
     def __init__(self, *, temperature: float = 0.01, key: str = 'dsl') -> None:
         super().__init__(key=key)
         if temperature <= 0:
-            raise ConfigError(f'DualSoftmax.temperature={temperature} must be above 0')
+            raise argument_error(self, 'temperature', temperature, 'must be above 0.')
         self.scale = 1 / temperature
 
     def rescored(self, scores: Any, bank: Any, block_sizes: tuple[int, int]) -> Rescored:

@@ -9,7 +9,7 @@ from mmcma.evaluation.ranking import TiledScores
 from mmcma.evaluation.sweeps import Rescored, column_logsumexp, top_columns
 from mmcma.registry import METRICS
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @METRICS.register_module()
@@ -40,7 +40,7 @@ class QuerybankNorm(Rescoring):
                  visual_bank: Features | None = None, key: str = 'qbnorm') -> None:
         super().__init__(key=key)
         if beta <= 0:
-            raise ConfigError(f'QuerybankNorm.beta={beta} must be above 0')
+            raise argument_error(self, 'beta', beta, 'must be above 0.')
         self.beta = beta
         self.text_bank, self.visual_bank = text_bank, visual_bank
 

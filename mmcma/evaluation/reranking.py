@@ -9,7 +9,7 @@ from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.ranking import RetrievalRanks, TiledScores, retrieval_ranks
 from mmcma.evaluation.sweeps import Transposed, top_columns
 from mmcma.registry import METRICS, MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, argument_error
 
 
 @METRICS.register_module()
@@ -37,7 +37,7 @@ class Reranking(Extra):
     def __init__(self, *, first_stage: dict | None = None, top_n: int = 50, key: str = 'rerank') -> None:
         super().__init__(key=key)
         if top_n < 1:
-            raise ConfigError(f'Reranking.top_n={top_n} must be at least 1')
+            raise argument_error(self, 'top_n', top_n, 'must be at least 1.')
         self.first_stage = MODELS.build(first_stage or dict(type='MeanPool'))
         self.first_stage.bind(1)
         if list(self.first_stage.parameters()):

@@ -17,7 +17,7 @@ from mmcma.evaluation.gather import gather_samples
 from mmcma.evaluation.ranking import V2T_PROTOCOLS, RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
 from mmcma.registry import METRICS
 from mmcma.structures import Features, padded
-from mmcma.utils.errors import ConfigError, DataError, UserError
+from mmcma.utils.errors import ConfigError, DataError, UserError, argument_error
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,9 @@ class RetrievalMetric(BaseMetric):
                  prefix: str | None = None) -> None:
         super().__init__(prefix=prefix)
         if v2t_protocol not in V2T_PROTOCOLS:
-            raise ConfigError(f'RetrievalMetric.v2t_protocol={v2t_protocol!r} is unknown; '
-                              f'choose one of {V2T_PROTOCOLS}')
+            raise argument_error(self, 'v2t_protocol', v2t_protocol, f'is unknown; choose one of {V2T_PROTOCOLS}.')
         if not isinstance(folds, int) or folds < 1:
-            raise ConfigError(f'RetrievalMetric.folds={folds!r} must be a whole number from 1 up')
+            raise argument_error(self, 'folds', folds, 'must be a whole number from 1 up.')
         self.v2t_protocol = v2t_protocol
         self.top_k, self.folds = top_k, folds
         self.blocks = dict(text_block=text_block, visual_block=visual_block)

@@ -7,7 +7,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -26,7 +26,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     def __init__(self, *, max_words: int | None = None) -> None:
         super().__init__()
         if max_words is not None and max_words < 3:
-            raise ConfigError(f'model.data_preprocessor.max_words={max_words} leaves no room for a word: at least 3.')
+            raise argument_error(self, 'max_words', max_words, 'leaves no room for a word: at least 3.')
         self.max_words = max_words
 
     def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer, context_length: int,
@@ -42,11 +42,11 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             num_prompts: Places of the text tower that are left free for learned tokens.
         """
         if self.max_words is not None and self.max_words > context_length:
-            raise ConfigError(f'model.data_preprocessor.max_words={self.max_words} exceeds the text tower\'s '
-                              f'{context_length} tokens.')
+            raise argument_error(self, 'max_words', self.max_words, "exceeds the text tower's "
+                                f'{context_length} tokens.')
         if pads_to_limit and self.max_words not in (None, context_length):
-            raise ConfigError(f'model.data_preprocessor.max_words={self.max_words}: the text tower was trained on '
-                              f'captions padded to its full length and takes {context_length} tokens; set it to None.')
+            raise argument_error(self, 'max_words', self.max_words, 'does not fit: the text tower was trained on '
+                                f'captions padded to its full length, {context_length} tokens; set it to None.')
         self.limit = self.max_words or context_length
         self.context_length = context_length
         self.num_prompts = num_prompts

@@ -12,7 +12,7 @@ from mmcma.models.backbones.pretrained import shared_reads
 from mmcma.models.backbones.tower import Tower, fingerprint
 from mmcma.registry import MODELS
 from mmcma.structures import Features, RetrievalSample
-from mmcma.utils.errors import ConfigError, NonFiniteError
+from mmcma.utils.errors import ConfigError, NonFiniteError, argument_error
 
 #: Of a test batch; their hidden states then stay near the cache's size on a CPU, too.
 _CAPTIONS_AT_ONCE = 256
@@ -51,9 +51,9 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
                  neck: dict | None = None, data_preprocessor: dict | None = None, precision: str = 'fp32',
                  micro_batch_size: int | None = None, init_cfg: dict | None = None) -> None:
         if precision not in _PRECISIONS:
-            raise ConfigError(f'model.precision={precision!r} must be one of {list(_PRECISIONS)}.')
+            raise argument_error(self, 'precision', precision, f'must be one of {list(_PRECISIONS)}.')
         if micro_batch_size is not None and micro_batch_size < 1:
-            raise ConfigError(f'model.micro_batch_size={micro_batch_size} must be at least 1, or None.')
+            raise argument_error(self, 'micro_batch_size', micro_batch_size, 'must be at least 1, or None.')
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='RetrievalDataPreprocessor')),
                          init_cfg=init_cfg)
         with shared_reads():
@@ -69,8 +69,8 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
     def _wire(self) -> None:
         vision, text = self.vision_backbone, self.text_backbone
         if vision.embed_dim != text.embed_dim:
-            raise ConfigError(f'model.vision_backbone {vision.source!r} embeds in {vision.embed_dim} dimensions, '
-                              f'model.text_backbone {text.source!r} in {text.embed_dim}: they must be equal.')
+            raise ConfigError(f'the vision tower {vision.source!r} embeds in {vision.embed_dim} dimensions, '
+                              f'the text tower {text.source!r} in {text.embed_dim}: they must be equal.')
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
                                     tokenizer=text.tokenizer, context_length=text.context_length,
                                     pads_to_limit=text.pads_to_limit,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import VisionTower
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
+from mmcma.utils.errors import ConfigError, WeightsError, argument_error, did_you_mean, short
 
 #: What mmpretrain normalises with unless a config says otherwise, per RGB channel, of pixels in [0, 1].
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,8 +52,8 @@ class MMPretrainTower(VisionTower):
                  trainable: bool | str = False, image_mean: Sequence[float] = IMAGENET_MEAN,
                  image_std: Sequence[float] = IMAGENET_STD) -> None:
         if checkpoint is None and trainable is not True:
-            raise ConfigError(f'model.vision_backbone.checkpoint=None with trainable={trainable!r}: random weights '
-                              'that never train. Name a checkpoint, or set trainable=True.')
+            raise argument_error(self, 'checkpoint', None, f'and trainable={trainable!r}: random weights that never '
+                                 'train. Name a checkpoint, or set trainable=True.')
         module = _build(backbone)
         super().__init__(source=checkpoint, width=module.embed_dims, embed_dim=embed_dim, trainable=trainable,
                          prompt_start=_prompt_start(module))
@@ -118,7 +118,7 @@ def _build(config: dict) -> nn.Module:
     except (ImportError, RuntimeError) as error:  # A torchvision that does not fit torch raises RuntimeError.
         raise ConfigError(f'MMPretrainTower needs mmpretrain and a torchvision that fits torch ({error}): `pip install '
                           'onedl-mmpretrain torchvision`, or use HFVisionTower.') from error
-    where = f'model.vision_backbone.backbone={dict(config)}'
+    where = f'MMPretrainTower.backbone={short(dict(config))}'
     try:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             backbone = MMPRETRAIN.build(dict(config))
@@ -153,11 +153,11 @@ def _load(backbone: nn.Module, checkpoint: str) -> None:
     try:
         missing, unexpected = backbone.load_state_dict(state, strict=False)
     except (ImportError, RuntimeError) as error:  # To resize BEiT's positions, mmpretrain imports scipy.
-        raise WeightsError(f'checkpoint={checkpoint!r} does not fit model.vision_backbone.backbone: '
+        raise WeightsError(f'checkpoint={checkpoint!r} does not fit the backbone: '
                            f'{" ".join(str(error).split())}') from error
     missing = sorted(set(missing) - buffers)
     if missing or unexpected:
-        raise WeightsError(f'checkpoint={checkpoint!r} does not fit model.vision_backbone.backbone: missing '
+        raise WeightsError(f'checkpoint={checkpoint!r} does not fit the backbone: missing '
                            f'{missing[:3]} ({len(missing)} in all), unexpected {unexpected[:3]} ({len(unexpected)} in '
                            'all). Use the backbone config that it was trained with.')
 
@@ -174,7 +174,7 @@ def _read(checkpoint: str) -> dict:
                            "state_dict alone: torch.save(dict(state_dict=...), path).") from error
     except OSError as error:
         raise WeightsError(f'checkpoint={checkpoint!r}: no reading {address or path} ({error}). Fetch it where there '
-                           'is a network and set model.vision_backbone.checkpoint to the file.') from error
+                           'is a network and set MMPretrainTower.checkpoint to the file.') from error
 
 
 def _address(name: str) -> str:

@@ -3,7 +3,7 @@ from torch import Tensor
 
 from mmcma.models.losses.info_nce import SymmetricInfoNCE
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -25,7 +25,7 @@ class DualSoftmaxLoss(SymmetricInfoNCE):
     def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ConfigError(f'model.head.loss.temperature={temperature} must be above 0.')
+            raise argument_error(self, 'temperature', temperature, 'must be above 0.')
         self.temperature = temperature
 
     def forward(self, logits: Tensor, positives: Tensor) -> Tensor:

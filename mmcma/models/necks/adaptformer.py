@@ -9,7 +9,7 @@ from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 class ParallelBranch(nn.Module):
@@ -58,10 +58,10 @@ class AdaptFormer(Neck):
     def __init__(self, *, bottleneck_dim: int = 64, scale: float = 0.1, dropout: float = 0.1,
                  layers: Sequence[int] | None = None) -> None:
         super().__init__()
-        check_counts(bottleneck_dim=bottleneck_dim)
+        check_counts(self, bottleneck_dim=bottleneck_dim)
         if scale == 0:
-            raise ConfigError('model.neck.scale=0 leaves the branch without effect: give another number.')
-        check_dropout(dropout=dropout)
+            raise argument_error(self, 'scale', scale, 'leaves the branch without effect: give another number.')
+        check_dropout(self, dropout=dropout)
         self.bottleneck_dim = bottleneck_dim
         self.scale = scale
         self.dropout = dropout
@@ -76,7 +76,7 @@ class AdaptFormer(Neck):
             ConfigError: ``layers`` does not fit a tower.
         """
         for name, tower in (('vision', vision), ('text', text)):
-            for site in chosen_sites(tower, name, kinds=['ffn'], layers=self.layers):
+            for site in chosen_sites(self, tower, name, kinds=['ffn'], layers=self.layers):
                 branch = ParallelBranch(dim=site.dim, bottleneck_dim=self.bottleneck_dim, scale=self.scale,
                                         dropout=self.dropout)
                 # The branch may end in another module than it begins in, so that one hook would not see both.

@@ -100,7 +100,7 @@ class Neck(BaseModule):
         claims = module.__dict__.setdefault(_CLAIMS, {})
         if end in claims:
             other, _ = claims[end]
-            raise ConfigError(f'model.neck: {other} and {type(self).__name__} both rewrite the {end} of {where}; '
+            raise ConfigError(f'{other} and {type(self).__name__} both rewrite the {end} of {where}; '
                               'keep one of them there.')
         claims[end] = type(self).__name__, register()
 

@@ -5,7 +5,7 @@ from torch import nn
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -22,7 +22,7 @@ class CombinedNeck(Neck):
     def __init__(self, *, necks: list[dict]) -> None:
         super().__init__()
         if not necks:
-            raise ConfigError('model.neck.necks=[] combines nothing: name methods, or leave model.neck out.')
+            raise argument_error(self, 'necks', necks, 'combines nothing: name methods, or leave the neck out.')
         self.necks = nn.ModuleList(MODELS.build(neck) for neck in necks)
         self.num_text_prompts = sum(neck.num_text_prompts for neck in self.necks)
         self.needs_several_frames = any(neck.needs_several_frames for neck in self.necks)

@@ -70,8 +70,8 @@ class VideoBranch(TransformerBottleneck):
                 factor: Tensor | None) -> Tensor:
         """``(B * T, 1 + P, dim)``, class token first -> what is to be added."""
         if num_frames > self.max_frames:
-            raise ConfigError(f'model.neck.max_frames={self.max_frames}, but the clips have {num_frames} frames: set '
-                              f'it to {num_frames} or more.')
+            raise ConfigError(f'MVAdapter.max_frames={self.max_frames}, but the clips have {num_frames} frames: set it '
+                              f'to {num_frames} or more.')
         middle = self.activation(self.narrow(hidden, factor))  # (B * T, 1 + P, r)
         frames = middle[:, 0].unflatten(0, (-1, num_frames))  # (B, T, r)
         patches = middle[:, 1:].mean(dim=1).unflatten(0, (-1, num_frames))  # (B, T, r)
@@ -96,7 +96,7 @@ class TextBranch(TransformerBottleneck):
         """``(N, L, dim)`` -> what is to be added."""
         length = hidden.shape[1]
         if length > self.max_words:
-            raise ConfigError(f'model.neck.max_words={self.max_words}, but captions have {length} tokens: set it to '
+            raise ConfigError(f'MVAdapter.max_words={self.max_words}, but captions have {length} tokens: set it to '
                               f'{length} or more.')
         mask = torch.ones(length, length, dtype=torch.bool, device=hidden.device).triu(1)
         return self.up(self.mix(self.narrow(hidden, factor), mask))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, argument_error
 
 #: Gives the tokens ``(P, width)`` of a layer; a module or bound method.
 LayerPrompts = Callable[[int], Tensor]
@@ -45,7 +45,7 @@ def check_count(neck: Neck, name: str, count: int) -> None:
         ConfigError: ``count``, the neck's argument ``name``, is below 1.
     """
     if count < 1:
-        raise ConfigError(f'model.neck.{name}={count}: {type(neck).__name__} needs at least 1 learned token.')
+        raise argument_error(neck, name, count, 'must be at least 1 learned token.')
 
 
 def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: int | None) -> int:
@@ -56,12 +56,12 @@ def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: int | None) 
     """
     layers, name = len(tower.blocks), tower.source or type(tower).__name__
     if not layers or tower.prompt_start is None:
-        raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into transformer layers, and '
-                          f'model.{modality}_backbone {name!r} has none that take more than their own; use another '
-                          'backbone there, or another method.')
+        raise ConfigError(f'{type(neck).__name__} puts tokens into transformer layers, and the {modality} tower '
+                          f'{name!r} has none that take more than their own; use another backbone there, or another '
+                          'method.')
     if depth is not None and not 1 <= depth <= layers:
-        raise ConfigError(f'model.neck.depth={depth}: model.{modality}_backbone {name!r} has {layers} layers; choose '
-                          f'1 to {layers}.')
+        raise argument_error(neck, 'depth', depth, f'does not fit: the {modality} tower {name!r} has {layers} layers; '
+                             f'choose 1 to {layers}.')
     return depth or layers
 
 
@@ -82,12 +82,12 @@ def prompt_text(neck: Neck, tower: Tower, prompts: LayerPrompts, *, depth: int, 
     """
     name = tower.source or type(tower).__name__
     if tower.prompt_start is None or getattr(tower, 'token_embedding', None) is None:
-        raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into captions, and model.text_backbone '
+        raise ConfigError(f'{type(neck).__name__} puts tokens into captions, and the text tower '
                           f'{name!r} takes none (prompt_start, token_embedding); use another text tower, or another '
                           'method.')
     if tower.context_length - count < 3:
-        raise ConfigError(f'model.neck={type(neck).__name__}: {count} learned tokens leave no room for a word in the '
-                          f'{tower.context_length} tokens of model.text_backbone {name!r}; use at most '
+        raise ConfigError(f'{type(neck).__name__}: {count} learned tokens leave no room for a word in the '
+                          f'{tower.context_length} tokens of the text tower {name!r}; use at most '
                           f'{tower.context_length - 3}.')
     start = tower.prompt_start
     neck.rewrite_call(tower, partial(_make_room, start, count), 'the text tower')

@@ -10,7 +10,7 @@ from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_layers
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 class SpatioTemporalAdapter(nn.Module):
@@ -62,9 +62,9 @@ class STAdapter(Neck):
     def __init__(self, *, bottleneck_dim: int = 384, kernel_size: int = 3,
                  layers: Sequence[int] | None = None) -> None:
         super().__init__()
-        check_counts(bottleneck_dim=bottleneck_dim)
+        check_counts(self, bottleneck_dim=bottleneck_dim)
         if kernel_size < 3 or kernel_size % 2 == 0:
-            raise ConfigError(f'model.neck.kernel_size={kernel_size} must be an odd number of frames, 3 or more.')
+            raise argument_error(self, 'kernel_size', kernel_size, 'must be an odd number of frames, 3 or more.')
         self.bottleneck_dim = bottleneck_dim
         self.kernel_size = kernel_size
         self.layers = layers
@@ -77,7 +77,7 @@ class STAdapter(Neck):
             ConfigError: ``layers`` does not fit the vision tower.
         """
         self.watch_clips(vision)
-        for layer in chosen_layers(vision, 'vision', self.layers):
+        for layer in chosen_layers(self, vision, 'vision', self.layers):
             adapter = SpatioTemporalAdapter(dim=vision.width, bottleneck_dim=self.bottleneck_dim,
                                             kernel_size=self.kernel_size)
             self.rewrite_input(vision.blocks[layer], partial(self._adapt, adapter, vision.prompt_start or 0),

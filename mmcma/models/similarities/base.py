@@ -48,6 +48,6 @@ def require_tokens(visual: Features, name: str) -> Tensor:
         ConfigError: The visual tower gives none.
     """
     if visual.tokens is None:
-        raise ConfigError(f'model.head.similarity={name} weighs frames, but the vision tower gives no frame '
+        raise ConfigError(f'{name} weighs frames, but the vision tower gives no frame '
                           'embeddings; use a similarity of pooled embeddings or another tower.')
     return visual.tokens

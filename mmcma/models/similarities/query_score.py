@@ -8,7 +8,7 @@ from mmcma.models.similarities.chunks import score_in_chunks
 from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -29,7 +29,7 @@ class QueryScore(Similarity):
     def __init__(self, *, temperature: float = 5.0) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ConfigError(f'model.head.similarity.temperature={temperature} must be above 0.')
+            raise argument_error(self, 'temperature', temperature, 'must be above 0.')
         self.temperature = temperature
 
     def forward(self, text: Features, visual: Features) -> Tensor:

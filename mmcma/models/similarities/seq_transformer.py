@@ -44,7 +44,7 @@ class SeqTransformer(Similarity):
         """See :meth:`Similarity.forward`."""
         frames = require_tokens(visual, 'SeqTransformer').float()  # (M, T, D)
         num_frames = frames.shape[1]
-        require_positions(num_frames, self.max_frames)
+        require_positions(self, num_frames, self.max_frames)
         padding = None if visual.mask is None else ~visual.mask
         mixed = self.layers(frames + self.positions[:num_frames], src_key_padding_mask=padding)
         return mean_cosine(text.pooled, frames + mixed, visual.mask)

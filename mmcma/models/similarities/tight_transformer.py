@@ -50,7 +50,7 @@ class TightTransformer(Similarity):
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Logits ``(N, M)``, float32; see :meth:`Similarity.forward`."""
         _, num_frames, width = require_tokens(visual, 'TightTransformer').shape
-        require_positions(num_frames, self.max_frames)
+        require_positions(self, num_frames, self.max_frames)
         # A layer keeps about 16 hidden states' worth for the backward pass.
         values = 16 * self.num_layers * (1 + num_frames) * width
         return score_in_chunks(self._score, text, visual, values)

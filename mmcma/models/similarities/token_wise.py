@@ -69,7 +69,7 @@ def _words_and_frames(text: Features, visual: Features) -> tuple[Tensor, Tensor]
     """
     frames = require_tokens(visual, 'TokenWise')
     if text.tokens is None:
-        raise ConfigError('model.head.similarity=TokenWise compares words, but the text tower gives no embeddings '
+        raise ConfigError('TokenWise compares words, but the text tower gives no embeddings '
                           'of words; use a similarity of pooled embeddings or another tower.')
     return text.tokens, frames
 

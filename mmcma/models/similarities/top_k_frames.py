@@ -9,7 +9,7 @@ from mmcma.models.similarities.chunks import score_in_chunks
 from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -28,7 +28,7 @@ class TopKFrames(Similarity):
     def __init__(self, *, k: int = 3) -> None:
         super().__init__()
         if k < 1:
-            raise ConfigError(f'model.head.similarity.k={k} must be at least 1.')
+            raise argument_error(self, 'k', k, 'must be at least 1.')
         self.k = k
 
     def forward(self, text: Features, visual: Features) -> Tensor:
