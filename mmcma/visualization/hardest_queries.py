@@ -18,7 +18,7 @@ class RetrievedItem:
     """One item in an answer: its id, whether it is the right one, and its frames side by side as JPEG."""
     item_id: str
     right: bool
-    strip: bytes | None = field(default=None, repr=False)
+    strip: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class HardQuery:
     retrieved: list[RetrievedItem]
 
     def to_dict(self) -> dict:
+        """The query as in ``report.json``: no images, and ids in place of items."""
         return dict(caption=self.caption, kind=self.kind, rank=self.rank, item=self.target.item_id,
                     retrieved=[item.item_id for item in self.retrieved])
 
 
-def hardest_queries(result: RetrievalResult, count: int, frames: FrameReader | None = None,
+def hardest_queries(result: RetrievalResult, count: int, read: Callable[[int], dict],
                     retrieved: int = 3) -> list[HardQuery]:
     """Up to ``count`` captions with the worst ranks, of which no two describe the same item.
 
@@ -44,14 +45,14 @@ def hardest_queries(result: RetrievalResult, count: int, frames: FrameReader | N
     Args:
         result: Of the test set.
         count: How many captions.
-        frames: Reads images; without it the queries have none.
+        read: Gives an item of the data set by its ``item_index``, as the data set does.
         retrieved: How many of the best ranked items to show.
     """
-    strips: dict[int, bytes | None] = {}
+    strips: dict[int, bytes] = {}
 
     def retrieved_item(position: int, target: int) -> RetrievedItem:
         if position not in strips:
-            strips[position] = film_strip(frames(result.item_index[position])) if frames else None
+            strips[position] = film_strip(shown_frames(read(result.item_index[position])))
         return RetrievedItem(result.item_ids[position], position == target, strips[position])
 
     queries = []

@@ -12,7 +12,7 @@ _PROTOCOLS = {
 
 
 def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[HardQuery]) -> str:
-    """The page.
+    """The report as HTML with its images inside.
 
     Args:
         report: As written to ``report.json``; see :func:`~mmcma.engine.retrieval_report.write_report`.
