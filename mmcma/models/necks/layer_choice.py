@@ -33,7 +33,7 @@ def chosen_sites(tower: Tower, name: str, *, kinds: Sequence[str], layers: Seque
     """Sites of the kinds ``model.neck.kinds`` in the layers ``model.neck.layers``, input first.
 
     Raises:
-        ConfigError: A kind is unknown or none is named, or as in :func:`chosen_layers`.
+        ConfigError: A kind is unknown or none is named; a layer is not there, or none is named.
     """
     if not kinds or not {*kinds} <= {'attn', 'ffn'}:
         raise ConfigError(f"model.neck.kinds={kinds!r} must be ['attn'], ['ffn'] or ['attn', 'ffn'].")
