@@ -247,7 +247,7 @@ def test_depth_is_each_towers_own_unless_it_is_given(tmp_path, build):
 
 @pytest.mark.parametrize('neck', [VPT(depth=0), VPT(depth=13), VLPrompt(depth=13), MaPLe(depth=13)])
 def test_depth_out_of_range_is_refused(neck):
-    with pytest.raises(ConfigError, match=rf"{type(neck).__name__}.depth={neck.depth} .*'fake' has 12 layers; choose 1"):
+    with pytest.raises(ConfigError, match=rf"{type(neck).__name__}.depth={neck.depth} .*'fake' has 12 layers; choose"):
         neck.attach(vision=FakeTower(12, 8), text=FakeText(12, 8))
 
 

@@ -62,12 +62,12 @@ class RetrievalHead(BaseModule):
         """Loss over all processes' pairs; captions of one item are positives of each other.
 
         Args:
-            text: Of the local batch, B captions.
-            visual: Of the local batch, B items, in the captions' order.
+            text: Features of the local batch's B captions.
+            visual: Features of the local batch's B items, in the captions' order.
             item_index: int ``(B,)``, which item each pair shows.
 
         Returns:
-            ``loss`` (scalar) and ``logit_scale`` (the factor in force; 1 for scores that are logits as they are).
+            ``loss`` (scalar) and ``logit_scale`` (the active factor; 1 for scores that are logits as they are).
         """
         text, visual = gather_features(text), gather_features(visual)
         item_index = gather_constant(item_index)

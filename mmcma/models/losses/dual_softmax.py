@@ -29,6 +29,6 @@ class DualSoftmaxLoss(SymmetricInfoNCE):
         self.temperature = temperature
 
     def forward(self, logits: Tensor, positives: Tensor) -> Tensor:
-        """See :meth:`RetrievalLoss.forward`."""
+        """The revised InfoNCE, a scalar, of logits ``(N, M)`` and positives bool ``(N, M)``."""
         t2v, v2t = (logits * (logits / self.temperature).softmax(dim=axis) for axis in (0, 1))
         return (self._one_way(t2v, positives) + self._one_way(v2t.T, positives.T)) / 2

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
@@ -32,7 +32,7 @@ class ParallelBranch(nn.Module):
         return hidden
 
     def leave(self, hidden: Tensor) -> Tensor:
-        """What the feed-forward branch gives, ``(..., L, dim)``, plus this branch of what it got."""
+        """Adds this branch of what the feed-forward branch got to what it gives, ``(..., L, dim)``."""
         entered, self.entered = self.entered, None
         return hidden + self.scale * self.up(self.dropout(F.relu(self.down(entered))))
 
@@ -69,7 +69,7 @@ class AdaptFormer(Neck):
         self.vision = nn.ModuleList()
         self.text = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one branch for each feed-forward network.
 
         Raises:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from mmcma.models.backbones.sites import Site
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
@@ -120,7 +120,7 @@ class CrossModalAdapter(Neck):
         self.init_std = init_std
         self.slots = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one slot for each pair of sites and hooks it to both.
 
         Raises:
@@ -135,7 +135,8 @@ class CrossModalAdapter(Neck):
             if vision_site is None and text_site is None:
                 continue
             slot = AdapterSlot(
-                vision_dim=vision_site and vision_site.dim, text_dim=text_site and text_site.dim,
+                vision_dim=None if vision_site is None else vision_site.dim,
+                text_dim=None if text_site is None else text_site.dim,
                 bottleneck_dim=self.bottleneck_dim, shared_dim=self.shared_dim, share=self.share,
                 activation=self.activation, dropout=self.dropout)
             for modality, site in (('vision', vision_site), ('text', text_site)):

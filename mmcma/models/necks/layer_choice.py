@@ -35,7 +35,7 @@ def chosen_sites(neck: object, tower: Tower, name: str, *, kinds: Sequence[str],
     """Sites of the kinds that a neck's ``kinds`` names in the layers of its ``layers``, input first.
 
     Raises:
-        ConfigError: A kind is unknown or none is named, or as in :func:`chosen_layers`.
+        ConfigError: A kind is unknown or none is named; a layer is not there, or none is named.
     """
     if not kinds or not {*kinds} <= {'attn', 'ffn'}:
         raise argument_error(neck, 'kinds', kinds, "must be ['attn'], ['ffn'] or ['attn', 'ffn'].")

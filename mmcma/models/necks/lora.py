@@ -3,7 +3,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
@@ -61,7 +61,7 @@ class LoRA(Neck):
         self.target_modules = target_modules
         self.updates = nn.ModuleDict()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one update for each target.
 
         Raises:
@@ -106,6 +106,6 @@ def _update(layer: nn.Linear, options: dict) -> LowRankUpdate:
 
     # peft replaces the entry of this dict, and not the tower's own.
     built = inject_adapter_in_model(LoraConfig(target_modules=['layer'], **options), nn.ModuleDict({'layer': layer}))
-    parts = (built['layer'].lora_A, built['layer'].lora_B, built['layer'].lora_dropout, built['layer'].scaling)
-    lora_A, lora_B, dropout, scaling = (part['default'] for part in parts)
+    lora_A, lora_B, dropout, scaling = (getattr(built.get_submodule('layer'), name)['default']
+                                        for name in ('lora_A', 'lora_B', 'lora_dropout', 'scaling'))
     return LowRankUpdate(lora_A=lora_A, lora_B=lora_B, dropout=dropout, scaling=scaling)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import Site
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.mv_adapter_branches import TextBranch, VideoBranch
@@ -60,7 +60,7 @@ class MVAdapter(Neck):
         self.vision = nn.ModuleList()
         self.text = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one branch for each feed-forward network.
 
         Raises:
@@ -82,9 +82,9 @@ class MVAdapter(Neck):
 
     def _add(self, name: str, site: Site, adapt: Callable, tied: int | None) -> None:
         factor_dim = None if tied is None else len(self.factors[tied])
-        options = dict(dim=site.dim, factor_dim=factor_dim, **self.branch_options)
-        branch = (VideoBranch(max_frames=self.max_frames, **options) if name == 'vision' else
-                  TextBranch(max_words=self.max_words, **options))
+        options = dict(dim=site.dim, **self.branch_options)
+        branch = (VideoBranch(max_frames=self.max_frames, factor_dim=factor_dim, **options) if name == 'vision' else
+                  TextBranch(max_words=self.max_words, factor_dim=factor_dim, **options))
         self.rewrite_output(site.module, partial(adapt, branch, tied), f'{name} {site}')
         getattr(self, name).append(branch)
 

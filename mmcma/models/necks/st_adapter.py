@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_layers
@@ -26,11 +26,11 @@ class SpatioTemporalAdapter(nn.Module):
         self.over_time = nn.Conv1d(bottleneck_dim, bottleneck_dim, kernel_size, padding=kernel_size // 2,
                                    groups=bottleneck_dim)
         self.up = nn.Linear(bottleneck_dim, dim)
-        for zero in (self.down.bias, self.over_time.weight, self.over_time.bias, self.up.bias):
+        for zero in (self.down.bias, *self.over_time.parameters(), self.up.bias):
             nn.init.zeros_(zero)
 
     def forward(self, patches: Tensor, num_frames: int, frame_mask: Tensor | None) -> Tensor:
-        """Patches ``(B * T, P, dim)`` of clips of T frames, and which are no padding -> the same shape."""
+        """Adapted patches ``(B * T, P, dim)`` of clips of T frames; ``frame_mask`` ``(B, T)`` is False on padding."""
         middle = self.down(patches).unflatten(0, (-1, num_frames))  # (B, T, P, r)
         if frame_mask is not None:
             middle = middle * frame_mask[:, :, None, None]
@@ -70,7 +70,7 @@ class STAdapter(Neck):
         self.layers = layers
         self.adapters = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one adapter for each vision layer.
 
         Raises:

@@ -1,5 +1,4 @@
-"""What every similarity keeps to."""
-
+"""Interface of the similarities."""
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
