@@ -63,7 +63,7 @@ def test_parts_without_a_small_config_stay_on_one_device(part):
 
 
 def test_the_sigmoid_loss_stays_on_one_device(monkeypatch):
-    monkeypatch.setattr(torch.Tensor, '__bool__', lambda tensor: True)  # of the bias, 'not started yet': a fake one has no value
+    monkeypatch.setattr(torch.Tensor, 'isnan', lambda tensor: True)  # 'not started yet'; a fake one has no value
     run(load_config(PLAIN, {'model.head.loss': dict(type='SigmoidLoss', _delete_=True)}).model)
 
 
