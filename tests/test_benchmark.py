@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_datasets.media_files import write_video
+from helpers.media import write_video
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmcma.utils.errors import DataError, UserError
@@ -116,6 +116,7 @@ def test_a_killed_process_is_one_line():
 
 # ---- training steps ----
 
+@pytest.mark.slow
 def test_every_way_has_the_loss_and_the_gradient_of_the_first(job):
     from benchmarks.steps import OurStep, compare
     names = ['float32', 'bf16', 'bf16-checkpointed', 'bf16-micro', 'full-bf16']
@@ -241,6 +242,7 @@ def test_memory(command, one_process, capsys):
     assert 'share of float32' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='falls back to smallest sizes where there is no GPU')
 def test_gpu_without_one(command, one_process, tmp_path, capsys, monkeypatch):
     import benchmark_data

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_datasets.media_files import write_video
+from helpers.media import write_video
 
 from mmcma.utils.errors import DataError
 

@@ -83,6 +83,7 @@ def test_gallery_is_not_measured_with_wrong_ranks(run, monkeypatch):
         run('gallery')
 
 
+@pytest.mark.slow
 def test_evaluation_alone(run):
     found = run('eval')['eval']
     assert 'released' not in found and found['ours']['seconds']['median'] > 0
@@ -135,6 +136,7 @@ def test_a_line_and_how_far_points_are_off_it():
     assert fit([1, 2, 3], [1.0, 4.0, 9.0])['off'] == pytest.approx(2 / 3 / 9)  # nearest line: 4 x - 10 / 3
 
 
+@pytest.mark.slow
 def test_scaling(run, tmp_path):
     found = run('scaling', '--curves', 'gallery', 'adapters', 'loss', '--plots', str(tmp_path / 'plots'))
     assert found['scaling gallery']['x'] == pytest.approx([0.01, 0.04, 0.09])

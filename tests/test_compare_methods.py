@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny_run
+from helpers import tiny_run
 
 from mmcma.utils.errors import ConfigError
 
@@ -62,6 +62,7 @@ def fake_train(study, entry, seed, rate, changes, threads):
                 parameters=dict(trainable=7, share_percent=0.5))
 
 
+@pytest.mark.slow
 def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tmp_path, capsys):
     """Two learning rates, the method and the zero-shot model, and the cost of a step; two seeds would be the same."""
     call(tools, monkeypatch, 'tune', 'noise')

@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import write_clip
+from helpers.clip import write_clip
 
 from mmcma.config import check_config, load_config
 from mmcma.models.backbones.pretrained import BUNDLED

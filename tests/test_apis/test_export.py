@@ -3,8 +3,8 @@ import json
 
 import pytest
 import torch
+from helpers.checkpoints import retrieval_config, trained_checkpoint
 from safetensors.torch import load_file
-from trained_models import retrieval_config, trained_checkpoint
 
 from mmcma.apis import export_adapter, init_model
 from mmcma.models.trained_state import trained_state

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.checkpoints import PIPELINE, retrieval_config, trained_checkpoint
+from helpers.tiny_run import read_config
 from mmengine.runner import Runner
 from PIL import Image
-from tiny_run import read_config
-from trained_models import PIPELINE, retrieval_config, trained_checkpoint
 
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.evaluation import RetrievalMetric

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_clip
+from helpers.checkpoints import retrieval_config, trained_checkpoint
+from helpers.clip import write_clip
 from torch import Tensor
-from trained_models import retrieval_config, trained_checkpoint
 
 from mmcma.apis import RetrievalInferencer, export_adapter, init_model, load_adapter
 from mmcma.config import load_config

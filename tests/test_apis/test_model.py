@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.checkpoints import retrieval_config, trained_checkpoint
 from mmengine.config import Config
-from trained_models import retrieval_config, trained_checkpoint
 
 from mmcma.apis import RetrievalInferencer, export_adapter, init_model
 from mmcma.config import load_config

@@ -5,9 +5,9 @@ import io
 import json
 
 import pytest
+from helpers.media import write_image, write_video
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from media_files import write_image, write_video
 
 from mmcma.datasets import CaptionedFiles
 from mmcma.utils.errors import ConfigError, DataError

@@ -4,7 +4,8 @@ import json
 import pickle
 
 import pytest
-from media_files import SHARED, needs_shared_data, write_flickr8k, write_msrvtt, write_msvd
+from helpers.annotations import write_flickr8k, write_msrvtt, write_msvd
+from helpers.media import SHARED, needs_shared_data
 
 from mmcma.datasets import MSRVTT, MSVD, Flickr8k
 from mmcma.datasets.annotations.media_folder import MediaFolder

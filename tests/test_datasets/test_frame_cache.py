@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.media import write_image, write_video
 from hypothesis import given
 from hypothesis import strategies as st
-from media_files import write_image, write_video
 
 from mmcma.datasets import LoadImage, LoadVideoFrames, ResizeCrop
 from mmcma.datasets.transforms import LoadCachedFrames

@@ -84,6 +84,7 @@ def stream(request, tmp_path_factory):
     return path, decode_all(path), skips
 
 
+@pytest.mark.slow
 def test_any_frames_are_those_of_decoding_all(stream):
     path, whole, _ = stream
     assert len(whole) == COUNT

@@ -3,7 +3,8 @@ import json
 from pathlib import Path
 
 import pytest
-from media_files import SHARED, needs_shared_data, write_flickr8k, write_image
+from helpers.annotations import write_flickr8k
+from helpers.media import SHARED, needs_shared_data, write_image
 
 from mmcma.datasets import COCO, Flickr8k, Flickr30k
 from mmcma.datasets.annotations.media_folder import MediaFolder

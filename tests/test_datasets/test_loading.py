@@ -2,7 +2,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from media_files import write_image, write_video
+from helpers.media import write_image, write_video
 from mmengine.dataset import worker_init_fn
 from torch.utils.data import DataLoader, Dataset
 

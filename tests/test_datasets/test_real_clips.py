@@ -4,7 +4,7 @@ from glob import glob
 import av
 import numpy as np
 import pytest
-from media_files import SHARED, needs_shared_data
+from helpers.media import SHARED, needs_shared_data
 
 from mmcma.datasets import LoadVideoFrames, open_video
 from mmcma.datasets.video.sampling import sample_frames
@@ -21,6 +21,7 @@ def decode(path, backend='auto', limit=12, indices=None, **part):
         return video.get_batch(indices)
 
 
+@pytest.mark.slow
 def test_backends_agree_on_every_clip(record_property):
     paths = sorted(glob(f'{SHARED}/clips/*/*.*'))
     assert len(paths) == 83
@@ -52,6 +53,7 @@ def test_frame_by_frame(clip, backend):
     assert all((frame == whole[index]).all() for frame, index in zip(frames, indices))
 
 
+@pytest.mark.slow
 def test_skipping_what_lies_between_changes_nothing():
     for path in sorted(glob(f'{SHARED}/clips/*/*.*')):
         with open_video(path, 'pyav') as video:
@@ -82,6 +84,7 @@ def test_unreadable(name, message):
         LoadVideoFrames()(dict(path=f'{BROKEN}/{name}'))
 
 
+@pytest.mark.slow
 def test_partly_corrupted():
     """A packet is damaged and no key frame follows: the 22 frames that build on it are not given."""
     path = f'{BROKEN}/partly_corrupted.mp4'

@@ -2,7 +2,8 @@ import pickle
 from pathlib import Path
 
 import pytest
-from media_files import write_msrvtt, write_msvd, write_video
+from helpers.annotations import write_msrvtt, write_msvd
+from helpers.media import write_video
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader

@@ -4,9 +4,9 @@ import numpy as np
 import PIL
 import pytest
 import torch
+from helpers.media import SHARED, needs_shared_data, shade, write_image, write_video
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from media_files import SHARED, needs_shared_data, shade, write_image, write_video
 from PIL import Image
 
 from mmcma.datasets import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop

@@ -4,7 +4,7 @@ import sys
 import av
 import numpy as np
 import pytest
-from media_files import shade, turn_upright_by, write_image, write_sound, write_video
+from helpers.media import shade, turn_upright_by, write_image, write_sound, write_video
 
 from mmcma.datasets import open_video
 from mmcma.datasets.video import reader as video_reader

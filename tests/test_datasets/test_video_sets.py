@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from media_files import SHARED, needs_shared_data
+from helpers.media import SHARED, needs_shared_data
 
 from mmcma.datasets import LSMDC, VATEX, ActivityNetCaptions, DiDeMo
 from mmcma.datasets.annotations.media_folder import MediaFolder

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import model_config, write_clip
+from helpers.clip import model_config, write_clip
+from helpers.tiny_run import read_config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny_run import read_config
 
 import mmcma.engine  # noqa: F401
 from mmcma.engine.hooks.frozen_parameter_hook import parameter_table

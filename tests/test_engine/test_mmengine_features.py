@@ -1,8 +1,8 @@
 """What mmengine offers and the model must not stand in the way of."""
 import pytest
 import torch
+from helpers.tiny_run import read_config
 from mmengine.runner import Runner
-from tiny_run import read_config
 
 import mmcma.engine  # noqa: F401
 
@@ -44,6 +44,7 @@ def test_activation_checkpointing_changes_nothing(tiny_clip, tmp_path, plain, mo
         assert torch.allclose(parameter, plain[name], atol=1e-6), name
 
 
+@pytest.mark.slow
 def test_compile_changes_nothing(tiny_clip, tmp_path, plain):
     torch._dynamo.reset()
     # The backend that generates code takes a minute on a CPU; this one does all but that.

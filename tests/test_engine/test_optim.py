@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from conftest import model_config
+from helpers.clip import model_config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DefaultScope
 

@@ -1,7 +1,7 @@
 """What a training step costs: the step must be the one that training does."""
 import pytest
 import torch
-from tiny_run import read_config
+from helpers.tiny_run import read_config
 
 from mmcma.engine.step_cost import TrainingStep, measure_steps
 from mmcma.registry import DATASETS
@@ -9,7 +9,7 @@ from mmcma.registry import DATASETS
 
 @pytest.fixture
 def batch() -> dict:
-    import tiny_run  # noqa: F401
+    from helpers import tiny_run  # noqa: F401
     samples = [DATASETS.build(dict(type='NoiseClips', size=4, seed=1))[index] for index in (0, 2, 4)]
     return dict(inputs=[sample['inputs'] for sample in samples],
                 data_samples=[sample['data_samples'] for sample in samples])

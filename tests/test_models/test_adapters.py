@@ -3,10 +3,10 @@ import copy
 
 import pytest
 import torch
-from clip_and_captions import CAPTIONS, FRAMES, features, randomised
-from conftest import model_config, write_clip
-from fake_tower import FakeTower, attached
-from small_duals import ARCHITECTURES, write_dual
+from helpers.architectures import ARCHITECTURES, write_dual
+from helpers.clip import model_config, write_clip
+from helpers.clips import CAPTIONS, FRAMES, features, randomised
+from helpers.fake_tower import FakeTower, attached
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint

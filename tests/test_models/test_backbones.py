@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import model_config
-from small_duals import ARCHITECTURES, CONTEXT, dual_config, write_dual
+from helpers.architectures import ARCHITECTURES, CONTEXT, dual_config, write_dual
+from helpers.clip import model_config
 from torch import nn
 
 from mmcma.models import Neck

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import model_config
+from helpers.clip import TOKENIZER, clip_config, model_config
 from mmengine.dataset import pseudo_collate
 
 from mmcma.datasets import GlyphPictures
@@ -38,8 +38,6 @@ def test_no_text_meets_the_unknown_token(build):
 
 
 def test_exported_backbone_reads_back_the_same(build, tmp_path):
-    from conftest import TOKENIZER, clip_config
-
     from mmcma.engine.hooks.export_backbone_hook import export_backbone
     config = model_config('', neck=None)
     config['vision_backbone'] = dict(type='HFVisionTower', config=clip_config(), trainable=True)
@@ -56,6 +54,7 @@ def test_exported_backbone_reads_back_the_same(build, tmp_path):
     assert (tmp_path / 'tokenizer.json').read_text() == (FOLDER / 'tokenizer.json').read_text()
 
 
+@pytest.mark.slow
 def test_the_tokenizer_is_what_its_tool_makes(tmp_path, monkeypatch):
     import importlib.util
     import json

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from conftest import model_config, write_clip
-from fake_tower import FakeTower, attached
+from helpers.clip import model_config, write_clip
+from helpers.fake_tower import FakeTower, attached
 from torch import nn
 from torch.nn import functional as F
 

@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from conftest import model_config
+from helpers.clip import model_config
 from torch.nn import functional as F
 
 from mmcma.models.similarities import MeanPool, SeqLSTM, SeqTransformer, TightTransformer, TokenWise, XPool, chunks

@@ -3,9 +3,9 @@ import copy
 
 import pytest
 import torch
-from clip_and_captions import CAPTIONS, FRAMES, features
-from conftest import model_config
-from fake_tower import FakeTower
+from helpers.clip import model_config
+from helpers.clips import CAPTIONS, FRAMES, features
+from helpers.fake_tower import FakeTower
 from torch import nn
 
 from mmcma.models import LoRA

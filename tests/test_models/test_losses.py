@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from conftest import model_config
+from helpers.clip import model_config
 from torch.nn import functional as F
 
 from mmcma.models.losses import DualSoftmaxLoss, SigmoidLoss, SymmetricInfoNCE

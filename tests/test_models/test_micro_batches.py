@@ -1,8 +1,8 @@
 """Training a few items at a time: the whole batch's loss and gradients, a few items' memory."""
 import pytest
 import torch
-from conftest import model_config
-from test_retriever import batch
+from helpers.clip import model_config
+from helpers.clips import batch
 
 from mmcma.utils.errors import ConfigError
 

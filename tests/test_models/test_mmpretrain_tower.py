@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from conftest import model_config
+from helpers.clip import model_config
 from torch import nn
 
 from mmcma.checkpoints.checkpoint_file import load_trained

@@ -3,9 +3,9 @@ import copy
 
 import pytest
 import torch
-from clip_and_captions import CAPTIONS, FRAMES, features, randomised
-from conftest import model_config, write_clip
-from fake_tower import FakeTower, attached
+from helpers.clip import model_config, write_clip
+from helpers.clips import CAPTIONS, FRAMES, features, randomised
+from helpers.fake_tower import FakeTower, attached
 from torch import nn
 from torch.nn import functional as F
 

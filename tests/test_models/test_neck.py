@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import model_config
-from fake_tower import FakeTower
+from helpers.clip import model_config
+from helpers.fake_tower import FakeTower
 from torch import nn
 
 from mmcma.models import CombinedNeck, Neck

@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-import official_reference as reference
 import pytest
 import torch
-from conftest import model_config
+from helpers import official_reference as reference
+from helpers.clip import model_config
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'official_cma.py'
 
@@ -67,7 +67,7 @@ def test_the_adapters_matter_in_that_comparison(model):
 
 @pytest.mark.skipif('MMCMA_OFFICIAL' not in os.environ, reason='MMCMA_OFFICIAL names no checkout of the released code')
 def test_against_a_checkout_of_the_released_code(model):
-    from make_official_golden import run_official
+    from helpers.make_official_golden import run_official
     assert_equal(ours(model), run_official(os.environ['MMCMA_OFFICIAL']))
 
 

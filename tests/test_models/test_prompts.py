@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import model_config, write_clip
-from fake_tower import FakeTower
-from small_duals import ARCHITECTURES, CONTEXT, write_dual
+from helpers.architectures import ARCHITECTURES, CONTEXT, write_dual
+from helpers.clip import model_config, write_clip
+from helpers.fake_tower import FakeTower
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 

@@ -1,7 +1,7 @@
 """The lean activation against transformers' own and against its formula."""
 import pytest
 import torch
-from conftest import model_config
+from helpers.clip import model_config
 from transformers.activations import QuickGELUActivation
 
 from mmcma.models.backbones.quick_gelu import QuickGELU

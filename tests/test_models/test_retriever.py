@@ -1,18 +1,9 @@
 import pytest
 import torch
-from conftest import model_config, write_clip
+from helpers.clip import TOKENIZER, clip_config, model_config, write_clip
+from helpers.clips import batch
 
-from mmcma.structures import RetrievalSample
 from mmcma.utils.errors import ConfigError, NonFiniteError, WeightsError
-
-
-def batch(size=3, frames=2, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.ones(frames, dtype=torch.bool)
-    samples = [RetrievalSample(item_id=f'v{i}', item_index=i, captions=[f'a red star {i}'], frame_mask=mask)
-               for i in range(size)]
-    return dict(inputs=[torch.randint(0, 256, (frames, 3, 32, 32), dtype=torch.uint8, generator=generator)
-                        for _ in range(size)], data_samples=samples)
 
 
 def test_three_modes(tiny_clip, build):
@@ -156,7 +147,6 @@ def test_a_folder_that_is_no_model(tmp_path, build):
 
 def test_towers_that_do_not_fit(tiny_clip, build):
     config = model_config(tiny_clip)
-    from conftest import clip_config
     config['text_backbone'] = dict(type='HFTextTower', config=dict(clip_config(), projection_dim=16),
                                    tokenizer='mmcma/clip-tiny-glyphs')
     with pytest.raises(ConfigError, match='embeds in 32 dimensions'):
@@ -188,7 +178,6 @@ def test_the_package_imports_without_torchvision_and_mmpretrain():
 
 
 def test_from_scratch_there_is_no_pretrained_model_to_tell_apart(build):
-    from conftest import TOKENIZER, clip_config
     config = model_config('', neck=None)
     config['vision_backbone'] = dict(type='HFVisionTower', config=clip_config(), trainable=True)
     config['text_backbone'] = dict(type='HFTextTower', config=clip_config(), tokenizer=TOKENIZER, trainable=True)

@@ -1,7 +1,7 @@
 """Named parts of a tower that train, and what both towers offer to necks."""
 import pytest
 import torch
-from conftest import model_config
+from helpers.clip import model_config
 
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_datasets.media_files import write_image, write_video
-from test_search.stand_in import StandIn, contents, index, killed_at, write_folder
+from helpers.galleries import StandIn, contents, index, killed_at, write_folder
+from helpers.media import write_image, write_video
 
 from mmcma.datasets.video.backends import BACKENDS
 from mmcma.search import Gallery, gallery, indexing
@@ -121,6 +121,7 @@ def test_an_embedding_that_is_not_finite(folder, tmp_path):
     assert (report.added, report.failed) == (6, 1)
 
 
+@pytest.mark.slow
 def test_killed_at_every_step(folder, indexed, tmp_path):
     before = tmp_path / 'before'
     indexed.rename(before)

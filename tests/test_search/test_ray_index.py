@@ -8,8 +8,8 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from test_datasets.media_files import write_image
-from test_search.stand_in import StandIn, index, write_folder
+from helpers.galleries import StandIn, index, write_folder
+from helpers.media import write_image
 
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.search import Gallery
@@ -70,6 +70,7 @@ def contents(path: Path) -> dict:
             for path, item in items.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='finds processes in /proc')
 def test_two_nodes_with_killed_workers_equal_one_process(two_nodes, tmp_path):
     folder = write_folder(tmp_path / 'media', images=3, videos=3)

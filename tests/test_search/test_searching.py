@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_datasets.media_files import write_image
-from test_search.stand_in import StandIn, index, write_folder
+from helpers.galleries import StandIn, index, write_folder
+from helpers.media import write_image
 
 from mmcma.search import Gallery
 from mmcma.search.gallery import first_stage_vectors

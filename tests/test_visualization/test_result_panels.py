@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_run import read_config
 from mmengine.runner import Runner
 from PIL import Image
-from tiny_run import read_config
 
 from mmcma.visualization.result_panels import result_panels
 

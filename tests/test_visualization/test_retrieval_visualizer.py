@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import model_config
+from helpers.architectures import write_dual
+from helpers.clip import model_config
 from matplotlib.colors import to_rgb
 from mmengine.config import Config
 from PIL import Image
-from small_duals import write_dual
 from torch.nn import functional as F
 
 from mmcma.config import check_config

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from helpers.galleries import StandIn, index
+from helpers.media import write_image, write_video
+from helpers.server import live
 from PIL import Image
-from test_datasets.media_files import write_image, write_video
-from test_search.stand_in import StandIn, index
-from test_search.test_service.live import live
 
 from mmcma.search import Gallery
 

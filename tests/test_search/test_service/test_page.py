@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.media import write_image, write_video
+from helpers.server import live
 from playwright.sync_api import Page, expect, sync_playwright
-from test_datasets.media_files import write_image, write_video
-from test_search.test_service.live import live
 
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.datasets.glyph_motion.clips import Recipe, render_frames, write_clip

@@ -1,7 +1,7 @@
 """Videos as browsers play them."""
 import av
 import pytest
-from test_datasets.media_files import write_video
+from helpers.media import write_video
 
 from mmcma.search.service import preview
 from mmcma.search.service.preview import Previews, convert, plays_in_browsers

@@ -1,20 +1,22 @@
 """A small random model in the released code's own naming, the same on every machine.
 
-The released code is not part of this repository. ``tests/make_official_golden.py`` runs a checkout of it on these
-weights and writes what it computes to ``tests/data/official_golden.json``; the parity test holds our model against it.
+The released code is not part of this repository. ``tests/helpers/make_official_golden.py`` runs a checkout of it on
+these weights and writes what it computes to ``tests/data/official_golden.json``; the parity test holds our model
+against it.
 """
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from conftest import VOCABULARY
+
+from helpers.clip import VOCABULARY
 
 EMBED, IMAGE, PATCH, LAYERS, CONTEXT = 32, 32, 16, 3, 12
 VISION_WIDTH, TEXT_WIDTH = 128, 64  # the released code takes heads of 64 channels
 REDUCTION, SHARED, TEMPERATURE = 4, 16, 5.0
 VIDEOS, FRAMES, TEXTS = 4, 3, 5
-GOLDEN = Path(__file__).parent / 'data' / 'official_golden.json'
+GOLDEN = Path(__file__).parents[1] / 'data' / 'official_golden.json'
 
 
 def shapes() -> dict[str, tuple]:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_datasets.media_files import write_video
+from helpers.media import write_video
 
 from mmcma.config import load_config
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import ConfigError, DataError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'dataset_converters' / 'cache_frames.py'
 
 
@@ -99,6 +99,7 @@ def test_one_changed_line_reads_the_same_frames(run, config, tmp_path, capsys):
         samples(own_line)
 
 
+@pytest.mark.slow
 def test_killed_and_started_again(run, config, tmp_path):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     assert run(config, '--out', whole) == 0

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import model_config, write_clip
+from helpers.clip import model_config, write_clip
 from torch import nn
 
 from mmcma.checkpoints.checkpoint_file import load_trained, newest_checkpoint, read_checkpoint

@@ -11,7 +11,7 @@ from mmcma.utils.errors import MediaError
 
 WORDS = 'umbrella snowman airplane face red blue star heart sun moon black king'.split()
 
-BASE = Path(__file__).parents[1] / 'configs' / '_base_'
+BASE = Path(__file__).parents[2] / 'configs' / '_base_'
 
 
 @DATASETS.register_module()
@@ -56,7 +56,7 @@ def config_text(pretrained: str, *, epochs: int = 2, extra: str = '') -> str:
     """Text of a config that trains a small CLIP on 24 clips, 12 a batch, in a second."""
     return f"""
 _base_ = ['{BASE}/default_runtime.py', '{BASE}/schedules/cma_5e.py']
-custom_imports = dict(imports=['tiny_run'])
+custom_imports = dict(imports=['helpers.tiny_run'])
 pretrained = '{pretrained}'
 model = dict(
     type='CrossModalRetriever',

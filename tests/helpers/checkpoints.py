@@ -2,9 +2,9 @@
 from pathlib import Path
 
 import torch
-from conftest import model_config
 from mmengine.config import Config
 
+from helpers.clip import model_config
 from mmcma.checkpoints.identity import backbone_identity
 from mmcma.models.trained_state import trained_state
 from mmcma.registry import MODELS

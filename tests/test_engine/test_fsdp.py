@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
-from tiny_run import write_config
+from helpers.tiny_run import write_config
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 # With SGD: Adam makes whole steps of the smallest gradients, which are rounding.
 FULL = """
@@ -37,6 +38,7 @@ def train(folder: Path, pretrained: str, extra: str) -> tuple[dict, str]:
     return torch.load(folder / 'work' / 'epoch_1.pth', weights_only=False)['state_dict'], run.stdout
 
 
+@pytest.mark.slow
 def test_sharded_training_gives_the_weights_of_data_parallel_training(tiny_clip, tmp_path):
     sharded, log = train(tmp_path / 'fsdp', tiny_clip, FULL + FSDP)
     assert 'MMFullyShardedDataParallel' in log

@@ -9,26 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_clip
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
-from tiny_run import write_config
+from helpers.clip import write_clip
+from helpers.commands import run
+from helpers.tiny_run import write_config
 
-TOOLS = Path(__file__).parents[1] / 'tools'
-
-
-def run(name: str, *arguments) -> int:
-    """Exit code of a tool, run in this process."""
-    from mmcma.cli.main import main
-    # mmengine names loggers and message hubs by the second, so that two runs within one would share them.
-    for kind in (DefaultScope, MMLogger, MessageHub, Visualizer):
-        kind._instance_dict.clear()
-    try:
-        main([name, *map(str, arguments)])
-    except SystemExit as end:
-        return end.code
-    return 0
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 @pytest.fixture
@@ -180,7 +165,7 @@ def arm(point: str, count: int) -> None:
 def processes():
     """Starts processes that have imported the heavy modules, but have not run anything."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmcma.engine', 'mmcma.models', 'tiny_run', 'test_tools'])
+    context.set_forkserver_preload(['mmcma.engine', 'mmcma.models', 'helpers.tiny_run', 'test_cli.test_train_and_test'])
     return context
 
 
@@ -206,6 +191,7 @@ def unbroken(processes, tiny_clip, tmp_path_factory) -> tuple:
     return config, outcome(folder / 'work')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kill', KILLS.values(), ids=list(KILLS))
 def test_a_killed_run_resumes_to_the_same_end(processes, unbroken, tmp_path, kill):
     config, expected = unbroken
@@ -228,6 +214,7 @@ log_processor = dict(by_epoch=False)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kill', [('before_train_iter', 5), ('before_val_epoch', 2)])
 def test_a_killed_run_by_iteration_resumes_to_the_same_end(processes, tiny_clip, tmp_path, kill):
     config = write_config(tmp_path, tiny_clip, extra=BY_ITERATION)

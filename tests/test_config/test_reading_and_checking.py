@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tiny_run import config_text, write_config
+from helpers.tiny_run import config_text, write_config
 
 from mmcma.config import check_config, load_config, parse_options
 from mmcma.utils.errors import ConfigError

@@ -9,7 +9,7 @@ import tempfile
 import httpx
 import pytest
 import uvicorn
-from test_search.stand_in import StandIn, index, write_folder
+from helpers.galleries import StandIn, index, write_folder
 
 from mmcma import apis
 from mmcma.cli.main import main

@@ -3,8 +3,8 @@ import json
 
 import pytest
 import torch
+from helpers.tiny_run import read_config
 from mmengine.runner import Runner
-from tiny_run import read_config
 from transformers import CLIPConfig, CLIPModel
 
 import mmcma.engine  # noqa: F401

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from mmengine.config import Config
-from test_datasets.media_files import write_image, write_video
 
+from helpers.media import write_image, write_video
 from mmcma.models.similarities import QueryScore
 from mmcma.search import Gallery, indexing
 from mmcma.search.frame_store import FrameStore

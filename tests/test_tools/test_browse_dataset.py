@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.annotations import write_flickr8k
+from helpers.media import write_image, write_video
 from mmcv.transforms import BaseTransform
-from test_datasets.media_files import write_flickr8k, write_image, write_video
 
 from mmcma.cli.arguments import run_tool
 from mmcma.datasets import Flickr8k
@@ -16,7 +17,7 @@ from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import WeightsError
 from mmcma.visualization.caption_tokens import CaptionTokens
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = 'mmcma/clip-tiny-glyphs'
 
 

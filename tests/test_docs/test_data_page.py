@@ -7,7 +7,7 @@ import pytest
 from mmcma import datasets
 from mmcma.config import load_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECTIONS = dict(re.findall(r'^## (.*?)\n(.*?)(?=^## |\Z)', (ROOT / 'docs/data.md').read_text(), re.M | re.S))
 TITLES = dict(MSRVTT='MSR-VTT', ActivityNetCaptions='ActivityNet Captions', COCO='MSCOCO', Flickr30k='Flickr30K',
               CaptionedFiles='Your own: CaptionedFiles')

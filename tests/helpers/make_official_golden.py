@@ -1,7 +1,7 @@
-"""Writes what the released code computes on the weights of official_reference.py.
+"""Writes what the released code computes on the weights of ``helpers/official_reference.py``.
 
     git clone https://github.com/LeapLabTHU/Cross-Modal-Adapter
-    PYTHONPATH=. python tests/make_official_golden.py Cross-Modal-Adapter
+    PYTHONPATH=.:tests python -m helpers.make_official_golden Cross-Modal-Adapter
 """
 import json
 import sys
@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import torch
 
-sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / 'tools' / 'analysis_tools')])
-import official_reference as reference
+from helpers import official_reference as reference
+
+sys.path.append(str(Path(__file__).parents[2] / 'tools' / 'analysis_tools'))
 from benchmarks.official import make_importable
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     result = run_official(sys.argv[1])
     golden = {name: [[round(x, 7) for x in row] for row in tensor.tolist()] for name, tensor in result.items()}
     reference.GOLDEN.write_text(json.dumps(dict(
-        source='LeapLabTHU/Cross-Modal-Adapter, run by tests/make_official_golden.py', **golden)) + '\n')
+        source='LeapLabTHU/Cross-Modal-Adapter, run by tests/helpers/make_official_golden.py', **golden)) + '\n')
 
 
 if __name__ == '__main__':

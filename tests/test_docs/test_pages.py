@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from helpers.commands import run
 from PIL import Image
-from test_tools import run
 
 from mmcma import registry
 from mmcma.registry import MODELS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
     ROOT / 'README.md', *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}

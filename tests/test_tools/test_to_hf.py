@@ -14,7 +14,7 @@ from mmcma.cli.arguments import run_tool
 from mmcma.models.backbones.pretrained import BUNDLED
 from mmcma.utils.errors import WeightsError
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'model_converters' / 'to_hf.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'to_hf.py'
 TOKENIZER = str(BUNDLED['mmcma/clip-tiny-glyphs'])
 VOCABULARY, CONTEXT, PATCH, IMAGE, JOINT = 1369, 20, 16, 48, 24
 

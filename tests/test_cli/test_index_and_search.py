@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from test_search.stand_in import StandIn, write_folder
+from helpers.galleries import StandIn, write_folder
 
 from mmcma import apis
 from mmcma.cli.main import main

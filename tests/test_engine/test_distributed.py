@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import model_config
-from tiny_run import NoiseClips, write_config
+from helpers.clip import model_config
+from helpers.tiny_run import NoiseClips, write_config
 from torch import distributed, multiprocessing
 
 from mmcma.engine.distributed import RetrieverDataParallel, start_processes, stop_processes
 from mmcma.utils.errors import ConfigError
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def free_port() -> int:
@@ -60,7 +60,8 @@ def worker(rank: int, port: int, pretrained: str, out: str, changes: dict) -> No
 INDICES = [0, 3, 9, 7, 4, 5]
 
 
-@pytest.mark.parametrize('changes', [dict(), dict(micro_batch_size=2)], ids=['whole', 'in parts'])
+@pytest.mark.parametrize('changes', [
+    pytest.param(dict(), id='whole'), pytest.param(dict(micro_batch_size=2), id='in parts', marks=pytest.mark.slow)])
 def test_two_processes_give_loss_and_gradients_of_one_with_the_joined_batch(tiny_clip, tmp_path, changes):
     multiprocessing.spawn(worker, (free_port(), tiny_clip, str(tmp_path), changes), nprocs=2)
     joined = [*INDICES[0::2], *INDICES[1::2]]
@@ -93,6 +94,7 @@ def trained(tiny_clip, environment, tmp_path_factory) -> tuple[Path, Path]:
     return config, folder / 'work' / 'best.pth'
 
 
+@pytest.mark.slow
 def test_sharded_evaluation_equals_that_of_one_process(trained, environment, tmp_path):
     config, checkpoint = trained
     command = {  # The test set's 7 items do not divide by 2.

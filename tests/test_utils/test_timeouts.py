@@ -2,7 +2,7 @@ import os
 import threading
 
 import pytest
-from media_files import write_video
+from helpers.media import write_video
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 

@@ -11,7 +11,7 @@ from mmcma.models.trained_state import trained_names
 from mmcma.registry import MODELS
 from mmcma.structures import RetrievalSample
 
-CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*/*_tiny_glyphmotion*.py'))
+CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*/*_tiny_glyphmotion*.py'))
 TRAINED = [path for path in CONFIGS if path.parent.name != 'zeroshot']
 CAPTIONS = ['a red star moves left', 'the blue moon grows', 'a snowman, then a king', 'an airplane turns']
 

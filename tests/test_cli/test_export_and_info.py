@@ -3,7 +3,7 @@ import argparse
 import json
 
 import pytest
-from trained_models import retrieval_config, trained_checkpoint
+from helpers.checkpoints import retrieval_config, trained_checkpoint
 
 from mmcma.apis import init_model
 from mmcma.cli import export, info
