@@ -1,6 +1,6 @@
-"""Validation and test where metrics that rank get the model's similarity; training that ends where it begins."""
+"""Validation and test where metrics that rank get the model's similarity."""
 from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop, TestLoop, ValLoop
+from mmengine.runner import TestLoop, ValLoop
 from torch import nn
 
 from mmcma.evaluation import RetrievalMetric
@@ -24,17 +24,6 @@ class RetrievalTestLoop(TestLoop):
     def run(self) -> dict:
         _bind_metrics(self)
         return super().run()
-
-
-@LOOPS.register_module()
-class UntrainedLoop(BaseLoop):
-    """Leaves the runner as it is when training begins."""
-    max_epochs = max_iters = epoch = iter = 0
-
-    def run(self) -> nn.Module:
-        """Lets the hooks do what they do before training."""
-        self.runner.call_hook('before_train')
-        return self.runner.model
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
