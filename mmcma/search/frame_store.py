@@ -29,7 +29,7 @@ class Item(NamedTuple):
         times: Seconds at which its frames are shown.
         size: Bytes of the file.
         modified: When it was last written, nanoseconds.
-        digest: Of its content.
+        digest: Digest of its content.
     """
     id: int
     path: str

@@ -12,8 +12,9 @@ from itertools import chain
 import torch
 from mmengine.utils import import_modules_from_strings
 
-from mmcma.search.encoding import Encoded, Encoder, encode_read
-from mmcma.search.reading import Found, ReadFile
+from mmcma.apis import RetrievalInferencer
+from mmcma.search.encoding import Encoder, FileResult, encode_read
+from mmcma.search.reading import ListedFile, ReadFile
 from mmcma.utils.errors import ConfigError, DataError
 from mmcma.utils.jobs import watched_jobs
 
@@ -28,7 +29,7 @@ except ImportError as error:
 
 
 @contextmanager
-def ray_encoder(address: str, inferencer, *, workers: int | None, timeout: float) -> Iterator[Encoder]:
+def ray_encoder(address: str, inferencer: RetrievalInferencer, *, workers: int | None, timeout: float) -> Iterator[Encoder]:
     """An :data:`~mmcma.search.encoding.Encoder` on a cluster that runs, while the context lasts.
 
     Args:
@@ -66,8 +67,8 @@ def _last_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
-def _encode(job: ReadFile, todo: Sequence[Found], *, inferencer, workers: int | None,
-            timeout: float) -> Iterator[Encoded]:
+def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int | None,
+            timeout: float) -> Iterator[FileResult]:
     """Ray Data holds tasks back while the actors are behind, and repeats what ended with its process or machine."""
     # A task reads what the model then takes at once.
     tasks = [_packed(todo[start:start + inferencer.batch_size])

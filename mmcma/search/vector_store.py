@@ -65,6 +65,7 @@ class VectorStore:
                 "gallery's frames")
 
     def exists(self) -> bool:
+        """Whether the collection is there."""
         with self._one_line():
             return self._client.has_collection(self.collection)
 
@@ -93,11 +94,12 @@ class VectorStore:
             self._client.load_collection(self.collection)
 
     def count(self) -> int:
+        """How many items it holds."""
         with self._one_line():
             return self._client.query(self.collection, filter='', output_fields=['count(*)'])[0]['count(*)']
 
     def ids(self) -> set[int]:
-        """Of all items."""
+        """The ids of all items."""
         found: set[int] = set()
         with self._one_line():
             pages = self._client.query_iterator(self.collection, batch_size=ROWS_AT_ONCE, output_fields=['id'])
@@ -116,6 +118,7 @@ class VectorStore:
                 self._client.upsert(self.collection, rows)
 
     def remove(self, ids: Sequence[int]) -> None:
+        """Deletes the items of these ids, those that are there."""
         for start in range(0, len(ids), ROWS_AT_ONCE):
             with self._one_line():
                 self._client.delete(self.collection, ids=list(ids[start:start + ROWS_AT_ONCE]))
@@ -160,7 +163,11 @@ def is_embedded(uri: str) -> bool:
 
 
 def check_uri(uri: str) -> str:
-    """``uri``. Raises: ConfigError: When it is neither a server nor a file of Milvus Lite."""
+    """Gives ``uri`` back.
+
+    Raises:
+        ConfigError: It is neither a server nor a file of Milvus Lite.
+    """
     if is_embedded(uri) and Path(uri).suffix != '.db' or not is_embedded(uri) and not uri.startswith(('http', 'tcp')):
         raise ConfigError(f'store {uri!r}: give the address of a Milvus server, as in http://localhost:19530, or none '
                           'for a file in the gallery')
