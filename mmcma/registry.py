@@ -1,10 +1,42 @@
 """Registries of mmcma, children of mmengine's: ``type='Name'`` in a config is looked up here first."""
+from collections.abc import Callable
+from typing import Any
+
 from mmengine import registry as root
 from mmengine.registry import Registry
 
+from mmcma.utils.arguments import check_arguments
+from mmcma.utils.errors import ConfigError, UserError, short
+
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:
-    return Registry(name, parent=parent, scope='mmcma', locations=list(locations))
+    return Registry(name, parent=parent, scope='mmcma', locations=list(locations), build_func=_guarded(parent))
+
+
+def _guarded(parent: Registry) -> Callable:
+    """The parent's way to build, whose every failure is one line that names the part."""
+    def build(cfg: Any, *args, registry: Registry, **kwargs) -> Any:
+        if not isinstance(cfg, dict) or 'type' not in cfg:
+            raise ConfigError(f'{short(cfg)} is no {registry.name}: it must be a dict with a type.')
+        builder = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+        if builder is None:
+            raise ConfigError(f'type={cfg["type"]!r}: there is no such {registry.name}.')
+        given = {key: value for key, value in cfg.items() if key not in ('type', '_scope_')}
+        check_arguments(builder, given, supplied=kwargs, complete=not (args or kwargs))
+        try:
+            return parent.build_func(cfg, *args, registry=registry, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:
+            raise build_failure(builder, given, error) from error
+    return build
+
+
+def build_failure(builder: Any, given: dict, error: Exception) -> ConfigError:
+    """What to say of a part whose constructor raised something that it did not mean for users."""
+    reason = ' '.join(str(error).split()) or 'no reason given'
+    name = getattr(builder, '__name__', str(builder))
+    return ConfigError(f'{name}({short(given)[1:-1]}) cannot be built: {type(error).__name__}: {reason}')
 
 
 #: Towers, necks, heads, similarities, losses, data preprocessors, retrievers.

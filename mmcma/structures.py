@@ -1,6 +1,6 @@
-"""What travels between the parts: one item of a data set, and the features of many."""
-from collections.abc import Sequence
-from typing import NamedTuple
+"""Data that travels between the parts: one item of a data set, and the features of many."""
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -38,46 +38,62 @@ class Features(NamedTuple):
         pooled: ``(B, D)``; for visual items the mean of the valid tokens.
         tokens: ``(B, T, D)`` frame embeddings; for text those of the words,
             ``(N, L, D)``, where the similarity asks for them, else None.
-        mask: bool, as ``tokens`` without D, True on valid tokens; None when all are valid.
+        mask: bool ``(B, T)`` or ``(N, L)``, True on valid tokens; None when all are valid.
     """
     pooled: Tensor
     tokens: Tensor | None = None
     mask: Tensor | None = None
 
-    @classmethod
-    def of_frames(cls, tokens: Tensor, mask: Tensor | None = None) -> 'Features':
+    @staticmethod
+    def of_frames(tokens: Tensor, mask: Tensor | None = None) -> 'VisualFeatures':
         """Visual features of frame embeddings ``(B, T, D)``; ``pooled`` is their mean over valid frames."""
-        return cls(masked_mean(tokens, mask), tokens, mask)
+        return VisualFeatures(masked_mean(tokens, mask), tokens, mask)
 
-    @classmethod
-    def join(cls, batches: Sequence['Features']) -> 'Features':
+    @staticmethod
+    def join(batches: Sequence['AnyFeatures']) -> 'AnyFeatures':
         """All rows in order; sequences of different length are padded with zeros, which the mask marks.
 
         Args:
             batches: One or more, alike in which fields they have.
         """
-        pooled = torch.cat([batch.pooled for batch in batches])
-        if batches[0].tokens is None:
-            return cls(pooled)
-        length = max(batch.tokens.shape[1] for batch in batches)
-        padded = [batch.pad_to(length) for batch in batches]
-        return cls(pooled, torch.cat([batch.tokens for batch in padded]), torch.cat([batch.mask for batch in padded]))
+        length = max(0 if batch.tokens is None else batch.tokens.shape[1] for batch in batches)
+        pooled, *sequences = zip(*(batch.pad_to(length) for batch in batches))
+        tokens, mask = (None if field[0] is None else torch.cat(field) for field in sequences)
+        return batches[0]._replace(pooled=torch.cat(pooled), tokens=tokens, mask=mask)
 
-    def pad_to(self, length: int) -> 'Features':
-        """The same with ``tokens`` ``(B, length, D)``, zeros at the end, and a mask ``(B, length)``."""
+    def pad_to(self: 'AnyFeatures', length: int) -> 'AnyFeatures':
+        """The same with ``tokens`` ``(B, length, D)``, zeros at the end, and a mask ``(B, length)``.
+
+        Features without tokens stay as they are.
+        """
+        if self.tokens is None:
+            return self
         missing = length - self.tokens.shape[1]
         mask = self.mask
         if mask is None:
             mask = torch.ones(self.tokens.shape[:2], dtype=torch.bool, device=self.tokens.device)
         return self._replace(tokens=F.pad(self.tokens, (0, 0, 0, missing)), mask=F.pad(mask, (0, missing)))
 
-    def rows(self, index) -> 'Features':
+    def rows(self: 'AnyFeatures', index: slice | Tensor) -> 'AnyFeatures':
         """The items that ``index`` (a slice, or an int or bool tensor) picks."""
-        return Features(*(None if field is None else field[index] for field in self))
+        return self._changed(lambda field: field[index])
 
-    def to(self, device) -> 'Features':
+    def to(self: 'AnyFeatures', device: torch.device | str) -> 'AnyFeatures':
         """The same on another device."""
-        return Features(*(None if field is None else field.to(device) for field in self))
+        return self._changed(lambda field: field.to(device))
+
+    def _changed(self: 'AnyFeatures', change: Callable[[Tensor], Tensor]) -> 'AnyFeatures':
+        tokens, mask = (None if field is None else change(field) for field in (self.tokens, self.mask))
+        return self._replace(pooled=change(self.pooled), tokens=tokens, mask=mask)
+
+
+class VisualFeatures(Features):
+    """Features of visual items: frame embeddings ``tokens`` ``(B, T, D)`` are always there."""
+    __slots__ = ()
+    tokens: Tensor
+
+
+AnyFeatures = TypeVar('AnyFeatures', bound=Features)
 
 
 def masked_mean(tokens: Tensor, mask: Tensor | None) -> Tensor:
@@ -89,7 +105,7 @@ def masked_mean(tokens: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def padded(sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Sequences ``(L_i, D)`` as ``(N, L, D)``, zeros at the end, and the mask ``(N, L)`` of what is none."""
+    """Sequences ``(L_i, D)`` as ``(N, L, D)``, zeros at the end, and the mask ``(N, L)``, False on padding."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     tokens = pad_sequence(list(sequences), batch_first=True)
     return tokens, torch.arange(tokens.shape[1]) < lengths[:, None]

@@ -93,12 +93,12 @@ def test_a_right_config_passes(tiny_clip, tmp_path):
     ('train_dataloader.dataset.sise', 3, ["NoiseClips takes no 'sise'", "'size'"]),
     ('val_dataloader.sampler.shufle', True, ['val_dataloader.sampler', "'shuffle'"]),
     ('train_dataloader.sampler.type', 'InfinitSampler', ["'InfiniteSampler'"]),
-    ('custom_hooks.0.type', 'FrozenParamHook', ['custom_hooks.0.type', "'FrozenParameterHook'"]),
+    ('custom_hooks.0.type', 'FrozenParamHook', ['custom_hooks[0].type', "'FrozenParameterHook'"]),
     ('default_hooks.logger.intervall', 3, ['default_hooks.logger', "'interval'"]),
     ('optim_wrapper.optimizer.type', 'AdamWW', ['optim_wrapper.optimizer.type', "'AdamW'"]),
     ('optim_wrapper.optimizer.beta', 1, ["AdamW takes no 'beta'", "'betas'"]),
     ('optim_wrapper.clip_grads', {}, ['optim_wrapper', "'clip_grad'"]),
-    ('param_scheduler.0.warmup', 1, ['param_scheduler.0', "'warmup_ratio'"]),
+    ('param_scheduler.0.warmup', 1, ['param_scheduler[0]', "'warmup_ratio'"]),
     ('val_evaluator.type', 'RetrievalMetrics', ["'RetrievalMetric'"]),
     ('test_cfg.type', 'RetrievalTestLop', ["'RetrievalTestLoop'"]),
     ('visualizer.vis_backends.0.type', 'LocalBackend', ["'LocalVisBackend'"]),
@@ -124,7 +124,7 @@ def test_what_is_missing_is_found(tiny_clip, tmp_path):
     text = config_text(tiny_clip).replace("type='NoiseClips', size=24, seed=1", "type='NoiseClips', size=24")
     assert 'NoiseClips needs seed' in message_of(check_config, load_config(written(tmp_path, text)))
     text = config_text(tiny_clip).replace("dict(type='BestCheckpointHook')", 'dict()')
-    assert 'custom_hooks.2 needs a type' in message_of(check_config, load_config(written(tmp_path, text)))
+    assert 'custom_hooks[2] needs a type' in message_of(check_config, load_config(written(tmp_path, text)))
 
 
 @pytest.mark.parametrize('key, value', [
@@ -171,7 +171,7 @@ ST = dict(type='STAdapter', bottleneck_dim=8)
 @pytest.mark.parametrize('loading', [dict(type='LoadImage'), dict(type='LoadVideoFrames', num_frames=1)])
 def test_a_temporal_method_on_single_frames_is_refused(tiny_clip, tmp_path, neck, loading):
     message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, loading))
-    for part in ('tiny.py', "type='STAdapter'", 'train_dataloader.dataset.pipeline.0', loading['type'], 'num_frames'):
+    for part in ('tiny.py', "type='STAdapter'", 'train_dataloader.dataset.pipeline[0]', loading['type'], 'num_frames'):
         assert part in message
 
 
@@ -185,4 +185,4 @@ def test_other_pairs_of_method_and_frames_pass(tiny_clip, tmp_path, neck, loadin
 def test_typos_within_combined_methods_are_found(tiny_clip, tmp_path):
     neck = dict(type='CombinedNeck', necks=[dict(type='LoRA'), dict(type='VTP')])
     message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, dict(type='LoadImage')))
-    assert "model.neck.necks.1.type='VTP'" in message and "'VPT'" in message
+    assert "model.neck.necks[1].type='VTP'" in message and "'VPT'" in message

@@ -6,9 +6,6 @@ _base_ = [
 ]
 pipeline = _base_.pipeline
 pipeline[0] = dict(type='LoadImage')
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
-val_dataloader = dict(dataset=dict(pipeline=pipeline))
-test_dataloader = dict(dataset=dict(pipeline=pipeline))
 model = dict(
     neck=dict(type='CrossModalAdapter', bottleneck_dim=8, shared_dim=16),
     head=dict(similarity=dict(type='MeanPool', _delete_=True)))

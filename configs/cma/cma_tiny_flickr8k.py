@@ -14,9 +14,8 @@ train_cfg = dict(max_epochs=3)
 # What is tested here is the validation list, so it must not choose the checkpoint: the last one is reported.
 default_hooks = dict(checkpoint=dict(save_best=None))
 
-data_root = 'data/flickr8k'
-pipeline = [dict(type='LoadImage'), dict(type='ResizeCrop', size=64), dict(type='PackRetrievalInputs')]
-source = dict(data_root=data_root, pipeline=pipeline)
-train_dataloader = dict(num_workers=2, dataset=source)
-val_dataloader = dict(num_workers=2, dataset=dict(split='dev', **source))
+num_workers = 2
+pipeline = _base_.pipeline
+pipeline[1].update(size=64)
+val_dataloader = dict(dataset=dict(split='dev'))
 test_dataloader = val_dataloader

@@ -13,17 +13,10 @@ train_cfg = dict(max_epochs=1)
 # What is tested here is the validation list, so it must not choose the checkpoint: the last one is reported.
 default_hooks = dict(checkpoint=dict(save_best=None))
 
-data_root = 'data/msvd'
-pipeline = [
-    dict(type='LoadVideoFrames', num_frames=12, fps=1.0),
-    dict(type='ResizeCrop', size=64),
-    dict(type='PackRetrievalInputs'),
-]
-source = dict(
-    data_root=data_root,
-    data_prefix=dict(ann='annotations/MSVD', visual='clips/MSVD'),
-    missing='skip',
-    pipeline=pipeline)
-train_dataloader = dict(batch_size=32, num_workers=2, dataset=source)
-val_dataloader = dict(num_workers=2, dataset=dict(split='val', **source))
+num_workers = 2
+pipeline = _base_.pipeline
+pipeline[1].update(size=64)
+source = dict(data_prefix=dict(ann='annotations/MSVD', visual='clips/MSVD'), missing='skip')
+train_dataloader = dict(batch_size=32, dataset=source)
+val_dataloader = dict(dataset=dict(split='val', **source))
 test_dataloader = val_dataloader

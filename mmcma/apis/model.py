@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmcma.checkpoints.checkpoint_file import load_trained
 from mmcma.checkpoints.identity import backbone_identity, check_backbone
 from mmcma.checkpoints.sources import resolve_model
+from mmcma.config import building
 from mmcma.models import CrossModalRetriever
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError, WeightsError
@@ -35,7 +36,8 @@ def init_model(source: str | Path | Config, checkpoint: str | Path | None = None
         set_base_model(config, base_model)
     if trained is None:
         config.model.neck = None
-    model = MODELS.build(config.model)
+    with building(config):
+        model = MODELS.build(config.model)
     if trained is not None:
         load_trained(model, trained, source=name)
     model.cfg = config
@@ -60,7 +62,8 @@ def load_adapter(model: CrossModalRetriever, name: str, source: str | Path, *,
     if checkpoint is None:
         raise WeightsError(f'{found} holds no trained weights; load a checkpoint, or a folder of `mmcma export`.')
     check_backbone(checkpoint.get('backbone') or {}, backbone_identity(model), found, allow_other_backbone)
-    model.load_adapter(name, config, checkpoint['state_dict'], source=found)
+    with building(config):
+        model.load_adapter(name, config, checkpoint['state_dict'], source=found)
 
 
 def set_base_model(config: Config, base_model: str) -> None:

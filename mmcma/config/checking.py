@@ -6,15 +6,15 @@ missing one that no builder supplies. Dicts whose place says nothing about
 their registry are left to whoever reads them. One fit of parts is checked as
 well: a part that relates the frames of a clip is given more than one.
 """
-import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mmengine.config import Config
 from mmengine.registry import Registry
 
 from mmcma import registry
-from mmcma.utils.errors import ConfigError, did_you_mean
+from mmcma.utils.arguments import check_arguments
+from mmcma.utils.errors import ConfigError, did_you_mean, short
 
 
 class Place(NamedTuple):
@@ -88,14 +88,14 @@ def check_config(cfg: Config) -> None:
     for path, node, place in _parts(cfg.to_dict()):
         where = f'{cfg.filename or "config"}: {path}'
         if not isinstance(node, dict):
-            raise ConfigError(f'{where} must be a dict with a type, a {place.kind}; got {node!r}.')
+            raise ConfigError(f'{where} must be a dict with a type, a {place.kind}; got {short(node)}.')
         name = node.get('type', place.default_type)
         if name is None and place is not LOOP and place is not METRIC:
             raise ConfigError(f'{where} needs a type: the name of a {place.kind}.')
         if isinstance(name, str):
             builder = _find(place, name, f'{where}.type')
             if builder is not None:
-                _check_keywords(builder, node, place, where)
+                _check_arguments(builder, node, place, where)
                 builders[path] = (builder, node)
     _check_frames(builders, cfg.filename or 'config')
 
@@ -128,7 +128,7 @@ def _walk(node, path: str, place: Place) -> Iterator[tuple[str, object, Place]]:
         return
     if isinstance(node, (list, tuple)):
         for index, child in enumerate(node):
-            yield from _walk(child, f'{path}.{index}', place)
+            yield from _walk(child, f'{path}[{index}]', place)
         return
     yield path, node, place
     if not isinstance(node, dict):
@@ -166,34 +166,10 @@ def _scope_hint(place: Place, name: str) -> str:
     return f" A backbone of mmpretrain is named with its scope: type='mmpretrain.{name}'."
 
 
-def _parameters(builder) -> dict[str, inspect.Parameter]:
-    """The constructor's parameters; with those of the base that a ``…SchedulerMixin`` passes all on to."""
-    parameters = dict(inspect.signature(builder).parameters)
-    mro = getattr(builder, '__mro__', ())
-    mixin = next((base for base in mro if base.__name__.endswith('SchedulerMixin')), None)
-    if mixin is not None and 'kwargs' in parameters:
-        base = dict(inspect.signature(mro[mro.index(mixin) + 1]).parameters)
-        own = {key: parameter for key, parameter in parameters.items() if key not in ('args', 'kwargs')}
-        parameters = {key: parameter for key, parameter in {**base, **own}.items() if key != 'param_name'}
-    return parameters
-
-
-def _check_keywords(builder, node: dict, place: Place, where: str) -> None:
+def _check_arguments(builder: Callable, node: dict, place: Place, where: str) -> None:
+    given = {key: value for key, value in node.items()
+             if key != 'type' and not (key.startswith('_') and key.endswith('_'))}
     try:
-        parameters = _parameters(builder)
-    except (TypeError, ValueError):  # Some classes of C extensions tell no signature.
-        return
-    given = {key for key in node if key != 'type' and not (key.startswith('_') and key.endswith('_'))}
-    kinds = {parameter.kind for parameter in parameters.values()}
-    name = getattr(builder, '__name__', node.get('type'))
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
-        for key in sorted(given - parameters.keys() - place.supplied):
-            hint = did_you_mean(key, sorted(parameters)) or f' It takes {sorted(parameters)}.'
-            raise ConfigError(f'{where}: {name} takes no {key!r}.{hint}')
-    if not place.complete:
-        return
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    required = {key for key, parameter in parameters.items()
-                if parameter.default is inspect.Parameter.empty and parameter.kind in named}
-    if missing := sorted(required - given - place.supplied):
-        raise ConfigError(f'{where}: {name} needs {", ".join(missing)}.')
+        check_arguments(builder, given, supplied=place.supplied, complete=place.complete)
+    except ConfigError as error:
+        raise ConfigError(f'{where}: {error}') from error

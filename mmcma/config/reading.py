@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from mmcma.config.sharing import SHARED, check_shared_option, share
 from mmcma.utils.errors import ConfigError, did_you_mean
 
 #: Top-level keys that mmengine's Runner or the tools read; others are variables for use within a config.
@@ -20,7 +21,7 @@ RUNNER_KEYS = frozenset({
 
 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
-    """A config with options merged in.
+    """A config with options merged in, and with what loaders share filled in (:mod:`mmcma.config.sharing`).
 
     A top-level string of the config that an option replaces (``data_root``,
     ``pretrained``) is replaced as well wherever the config used it, alone or
@@ -40,11 +41,18 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
         old = cfg.get(key)
         if isinstance(old, str) and isinstance(value, str) and key not in RUNNER_KEYS:
             cfg = Config(_replace(cfg.to_dict(), old, value), filename=cfg.filename)
-    try:
-        cfg.merge_from_dict(cfg_options or {})
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ConfigError(f'--cfg-options {cfg_options} do not fit {path}: {_one_line(error)}') from error
+    shared = {key: value for key, value in (cfg_options or {}).items() if key.split('.')[0] in SHARED}
+    _merge(cfg, shared, path)
+    share(cfg)
+    _merge(cfg, {key: value for key, value in (cfg_options or {}).items() if key not in shared}, path)
     return cfg
+
+
+def _merge(cfg: Config, options: dict, path: str | Path) -> None:
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ConfigError(f'--cfg-options {options} do not fit {path}: {_one_line(error)}') from error
 
 
 def parse_options(pairs: Iterable[str]) -> dict:
@@ -115,6 +123,9 @@ def _check_option(cfg: Config, key: str, value) -> None:
     if top not in cfg and top not in RUNNER_KEYS:
         raise ConfigError(f'--cfg-options {key}: {cfg.filename} has no {top!r}.'
                           f'{did_you_mean(top, sorted({*cfg.keys(), *RUNNER_KEYS}))}')
+    if top in SHARED and top in cfg:
+        check_shared_option(cfg, key, value)
+        return
     if rest or top in RUNNER_KEYS or isinstance(cfg[top], str):
         return
     places = [path for path, _ in _paths(cfg.to_dict()) if path.split('.')[-1] == top and path != top]

@@ -60,7 +60,7 @@ def start_processes(launcher: str, dist_cfg: Mapping | None = None) -> None:
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_slurm_node() if launcher == 'slurm' else '127.0.0.1'
     timeout = (dist_cfg or {}).get('timeout')
-    distributed.init_process_group('gloo', **({'timeout': timedelta(seconds=timeout)} if timeout else {}))
+    distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout) if timeout else None)
 
 
 def stop_processes() -> None:

@@ -1,59 +1,19 @@
-"""What a test came to, written down: JSON for programs, a page and plots for people."""
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+"""What tests of a model came to, for people and programs: JSON, a page, plots, and tables in the terminal."""
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from rich.console import Console
+
+from mmcma.engine.measured import Measured, json_bytes
 from mmcma.evaluation import RetrievalResult
-from mmcma.utils.files import write_atomic
+from mmcma.models import CrossModalRetriever
+from mmcma.utils.files import short_path, write_atomic
 from mmcma.visualization.hardest_queries import HardQuery
-from mmcma.visualization.plots import rank_histogram, recall_by_kind
+from mmcma.visualization.plots import pixels, rank_histogram, recall_by_kind
 from mmcma.visualization.report_page import render_page
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One test of a model, in values that JSON knows.
-
-    Attributes:
-        metrics: Flat keys (``t2v/R@1``) to values, and ``gallery`` to ``'1,335 of 1,500'``.
-        ranks: ``t2v`` and ``v2t`` to the ranks of all queries.
-        protocols: How each direction was ranked.
-        gallery: ``present`` and ``expected`` items.
-        num_captions: In the test set.
-        seconds: What the test took.
-        caption_kinds: The kinds that the data set marks, each with its ``t2v/{kind}/…`` in ``metrics``.
-        folds: Name in ``metrics`` to number of the folds whose mean stands there.
-    """
-    metrics: dict[str, float | str]
-    ranks: dict[str, list[float]]
-    protocols: dict[str, str]
-    gallery: dict[str, int]
-    num_captions: int
-    seconds: float
-    caption_kinds: list[str] = field(default_factory=list)
-    folds: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, result: RetrievalResult, seconds: float) -> 'Measured':
-        """From the result that a :class:`~mmcma.evaluation.RetrievalMetric` keeps."""
-        return cls(result.metrics, dict(t2v=result.t2v_ranks.tolist(), v2t=result.v2t_ranks.tolist()),
-                   result.protocols, dict(zip(('present', 'expected'), result.gallery)), len(result.captions),
-                   seconds, sorted({kind for kind in result.caption_kinds or () if kind}), result.folds)
-
-    @classmethod
-    def read(cls, path: Path) -> 'Measured':
-        """From a file that :meth:`write` wrote."""
-        return cls(**json.loads(path.read_text()))
-
-    def write(self, path: Path) -> None:
-        write_atomic(_json(asdict(self)), path)
-
-    def same_test_as(self, other: 'Measured') -> bool:
-        """Whether the two can stand in one table: same gallery, captions and protocols."""
-        ours, theirs = ((of.gallery, of.num_captions, of.protocols, of.caption_kinds, of.folds)
-                        for of in (self, other))
-        return ours == theirs
+from mmcma.visualization.report_table import kind_table, result_table
+from mmcma.visualization.result_panels import draw_result_panels
 
 
 def write_report(folder: Path, measured: Mapping[str, Measured], facts: Mapping,
@@ -84,9 +44,42 @@ def write_report(folder: Path, measured: Mapping[str, Measured], facts: Mapping,
         write_atomic(data, folder / f'{name}.png')
     for name, of in measured.items():
         of.write(folder / f'{name.replace("-", "_")}.json')
-    write_atomic(_json(report), folder / 'report.json')
+    write_atomic(json_bytes(report), folder / 'report.json')
     write_atomic(render_page(report, plots, hardest).encode(), folder / 'report.html')
     return report
+
+
+def write_panels(path: Path, model: CrossModalRetriever, result: RetrievalResult, read: Callable[[int], dict],
+                 count: int) -> np.ndarray:
+    """Writes the best and the worst answered queries as a PNG and gives it as uint8 ``(H, W, 3)``.
+
+    Takes after ``path`` what :func:`~mmcma.visualization.result_panels.draw_result_panels` takes.
+    """
+    image = draw_result_panels(model, result, read, count)
+    write_atomic(image, path)
+    return pixels(image)
+
+
+def print_report(measured: Mapping[str, Measured], checkpoint: Path | None, page: Path) -> None:
+    """Prints the results as tables, and where the weights and the page lie.
+
+    Args:
+        measured: As for :func:`write_report`.
+        checkpoint: The weights that were tested; None where the model came without.
+        page: The report.
+    """
+    results = {name: of.metrics for name, of in measured.items()}
+    last = list(measured.values())[-1]
+    console = Console(highlight=False, markup=False)
+    console.print()
+    title = (f'Test, gallery: {last.metrics["gallery"]} items, {last.num_captions:,} captions, '
+             f'V2T by {last.protocols["v2t"]}')
+    console.print(result_table(results, title, last.folds))
+    if last.caption_kinds:
+        console.print(kind_table(results, last.caption_kinds))
+    if checkpoint is not None:
+        console.print(f'checkpoint  {short_path(checkpoint)}', soft_wrap=True)
+    console.print(f'report      {short_path(page)}', soft_wrap=True)
 
 
 def _plots(measured: Mapping[str, Measured]) -> dict[str, bytes]:
@@ -99,11 +92,7 @@ def _plots(measured: Mapping[str, Measured]) -> dict[str, bytes]:
         {name: of.ranks[direction] for name, of in measured.items()}, candidates[direction], f'{title}, {gallery}')
         for direction, title in titles.items()}
     if last.caption_kinds:
-        recalls = {name: {kind: of.metrics[f't2v/{kind}/R@1'] for kind in last.caption_kinds}
+        recalls = {name: {kind: float(of.metrics[f't2v/{kind}/R@1']) for kind in last.caption_kinds}
                    for name, of in measured.items()}
         plots['recall_by_kind'] = recall_by_kind(recalls, f'Text to visual, R@1, {gallery}')
     return plots
-
-
-def _json(content: Mapping) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + '\n').encode()

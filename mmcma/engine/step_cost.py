@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmcma.process_memory import forget_highest, highest_resident, resident
+from mmcma.utils.process_memory import forget_highest, highest_resident, resident
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """Dual softmax at inference (CAMoE: Cheng et al., arXiv 2109.04290, 2021)."""
-from typing import Any
 
 from torch import Tensor
 
 from mmcma.evaluation.extra import Rescoring
-from mmcma.evaluation.sweeps import Rescored, column_logsumexp
+from mmcma.evaluation.sweeps import Index, Rescored, ScoreMatrix, column_logsumexp
 from mmcma.registry import METRICS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @METRICS.register_module()
@@ -19,7 +18,7 @@ class DualSoftmax(Rescoring):
     Args:
         temperature: Divides the scores in the softmax, above 0; 0.01 is CLIP's
             own scale of cosines, 1 fits scores that are logits.
-        key: See :class:`~mmcma.evaluation.extra.Extra`.
+        key: Put before the names of the figures, such as ``'dsl/t2v/R@1'``.
 
     Raises:
         ConfigError: ``temperature`` is not positive.
@@ -28,14 +27,14 @@ class DualSoftmax(Rescoring):
     def __init__(self, *, temperature: float = 0.01, key: str = 'dsl') -> None:
         super().__init__(key=key)
         if temperature <= 0:
-            raise ConfigError(f'DualSoftmax.temperature={temperature} must be above 0')
+            raise argument_error(self, 'temperature', temperature, 'must be above 0.')
         self.scale = 1 / temperature
 
-    def rescored(self, scores: Any, bank: Any, block_sizes: tuple[int, int]) -> Rescored:
-        """See :meth:`Rescoring.rescored`."""
+    def rescored(self, scores: ScoreMatrix, bank: ScoreMatrix, block_sizes: tuple[int, int]) -> Rescored:
+        """Scores ``(Q, G)`` times their softmax over the bank's queries, tile by tile."""
         totals = column_logsumexp(bank, self.scale, block_sizes)  # (G,)
 
-        def revise(tile: Tensor, rows: slice, columns: slice) -> Tensor:
+        def revise(tile: Tensor, rows: Index, columns: Index) -> Tensor:
             return tile * (self.scale * tile - totals[columns].to(tile.device)).exp()
 
         return Rescored(scores, revise)

@@ -1,9 +1,10 @@
 """Further ranks of a test set, which are reported beside the plain ones and never as them."""
 from collections.abc import Sequence
-from typing import Any
+
+from torch import Tensor
 
 from mmcma.evaluation.ranking import V2T_PROTOCOLS, RetrievalRanks, TiledScores, retrieval_ranks
-from mmcma.evaluation.sweeps import Transposed
+from mmcma.evaluation.sweeps import ScoreMatrix, Transposed
 
 
 class Extra:
@@ -15,13 +16,14 @@ class Extra:
     Attributes:
         v2t_protocols (tuple[str, ...]): The protocols that it knows.
     """
-    v2t_protocols = V2T_PROTOCOLS
+    v2t_protocols: tuple[str, ...] = V2T_PROTOCOLS
 
     def __init__(self, *, key: str) -> None:
         self.key = key
 
-    def ranks(self, scores: TiledScores, caption_item: Sequence[int], **ranking) -> RetrievalRanks:
-        """Ranks of both directions; arguments as of :func:`~mmcma.evaluation.retrieval_ranks`, blocks included."""
+    def ranks(self, scores: TiledScores, caption_item: Tensor | Sequence[int], *, text_block: int, visual_block: int,
+              **ranking) -> RetrievalRanks:
+        """Ranks of both directions, with the arguments of :func:`~mmcma.evaluation.retrieval_ranks`."""
         raise NotImplementedError
 
 
@@ -32,9 +34,9 @@ class Rescoring(Extra):
     other, so that each direction has its own revised scores.
     """
 
-    def ranks(self, scores: TiledScores, caption_item: Sequence[int], *, text_block: int, visual_block: int,
+    def ranks(self, scores: TiledScores, caption_item: Tensor | Sequence[int], *, text_block: int, visual_block: int,
               **ranking) -> RetrievalRanks:
-        """See :meth:`Extra.ranks`."""
+        """Ranks of both directions, each by its revised scores."""
         ranking.update(text_block=text_block, visual_block=visual_block)
         text_bank, visual_bank = self.banks(scores)
         by_text = self.rescored(scores, text_bank, (text_block, visual_block))
@@ -46,12 +48,12 @@ class Rescoring(Extra):
         """Scores of the texts, and of the visual items, by which scores are revised: the test set's own."""
         return scores, scores
 
-    def rescored(self, scores: Any, bank: Any, block_sizes: tuple[int, int]) -> Any:
+    def rescored(self, scores: ScoreMatrix, bank: ScoreMatrix, block_sizes: tuple[int, int]) -> ScoreMatrix:
         """The revised score matrix.
 
         Args:
-            scores: ``(Q, G)``, of queries and the gallery.
-            bank: ``(B, G)``, of the bank's queries and the same gallery.
+            scores: ``(Q, G)``, scores of queries and the gallery.
+            bank: ``(B, G)``, scores of the bank's queries and the same gallery.
             block_sizes: Rows and columns of a tile.
 
         Returns:

@@ -3,6 +3,7 @@
 mmengine's ``collect_results`` pickles everything to rank 0, which the features
 of a large test set do not survive. Here only strings and sizes are pickled.
 """
+from typing import Any
 
 import torch
 import torch.distributed as torch_dist
@@ -30,8 +31,8 @@ def gather_samples(samples: list[dict]) -> list[dict] | None:
              for sample in samples]
     tensors = {key: [sample[key] for sample in samples] for key in _tensor_keys(samples)}
     sizes = {key: [len(tensor) for tensor in values] for key, values in tensors.items()}
-    shards = [None] * world_size if rank == 0 else None
-    torch_dist.gather_object((plain, sizes), shards)
+    shards: list[Any] = [None] * world_size
+    torch_dist.gather_object((plain, sizes), shards if rank == 0 else None)
     columns = {key: _gather_rows(torch.cat(tensors[key]) if samples else None) for key in tensors}
     if rank != 0:
         return None
@@ -45,14 +46,14 @@ def gather_samples(samples: list[dict]) -> list[dict] | None:
 def _tensor_keys(samples: list[dict]) -> list[str]:
     """Names of the samples' tensors, the same on each rank, also on one without samples."""
     mine = sorted(key for key, value in samples[0].items() if isinstance(value, Tensor)) if samples else None
-    everyone = [None] * get_dist_info()[1]
+    everyone: list[Any] = [None] * get_dist_info()[1]
     torch_dist.all_gather_object(everyone, mine)
     return next((keys for keys in everyone if keys is not None), [])
 
 
 def _gather_rows(rows: Tensor | None) -> list[Tensor]:
     """The ``rows`` of each rank on rank 0, whatever their number; an empty list elsewhere."""
-    everyone = [None] * get_dist_info()[1]
+    everyone: list[Any] = [None] * get_dist_info()[1]
     torch_dist.all_gather_object(everyone, None if rows is None else (tuple(rows.shape[1:]), rows.dtype))
     shape, dtype = next(kind for kind in everyone if kind is not None)
     if rows is None:

@@ -1,15 +1,14 @@
 """Querybank normalisation (QB-Norm: Bogolin et al., CVPR 2022)."""
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmcma.evaluation.extra import Rescoring
 from mmcma.evaluation.ranking import TiledScores
-from mmcma.evaluation.sweeps import Rescored, column_logsumexp, top_columns
+from mmcma.evaluation.sweeps import Index, Rescored, ScoreMatrix, column_logsumexp, top_columns
 from mmcma.registry import METRICS
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @METRICS.register_module()
@@ -30,7 +29,7 @@ class QuerybankNorm(Rescoring):
         text_bank: Features of the bank's texts, from Python; None for the test set's.
         visual_bank: Features of the bank's visual items, which are queries
             from visual to text; None for the test set's.
-        key: See :class:`~mmcma.evaluation.extra.Extra`.
+        key: Put before the names of the figures, such as ``'qbnorm/t2v/R@1'``.
 
     Raises:
         ConfigError: ``beta`` is not positive.
@@ -40,22 +39,22 @@ class QuerybankNorm(Rescoring):
                  visual_bank: Features | None = None, key: str = 'qbnorm') -> None:
         super().__init__(key=key)
         if beta <= 0:
-            raise ConfigError(f'QuerybankNorm.beta={beta} must be above 0')
+            raise argument_error(self, 'beta', beta, 'must be above 0.')
         self.beta = beta
         self.text_bank, self.visual_bank = text_bank, visual_bank
 
     def banks(self, scores: TiledScores) -> tuple[TiledScores, TiledScores]:
-        """See :meth:`Rescoring.banks`."""
+        """Scores of the given banks, or of the test set's own texts and visual items where none is given."""
         return (TiledScores(scores.similarity, self.text_bank or scores.text, scores.visual),
                 TiledScores(scores.similarity, scores.text, self.visual_bank or scores.visual))
 
-    def rescored(self, scores: Any, bank: Any, block_sizes: tuple[int, int]) -> Rescored:
-        """See :meth:`Rescoring.rescored`."""
+    def rescored(self, scores: ScoreMatrix, bank: ScoreMatrix, block_sizes: tuple[int, int]) -> Rescored:
+        """Scores ``(Q, G)``, those of queries that meet a hub of the bank normalised, tile by tile."""
         totals = column_logsumexp(bank, self.beta, block_sizes)  # (G,)
         hubs = top_columns(bank, 1, block_sizes).unique()
         meets_hub = torch.isin(top_columns(scores, 1, block_sizes), hubs)  # (Q, 1)
 
-        def normalise(tile: Tensor, rows: slice, columns: slice) -> Tensor:
+        def normalise(tile: Tensor, rows: Index, columns: Index) -> Tensor:
             normalised = self.beta * tile - totals[columns].to(tile.device)
             return torch.where(meets_hub[rows].to(tile.device), normalised, tile)
 

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmcma.evaluation.sweeps import TopColumns
+from mmcma.evaluation.sweeps import Index, ScoreMatrix, TopColumns
 from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError, DataError, NonFiniteError
 from mmcma.utils.slices import blocks
@@ -67,14 +67,14 @@ class TiledScores:
     def shape(self) -> tuple[int, int]:
         return len(self.text.pooled), len(self.visual.pooled)
 
-    def __getitem__(self, block: tuple[slice, slice]) -> Tensor:
+    def __getitem__(self, block: tuple[Index, Index]) -> Tensor:
         captions, items = block
         return self.similarity(self.text.rows(captions), self.visual.rows(items))
 
 
 @torch.no_grad()
-def retrieval_ranks(scores: Tensor | TiledScores,
-                    caption_item: Sequence[int],
+def retrieval_ranks(scores: ScoreMatrix,
+                    caption_item: Tensor | Sequence[int],
                     *,
                     v2t_protocol: str = 'best_caption',
                     top_k: int = 0,
@@ -125,17 +125,18 @@ def rank_metrics(ranks: Tensor | Sequence[float]) -> dict[str, float]:
     Raises:
         DataError: There are no ranks.
     """
-    ranks = np.asarray(ranks, dtype=np.float64)
-    if not ranks.size:
+    values = np.asarray(ranks, dtype=np.float64)
+    if not values.size:
         raise DataError('there are no ranks to average; the test set is empty')
-    recalls = {f'R@{k}': 100 * float((ranks <= k).mean()) for k in (1, 5, 10)}
-    return {**recalls, 'MdR': float(np.median(ranks)), 'MnR': float(ranks.mean())}
+    recalls = {f'R@{k}': 100 * float((values <= k).mean()) for k in (1, 5, 10)}
+    return {**recalls, 'MdR': float(np.median(values)), 'MnR': float(values.mean())}
 
 
 class _Tiles:
     """Reads checked float32 tiles of ``scores``, always with the same borders."""
 
-    def __init__(self, scores, caption_item, blocks, item_ids):
+    def __init__(self, scores: ScoreMatrix, caption_item: Tensor | Sequence[int], blocks: tuple[int, int],
+                 item_ids: Sequence[str] | None) -> None:
         self.scores = scores
         self.num_captions, self.num_items = scores.shape
         self.caption_item = torch.as_tensor(caption_item, dtype=torch.long)

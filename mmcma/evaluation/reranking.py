@@ -1,15 +1,14 @@
 """An expensive similarity that re-orders what a cheap one found."""
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.ranking import RetrievalRanks, TiledScores, retrieval_ranks
-from mmcma.evaluation.sweeps import Transposed, top_columns
+from mmcma.evaluation.sweeps import ScoreMatrix, Transposed, top_columns
 from mmcma.registry import METRICS, MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, argument_error
 
 
 @METRICS.register_module()
@@ -27,7 +26,7 @@ class Reranking(Extra):
     Args:
         first_stage: Config of a similarity without weights.
         top_n: Candidates of each query, at least 1.
-        key: See :class:`~mmcma.evaluation.extra.Extra`.
+        key: Put before the names of the figures, such as ``'rerank/t2v/R@1'``.
 
     Raises:
         ConfigError: The first stage has weights, which nothing trains, or ``top_n`` is below 1.
@@ -37,7 +36,7 @@ class Reranking(Extra):
     def __init__(self, *, first_stage: dict | None = None, top_n: int = 50, key: str = 'rerank') -> None:
         super().__init__(key=key)
         if top_n < 1:
-            raise ConfigError(f'Reranking.top_n={top_n} must be at least 1')
+            raise argument_error(self, 'top_n', top_n, 'must be at least 1.')
         self.first_stage = MODELS.build(first_stage or dict(type='MeanPool'))
         self.first_stage.bind(1)
         if list(self.first_stage.parameters()):
@@ -45,9 +44,9 @@ class Reranking(Extra):
                               'nothing trains; take MeanPool, QueryScore or TopKFrames')
         self.top_n = top_n
 
-    def ranks(self, scores: TiledScores, caption_item: Sequence[int], *, text_block: int, visual_block: int,
+    def ranks(self, scores: TiledScores, caption_item: Tensor | Sequence[int], *, text_block: int, visual_block: int,
               **ranking) -> RetrievalRanks:
-        """See :meth:`Extra.ranks`."""
+        """Ranks of both directions, the candidates of the first stage in the order of ``scores``."""
         first = TiledScores(self.first_stage, scores.text, scores.visual)
         ranks = retrieval_ranks(first, caption_item, text_block=text_block, visual_block=visual_block, **ranking)
         owner = torch.as_tensor(caption_item)  # (N,)
@@ -58,14 +57,14 @@ class Reranking(Extra):
         v2t = self._reordered(Transposed(scores), candidates, owner[candidates] == item[:, None], ranks.v2t)
         return RetrievalRanks(t2v, v2t, ranks.top_items)
 
-    def _reordered(self, scores: Any, candidates: Tensor, is_own: Tensor, first_ranks: Tensor) -> Tensor:
+    def _reordered(self, scores: ScoreMatrix, candidates: Tensor, is_own: Tensor, first_ranks: Tensor) -> Tensor:
         """Ranks of the Q rows of ``scores``.
 
         Args:
-            scores: ``(Q, G)``, of the model's similarity.
+            scores: ``(Q, G)``, scores by the model's similarity.
             candidates: int64 ``(Q, n)``, columns.
             is_own: bool ``(Q, n)``, which candidates belong to the query.
-            first_ranks: float64 ``(Q,)``, of the first stage.
+            first_ranks: float64 ``(Q,)``, ranks of the first stage.
 
         Returns:
             float64 ``(Q,)``.

@@ -2,11 +2,11 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
@@ -16,16 +16,16 @@ from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.gather import gather_samples
 from mmcma.evaluation.ranking import V2T_PROTOCOLS, RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
 from mmcma.registry import METRICS
-from mmcma.structures import Features, padded
-from mmcma.utils.errors import ConfigError, DataError, UserError
+from mmcma.structures import Features, VisualFeatures, padded
+from mmcma.utils.errors import ConfigError, DataError, UserError, argument_error
 
 
 @dataclass(frozen=True)
 class RetrievalResult:
-    """What a test set's ranks were counted from and came to: N captions, M items.
+    """Ranks and metrics of a test set of N captions and M items, and what they were counted from.
 
     Attributes:
-        metrics: As :class:`RetrievalMetric` returns them, before a prefix.
+        metrics: Figures by name as :class:`RetrievalMetric` returns them, before a prefix.
         protocols: How ``t2v`` and ``v2t`` were ranked.
         gallery: Items that were ranked, and items that the protocol of the data set expects.
         t2v_ranks: float64 ``(N,)``.
@@ -36,7 +36,7 @@ class RetrievalResult:
         captions: The N captions, item after item.
         caption_item: int64 ``(N,)``, the position of each caption's item.
         caption_kinds: The N kinds; None as a whole, or for a caption, where the data has none.
-        folds: By the name under which their mean stands in ``metrics``, how many; empty where there are none.
+        folds: Number of folds by the name under which their mean stands in ``metrics``; empty where there are none.
     """
     metrics: dict[str, float | str]
     protocols: dict[str, str]
@@ -96,10 +96,9 @@ class RetrievalMetric(BaseMetric):
                  prefix: str | None = None) -> None:
         super().__init__(prefix=prefix)
         if v2t_protocol not in V2T_PROTOCOLS:
-            raise ConfigError(f'RetrievalMetric.v2t_protocol={v2t_protocol!r} is unknown; '
-                              f'choose one of {V2T_PROTOCOLS}')
+            raise argument_error(self, 'v2t_protocol', v2t_protocol, f'is unknown; choose one of {V2T_PROTOCOLS}.')
         if not isinstance(folds, int) or folds < 1:
-            raise ConfigError(f'RetrievalMetric.folds={folds!r} must be a whole number from 1 up')
+            raise argument_error(self, 'folds', folds, 'must be a whole number from 1 up.')
         self.v2t_protocol = v2t_protocol
         self.top_k, self.folds = top_k, folds
         self.blocks = dict(text_block=text_block, visual_block=visual_block)
@@ -130,7 +129,7 @@ class RetrievalMetric(BaseMetric):
         samples = gather_samples(self.results)
         self.results.clear()
         outcome: list = [None]
-        if is_main_process():
+        if samples is not None:  # on rank 0
             try:
                 expected = self.dataset_gallery[1] if self.dataset_gallery else 0
                 metrics = self.compute_metrics(samples, expected=max(expected, size))
@@ -160,16 +159,17 @@ class RetrievalMetric(BaseMetric):
         caption_item = torch.arange(len(samples)).repeat_interleave(
             torch.tensor([len(sample['captions']) for sample in samples]))
         item_ids = [sample['item_id'] for sample in samples]
-        ranks = self._rank(text, visual, caption_item, item_ids, top_k=self.top_k)
+        scores = TiledScores(self.similarity, text, visual)
+        ranks = self._rank(scores, caption_item, item_ids, top_k=self.top_k)
         kinds = _caption_kinds(samples)
         gallery = (len(samples), max(expected, len(samples)))
-        metrics = _flat_metrics(ranks, kinds)
+        metrics: dict[str, float | str] = {**_flat_metrics(ranks, kinds)}
         folds = self._fold_names(len(samples))
         for name in folds:
-            metrics.update(self._fold_metrics(name, text, visual, caption_item, item_ids))
+            metrics.update(self._fold_metrics(name, scores, caption_item, item_ids))
         for extra in self.extras:
-            further = extra.ranks(TiledScores(self.similarity, text, visual), caption_item,
-                                  v2t_protocol=self.v2t_protocol, item_ids=item_ids, **self.blocks)
+            further = extra.ranks(scores, caption_item, v2t_protocol=self.v2t_protocol, item_ids=item_ids,
+                                  **self.blocks)
             metrics.update({f'{extra.key}/{key}': v for key, v in _flat_metrics(further, kinds).items()})
         metrics.update(_gallery_metrics(*gallery))
         self.result = RetrievalResult(
@@ -177,10 +177,9 @@ class RetrievalMetric(BaseMetric):
             [sample['item_index'] for sample in samples], captions, caption_item, kinds, folds)
         return metrics
 
-    def _rank(self, text: Features, visual: Features, caption_item: Tensor, item_ids: list[str],
-              top_k: int = 0) -> RetrievalRanks:
-        return retrieval_ranks(TiledScores(self.similarity, text, visual), caption_item, top_k=top_k,
-                               v2t_protocol=self.v2t_protocol, item_ids=item_ids, **self.blocks)
+    def _rank(self, scores: TiledScores, caption_item: Tensor, item_ids: list[str], top_k: int = 0) -> RetrievalRanks:
+        return retrieval_ranks(scores, caption_item, top_k=top_k, v2t_protocol=self.v2t_protocol, item_ids=item_ids,
+                               **self.blocks)
 
     def _fold_names(self, num_items: int) -> dict[str, int]:
         """The name of the folds, which says their size, and their number; empty without folds."""
@@ -193,7 +192,7 @@ class RetrievalMetric(BaseMetric):
             return {}
         return {f'{size // 1000}k' if size % 1000 == 0 else str(size): self.folds}
 
-    def _fold_metrics(self, name: str, text: Features, visual: Features, caption_item: Tensor,
+    def _fold_metrics(self, name: str, scores: TiledScores, caption_item: Tensor,
                       item_ids: list[str]) -> dict[str, float]:
         """The mean over the folds of each metric; captions stand in the order of their items."""
         size = len(item_ids) // self.folds
@@ -201,8 +200,8 @@ class RetrievalMetric(BaseMetric):
         for first in range(0, len(item_ids), size):
             start, stop = torch.searchsorted(caption_item, torch.tensor([first, first + size])).tolist()
             items, captions = slice(first, first + size), slice(start, stop)
-            ranks = self._rank(text.rows(captions), visual.rows(items), caption_item[captions] - first,
-                               item_ids[items])
+            fold = replace(scores, text=scores.text.rows(captions), visual=scores.visual.rows(items))
+            ranks = self._rank(fold, caption_item[captions] - first, item_ids[items])
             folds.append(_flat_metrics(ranks, None))
         return {key.replace('/', f'/{name}/'): sum(fold[key] for fold in folds) / len(folds) for key in folds[0]}
 
@@ -241,7 +240,7 @@ def _in_dataset_order(results: list[dict]) -> list[dict]:
     return [unique[index] for index in sorted(unique)]
 
 
-def _features(samples: list[dict]) -> tuple[Features, Features]:
+def _features(samples: list[dict]) -> tuple[Features, VisualFeatures]:
     """Features of all captions ``(N, …)`` and all items ``(M, …)``; shorter clips are padded at the end."""
     text = Features(torch.cat([sample['text_pooled'] for sample in samples]).float())  # (N, D)
     if 'text_tokens' in samples[0]:
@@ -259,16 +258,17 @@ def _caption_kinds(samples: list[dict]) -> list[str | None] | None:
     return kinds if any(kinds) else None
 
 
-def _flat_metrics(ranks, kinds: list[str | None] | None) -> dict[str, float]:
+def _flat_metrics(ranks: RetrievalRanks, kinds: list[str | None] | None) -> dict[str, float]:
     groups = {'t2v': ranks.t2v, 'v2t': ranks.v2t}
-    for kind in sorted({kind for kind in kinds or [] if kind}):
+    kinds = kinds or []
+    for kind in sorted({kind for kind in kinds if kind}):
         groups[f't2v/{kind}'] = ranks.t2v[torch.tensor([other == kind for other in kinds])]
     return {f'{name}/{key}': value
             for name, group in groups.items() for key, value in rank_metrics(group).items()}
 
 
 def _gallery_metrics(present: int, expected: int) -> dict[str, float | str]:
-    shown = {'gallery': f'{present:,} of {expected:,}'}
+    shown: dict[str, float | str] = {'gallery': f'{present:,} of {expected:,}'}
     if present == expected:
         return shown
     print_log(f'The gallery has {present:,} of the {expected:,} items that the protocol expects: the numbers are '

@@ -1,12 +1,26 @@
 """Passes over a score matrix that is read tile by tile."""
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from mmcma.utils.slices import blocks
+
+#: Rows or columns of a score matrix.
+Index = slice | Tensor
+
+
+class ScoreMatrix(Protocol):
+    """A score matrix ``(N, M)``, a tensor or one whose blocks are computed when they are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and M."""
+
+    def __getitem__(self, block: tuple[Index, Index], /) -> Tensor:
+        """The scores in some rows and columns."""
 
 
 class TopColumns:
@@ -31,7 +45,7 @@ class TopColumns:
             better = tile.amax(dim=1) > self.scores[:, -1]
             self.scores[better], self.columns[better] = self._best(*self._joined(tile, columns, better))
 
-    def _joined(self, tile: Tensor, columns: Tensor, rows=slice(None)) -> tuple[Tensor, Tensor]:
+    def _joined(self, tile: Tensor, columns: Tensor, rows: Index = slice(None)) -> tuple[Tensor, Tensor]:
         return torch.cat([self.scores[rows], tile[rows]], 1), torch.cat([self.columns[rows], columns[rows]], 1)
 
     def _best(self, scores: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,7 +61,7 @@ class TopColumns:
         return scores.gather(1, order), columns.gather(1, order)
 
 
-def top_columns(scores, count: int, block_sizes: tuple[int, int]) -> Tensor:
+def top_columns(scores: ScoreMatrix, count: int, block_sizes: tuple[int, int]) -> Tensor:
     """int64 ``(N, count)``: each row's best columns of a score matrix ``(N, M)``, best first; all M if fewer.
 
     NaN is the least of all: to complain of it is left to the ranking.
@@ -63,7 +77,7 @@ def top_columns(scores, count: int, block_sizes: tuple[int, int]) -> Tensor:
     return torch.cat(tops)
 
 
-def column_logsumexp(scores, scale: float, block_sizes: tuple[int, int]) -> Tensor:
+def column_logsumexp(scores: ScoreMatrix, scale: float, block_sizes: tuple[int, int]) -> Tensor:
     """float64 ``(M,)``: ``log sum_i exp(scale * s_ij)`` of a score matrix ``(N, M)``."""
     (num_rows, num_columns), (row_block, column_block) = scores.shape, block_sizes
     totals = torch.full((num_columns,), -torch.inf, dtype=torch.float64)
@@ -77,13 +91,13 @@ def column_logsumexp(scores, scale: float, block_sizes: tuple[int, int]) -> Tens
 @dataclass(frozen=True)
 class Transposed:
     """A score matrix ``(N, M)`` read as ``(M, N)``."""
-    scores: Any
+    scores: ScoreMatrix
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, ...]:
         return tuple(reversed(self.scores.shape))
 
-    def __getitem__(self, block: tuple[slice, slice]) -> Tensor:
+    def __getitem__(self, block: tuple[Index, Index]) -> Tensor:
         rows, columns = block
         return self.scores[columns, rows].T
 
@@ -96,12 +110,12 @@ class Rescored:
         scores: ``(N, M)``.
         change: Maps a tile ``(n, m)``, float64, its rows and its columns to a tile.
     """
-    scores: Any
-    change: Callable[[Tensor, slice, slice], Tensor]
+    scores: ScoreMatrix
+    change: Callable[[Tensor, Index, Index], Tensor]
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, ...]:
         return self.scores.shape
 
-    def __getitem__(self, block: tuple[slice, slice]) -> Tensor:
+    def __getitem__(self, block: tuple[Index, Index]) -> Tensor:
         return self.change(torch.as_tensor(self.scores[block]).double(), *block)

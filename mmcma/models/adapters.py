@@ -4,9 +4,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from torch import Tensor
 
-from mmcma.models.necks.base import unclaimed
+from mmcma.models.backbones.tower import TextTower, VisionTower
+from mmcma.models.data_preprocessor import RetrievalDataPreprocessor
+from mmcma.models.heads.retrieval_head import RetrievalHead
+from mmcma.models.necks.base import Neck, unclaimed
 from mmcma.models.trained_state import check_trained_state
 from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
 
@@ -14,8 +18,8 @@ from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
 _PARTS = ('data_preprocessor', 'neck', 'head', 'precision', 'cfg')
 
 
-class SwitchedAdapters:
-    """What a retriever can do with several adapters.
+class SwitchedAdapters(BaseModel):
+    """A retriever that holds several adapters, one of them active.
 
     An adapter is all of a model but its towers. The model's attributes are
     those of the active adapter; inactive ones are kept outside of the tree of
@@ -25,6 +29,12 @@ class SwitchedAdapters:
         cfg: The config that the active adapter was built from; None where the model was built without one.
         active_adapter: Its name; ``'default'`` for the one that the model was built with.
     """
+    vision_backbone: VisionTower
+    text_backbone: TextTower
+    data_preprocessor: RetrievalDataPreprocessor
+    neck: Neck | None
+    head: RetrievalHead
+    precision: str
     cfg: Config | None = None
     active_adapter: str = 'default'
 
@@ -47,7 +57,7 @@ class SwitchedAdapters:
 
         Args:
             name: What to call it.
-            config: Of the whole model that it was trained in; ``config.model`` says how it is built.
+            config: Config of the whole model that it was trained in; ``config.model`` says how it is built.
             state: Its trained tensors by name.
             source: What errors call it.
 
@@ -70,7 +80,7 @@ class SwitchedAdapters:
 
     @contextmanager
     def adapter(self, name: str):
-        """Within it the adapter ``name`` is active; not for several threads at once.
+        """A context in which the adapter ``name`` is active; not for several threads at once.
 
         Raises:
             ConfigError: There is none of that name.

@@ -1,13 +1,13 @@
-"""From what the data loader gives to what the towers take."""
-
+"""The step from what the data loader gives to what the towers take."""
 from contextlib import contextmanager
 
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -22,31 +22,33 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         ConfigError: ``max_words`` is below 3 or, in :meth:`bind`, not what
             the text tower takes.
     """
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, *, max_words: int | None = None) -> None:
         super().__init__()
         if max_words is not None and max_words < 3:
-            raise ConfigError(f'model.data_preprocessor.max_words={max_words} leaves no room for a word: at least 3.')
+            raise argument_error(self, 'max_words', max_words, 'leaves no room for a word: at least 3.')
         self.max_words = max_words
 
-    def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer, context_length: int,
-             pads_to_limit: bool = False, num_prompts: int = 0) -> None:
+    def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer: PreTrainedTokenizerBase,
+             context_length: int, pads_to_limit: bool = False, num_prompts: int = 0) -> None:
         """Takes normalisation and tokenizer from the towers.
 
         Args:
-            image_mean: Per RGB channel, of pixels in [0, 1].
-            image_std: Likewise.
+            image_mean: Mean per RGB channel, of pixels in [0, 1].
+            image_std: Standard deviation per RGB channel, of pixels in [0, 1].
             tokenizer: A ``transformers`` tokenizer.
             context_length: Most tokens that the text tower takes.
             pads_to_limit: Whether it takes captions of exactly that many tokens.
             num_prompts: Places of the text tower that are left free for learned tokens.
         """
         if self.max_words is not None and self.max_words > context_length:
-            raise ConfigError(f'model.data_preprocessor.max_words={self.max_words} exceeds the text tower\'s '
-                              f'{context_length} tokens.')
+            raise argument_error(self, 'max_words', self.max_words, "exceeds the text tower's "
+                                f'{context_length} tokens.')
         if pads_to_limit and self.max_words not in (None, context_length):
-            raise ConfigError(f'model.data_preprocessor.max_words={self.max_words}: the text tower was trained on '
-                              f'captions padded to its full length and takes {context_length} tokens; set it to None.')
+            raise argument_error(self, 'max_words', self.max_words, 'does not fit: the text tower was trained on '
+                                f'captions padded to its full length, {context_length} tokens; set it to None.')
         self.limit = self.max_words or context_length
         self.context_length = context_length
         self.num_prompts = num_prompts
@@ -57,7 +59,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', std, persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Batch of lists -> tensors on the device.
+        """Tensors on the device from a batch of lists.
 
         Args:
             data: ``inputs``, a list of uint8 ``(T, 3, H, W)``, and
@@ -77,7 +79,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
                                 token_mask=token_mask), data_samples=samples)
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """uint8 ``(..., 3, H, W)`` -> float32 of the same shape, as the vision tower takes it."""
+        """Frames uint8 ``(..., 3, H, W)`` as the vision tower takes them: float32 of the same shape."""
         return (frames.float() - self.mean) / self.std
 
     @torch.compiler.disable
@@ -96,7 +98,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)
 
     def trim(self, token_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Some rows of what :meth:`tokenise` gave, without the padding that all of them have."""
+        """Rows of token ids and mask ``(n, L)`` without the padding that all of them have."""
         if self.padding == 'max_length':
             return token_ids, mask
         longest = int(mask.sum(dim=1).max())
@@ -104,7 +106,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
 
     @contextmanager
     def without_prompts(self):
-        """Within it no places are left free for learned tokens."""
+        """A context in which no places are left free for learned tokens."""
         num_prompts, self.num_prompts = self.num_prompts, 0
         try:
             yield

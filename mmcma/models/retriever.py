@@ -3,24 +3,23 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmcma.models.adapters import SwitchedAdapters
 from mmcma.models.backbones.pretrained import shared_reads
-from mmcma.models.backbones.tower import Tower, fingerprint
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower, fingerprint
 from mmcma.registry import MODELS
-from mmcma.structures import Features, RetrievalSample
-from mmcma.utils.errors import ConfigError, NonFiniteError
+from mmcma.structures import AnyFeatures, Features, RetrievalSample, VisualFeatures
+from mmcma.utils.errors import ConfigError, NonFiniteError, argument_error
 
-#: Of a test batch; their hidden states then stay near the cache's size on a CPU, too.
+#: Captions of a test batch that are encoded at once: their hidden states stay near the cache's size on a CPU, too.
 _CAPTIONS_AT_ONCE = 256
 _PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16}
 
 
 @MODELS.register_module()
-class CrossModalRetriever(SwitchedAdapters, BaseModel):
+class CrossModalRetriever(SwitchedAdapters):
     """Retrieval of visual items by text and of texts by visual items.
 
     What trains is decided here, before the optimizer is built or DDP wraps
@@ -47,13 +46,13 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         WeightsError: Pretrained weights cannot be had.
     """
 
-    def __init__(self, *, vision_backbone: dict | Tower, text_backbone: dict | Tower, head: dict,
+    def __init__(self, *, vision_backbone: dict | VisionTower, text_backbone: dict | TextTower, head: dict,
                  neck: dict | None = None, data_preprocessor: dict | None = None, precision: str = 'fp32',
                  micro_batch_size: int | None = None, init_cfg: dict | None = None) -> None:
         if precision not in _PRECISIONS:
-            raise ConfigError(f'model.precision={precision!r} must be one of {list(_PRECISIONS)}.')
+            raise argument_error(self, 'precision', precision, f'must be one of {list(_PRECISIONS)}.')
         if micro_batch_size is not None and micro_batch_size < 1:
-            raise ConfigError(f'model.micro_batch_size={micro_batch_size} must be at least 1, or None.')
+            raise argument_error(self, 'micro_batch_size', micro_batch_size, 'must be at least 1, or None.')
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='RetrievalDataPreprocessor')),
                          init_cfg=init_cfg)
         with shared_reads():
@@ -69,8 +68,8 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
     def _wire(self) -> None:
         vision, text = self.vision_backbone, self.text_backbone
         if vision.embed_dim != text.embed_dim:
-            raise ConfigError(f'model.vision_backbone {vision.source!r} embeds in {vision.embed_dim} dimensions, '
-                              f'model.text_backbone {text.source!r} in {text.embed_dim}: they must be equal.')
+            raise ConfigError(f'the vision tower {vision.source!r} embeds in {vision.embed_dim} dimensions, '
+                              f'the text tower {text.source!r} in {text.embed_dim}: they must be equal.')
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
                                     tokenizer=text.tokenizer, context_length=text.context_length,
                                     pads_to_limit=text.pads_to_limit,
@@ -90,7 +89,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> 'CrossModalRetriever':
-        """As in torch, but a module that has weights of which none trains stays in eval mode."""
+        """Training or eval mode, as torch sets it, but a part in which no weight trains stays in eval mode."""
         super().train(mode)
         for module in self.modules():
             trains = [p.requires_grad for p in module.parameters()]
@@ -99,7 +98,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         return self
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """What trains, by name."""
+        """The parameters that train, by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     @property
@@ -119,7 +118,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
 
     @contextmanager
     def zero_shot(self):
-        """Within it the model works without its neck."""
+        """A context in which the model works without its neck."""
         if self.neck is None:
             yield
             return
@@ -130,7 +129,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         dtype = _PRECISIONS[self.precision]
         return torch.autocast(self.data_preprocessor.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def encode_visual(self, frames: Tensor, mask: Tensor | None = None) -> Features:
+    def encode_visual(self, frames: Tensor, mask: Tensor | None = None) -> VisualFeatures:
         """Embeddings of videos or images.
 
         Args:
@@ -145,7 +144,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         pixels = self.data_preprocessor.normalise(frames.to(device))
         return self._encode_pixels(pixels, None if mask is None else mask.to(device))
 
-    def _encode_pixels(self, pixels: Tensor, mask: Tensor | None) -> Features:
+    def _encode_pixels(self, pixels: Tensor, mask: Tensor | None) -> VisualFeatures:
         """Normalised clips ``(B, T, 3, H, W)`` and their mask ``(B, T)`` as features."""
         with self._autocast():
             tokens = self.vision_backbone(pixels, mask)  # (B, T, D)
@@ -161,8 +160,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         return self._encode_sorted(*self.data_preprocessor.tokenise(captions))
 
     def _encode_sorted(self, token_ids: Tensor, mask: Tensor) -> Features:
-        """Captions of like length together: a batch of a test set has hundreds, and each pads to the longest beside it.
-        """
+        """Features of captions, like lengths together: each pads to the longest beside it, not to that of all."""
         if len(token_ids) <= _CAPTIONS_AT_ONCE:
             return self._encode_tokens(token_ids, mask)
         order = mask.sum(dim=1).argsort(stable=True)
@@ -220,7 +218,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         return losses
 
     @staticmethod
-    def predict(text: Features, visual: Features, data_samples: list[RetrievalSample]) -> list[RetrievalSample]:
+    def predict(text: Features, visual: VisualFeatures, data_samples: list[RetrievalSample]) -> list[RetrievalSample]:
         """The samples with their features on the CPU; see :class:`RetrievalSample`."""
         counts = [len(sample.captions) for sample in data_samples]
         for name, rows in zip(('text_pooled', 'text_tokens', 'text_mask'), text):
@@ -232,7 +230,7 @@ class CrossModalRetriever(SwitchedAdapters, BaseModel):
         return data_samples
 
 
-def _encode_in_parts(size: int | None, encode: Callable[..., Features], *rows: Tensor) -> Features:
+def _encode_in_parts(size: int | None, encode: Callable[..., AnyFeatures], *rows: Tensor) -> AnyFeatures:
     """``encode(*rows)``; with a size that many rows at a time, whose activations the backward pass computes again."""
     if size is None:
         return encode(*rows)

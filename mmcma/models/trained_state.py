@@ -1,4 +1,4 @@
-"""What of a model training can change, as tensors by name."""
+"""The tensors of a model that training can change, by name."""
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn

@@ -12,7 +12,34 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """A value in a config cannot work."""
+    """A value in a config cannot work.
+
+    Attributes:
+        part: Name of the class whose argument it is; None where it is no argument of a part.
+        argument: That argument's name.
+        value: What it is.
+    """
+    part: str | None = None
+    argument: str = ''
+    value: object = None
+
+
+def argument_error(part: object, argument: str, value: object, fault: str) -> ConfigError:
+    """An error such as ``VPT.num_prompts=0 must be at least 1.``
+
+    A part knows its class and argument only. Whoever built it from a config says where it stands there
+    (:func:`mmcma.config.building`).
+
+    Args:
+        part: The part, or its class.
+        argument: Name of the constructor's argument.
+        value: What it is.
+        fault: The rest of the sentence: what is wrong, and the fix.
+    """
+    name = (part if isinstance(part, type) else type(part)).__name__
+    error = ConfigError(f'{name}.{argument}={short(value)} {fault}')
+    error.part, error.argument, error.value = name, argument, value
+    return error
 
 
 class DataError(UserError):
@@ -35,3 +62,9 @@ def did_you_mean(word: str, known: list[str]) -> str:
     """`` Did you mean 'x' or 'y'?`` for the words of ``known`` near ``word``, else ``''``."""
     near = get_close_matches(word, known, n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ''
+
+
+def short(value: object, limit: int = 100) -> str:
+    """``repr(value)`` in one line of at most ``limit`` characters, for a message."""
+    text = ' '.join(repr(value).split())
+    return text if len(text) <= limit else f'{text[:limit - 1]}…'

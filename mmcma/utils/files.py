@@ -1,4 +1,4 @@
-"""Files that are whole or absent, never half-written."""
+"""Files that are whole or absent, never half-written; paths as people read them."""
 import os
 from pathlib import Path
 
@@ -18,3 +18,9 @@ def write_atomic(data: bytes, path: str | Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def short_path(path: Path, base: Path | None = None) -> str:
+    """The path, relative where it lies below ``base``, by default the working directory."""
+    path, base = path.resolve(), (base or Path.cwd()).resolve()
+    return str(path.relative_to(base) if path.is_relative_to(base) else path)

@@ -14,11 +14,11 @@ FrameReader = Callable[[int], Tensor]
 
 
 @dataclass(frozen=True)
-class Found:
+class RetrievedItem:
     """One item in an answer: its id, whether it is the right one, and its frames side by side as JPEG."""
     item_id: str
     right: bool
-    strip: bytes | None = field(default=None, repr=False)
+    strip: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ class HardQuery:
     caption: str
     kind: str | None
     rank: float
-    target: Found
-    retrieved: list[Found]
+    target: RetrievedItem
+    retrieved: list[RetrievedItem]
 
     def to_dict(self) -> dict:
+        """The query as in ``report.json``: no images, and ids in place of items."""
         return dict(caption=self.caption, kind=self.kind, rank=self.rank, item=self.target.item_id,
-                    retrieved=[found.item_id for found in self.retrieved])
+                    retrieved=[item.item_id for item in self.retrieved])
 
 
-def hardest_queries(result: RetrievalResult, count: int, frames: FrameReader | None = None,
+def hardest_queries(result: RetrievalResult, count: int, read: Callable[[int], dict],
                     retrieved: int = 3) -> list[HardQuery]:
     """Up to ``count`` captions with the worst ranks, of which no two describe the same item.
 
@@ -44,15 +45,15 @@ def hardest_queries(result: RetrievalResult, count: int, frames: FrameReader | N
     Args:
         result: Of the test set.
         count: How many captions.
-        frames: Reads images; without it the queries have none.
+        read: Gives an item of the data set by its ``item_index``, as the data set does.
         retrieved: How many of the best ranked items to show.
     """
-    strips: dict[int, bytes | None] = {}
+    strips: dict[int, bytes] = {}
 
-    def found(position: int, target: int) -> Found:
+    def retrieved_item(position: int, target: int) -> RetrievedItem:
         if position not in strips:
-            strips[position] = film_strip(frames(result.item_index[position])) if frames else None
-        return Found(result.item_ids[position], position == target, strips[position])
+            strips[position] = film_strip(shown_frames(read(result.item_index[position])))
+        return RetrievedItem(result.item_ids[position], position == target, strips[position])
 
     queries = []
     for caption in islice(captions_by_rank(result, worst_first=True), count):
@@ -61,8 +62,8 @@ def hardest_queries(result: RetrievalResult, count: int, frames: FrameReader | N
             break
         queries.append(HardQuery(
             result.captions[caption], result.caption_kinds[caption] if result.caption_kinds else None, rank,
-            found(target, target),
-            [found(position, target) for position in result.top_items[caption, :retrieved].tolist()]))
+            retrieved_item(target, target),
+            [retrieved_item(position, target) for position in result.top_items[caption, :retrieved].tolist()]))
     return queries
 
 

@@ -1,63 +1,51 @@
-"""One page of HTML that needs nothing else: no script, no network, images inside."""
+"""Pages of HTML that need nothing else: no script, no network, images inside."""
 from base64 import b64encode
-from collections.abc import Mapping
-from html import escape
-from string import Template
+from pathlib import Path
 
-#: Of right and wrong answers, here and in images.
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+#: Colours of right and wrong answers, here and in images.
 RIGHT, WRONG = '#2f9e55', '#d64545'
 
-_PAGE = Template('''<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { --ink: #26323f; --soft: #67788a; --line: #e3e8ee; --right: $right; --wrong: $wrong; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f5f7f9; color: var(--ink);
-  font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 28px 16px 56px; }
-h1 { font-size: 1.65rem; line-height: 1.25; margin: 0; }
-h2 { font-size: 1.1rem; margin: 0 0 10px; }
-header p, .note { color: var(--soft); margin: 4px 0 0; font-size: .92rem; }
-section { background: #fff; border: 1px solid var(--line); border-radius: 12px; padding: 20px; margin-top: 18px; }
-img { display: block; max-width: 100%; height: auto; }
-.chip { display: inline-block; border-radius: 99px; padding: 1px 10px; margin-right: 6px; font-size: .8rem;
-  background: #eef2f6; color: var(--soft); }
-dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 5px 18px; margin: 0;
-  font-size: .92rem; }
-dt { color: var(--soft); }
-dd { margin: 0; overflow-wrap: anywhere; }
-$style
-@media (max-width: 560px) {
-  section { padding: 16px 14px; }
-  h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
-}
-</style>
-</head>
-<body>
-<main>
-<header><h1>$title</h1><p>$subtitle</p></header>
-$body
-</main>
-</body>
-</html>
-''')
+_TEMPLATES = Path(__file__).parent / 'templates'
+
+
+def render(template_name: str, *, folder: Path | None = None, **values) -> str:
+    """The page that a template makes; every value is text and is escaped.
+
+    Templates extend ``base.html.j2``, which takes ``title`` and ``subtitle`` and has the blocks ``style`` (CSS)
+    and ``body``; ``definitions.html.j2`` lists names and what they are. ``{{ image | data_uri('png') }}`` makes a
+    ``src`` of bytes.
+
+    Args:
+        template_name: Name of the file.
+        folder: Where a room of its own keeps templates; looked in before ``mmcma/visualization/templates``.
+        values: What the template names.
+
+    Raises:
+        jinja2.UndefinedError: The template names what is not in ``values``.
+    """
+    folders = [_TEMPLATES] if folder is None else [folder, _TEMPLATES]
+    pages = Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined,
+                        trim_blocks=True, lstrip_blocks=True)
+    pages.filters['data_uri'] = data_uri
+    return pages.get_template(template_name).render(values, right=RIGHT, wrong=WRONG)
+
+
+def data_uri(data: bytes, kind: str) -> Markup:
+    """An image as the ``src`` of an ``<img>``; ``kind`` is ``'png'`` or ``'jpeg'``."""
+    return Markup(f'data:image/{kind};base64,{b64encode(data).decode()}')
 
 
 def html_page(title: str, subtitle: str, body: str, style: str) -> str:
-    """The page; ``body`` is HTML and ``style`` CSS, the others are text."""
-    return _PAGE.substitute(title=escape(title), subtitle=escape(subtitle), body=body, style=style, right=RIGHT,
-                            wrong=WRONG)
+    """The base page around HTML that was made in Python, for a room without templates of its own.
+
+    ``body`` is HTML and ``style`` CSS, taken as they are; the others are text.
+    """
+    return render('python_page.html.j2', title=title, subtitle=subtitle, body=Markup(body), style=Markup(style))
 
 
-def embedded_image(data: bytes, kind: str, description: str) -> str:
-    """``<img>`` with the image inside; ``kind`` is ``'png'`` or ``'jpeg'``."""
-    return f'<img alt="{escape(description)}" src="data:image/{kind};base64,{b64encode(data).decode()}">'
-
-
-def definitions(facts: Mapping[str, str]) -> str:
-    """``<dl>`` of names and what they are."""
-    return '<dl>' + ''.join(f'<dt>{escape(key)}</dt><dd>{escape(value)}</dd>' for key, value in facts.items()) + '</dl>'
+def embedded_image(data: bytes, kind: str, description: str) -> Markup:
+    """``<img>`` with the image inside, for :func:`html_page`."""
+    return Markup('<img alt="{}" src="{}">').format(description, data_uri(data, kind))

@@ -53,7 +53,8 @@ def _attention(tower, layer: int) -> torch.nn.Module:
     if not -depth <= layer < depth:
         raise ConfigError(f'layer={layer}: the vision tower has {depth} layers; choose {-depth} to {depth - 1}.')
     module = getattr(tower.blocks[layer], 'self_attn', None)
-    if tower.prompt_start != 1 or not all(hasattr(module, name) for name in ('q_proj', 'k_proj', 'num_heads')):
+    parts = ('q_proj', 'k_proj', 'num_heads')
+    if module is None or tower.prompt_start != 1 or not all(hasattr(module, name) for name in parts):
         raise ConfigError(f'{tower.source or type(tower).__name__!r} has no class token whose attention could be '
                           'shown: take a CLIP of transformers.')
     return module

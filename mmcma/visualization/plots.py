@@ -69,7 +69,7 @@ def _edge_names(edges: Sequence[int]) -> list[str]:
     return [f'{last:,}' if last - before == 1 else f'{before + 1:,}–{last:,}' for before, last in pairs]
 
 
-def _grouped_bars(axes, groups: Sequence[str], values: Mapping[str, Sequence[float]]) -> list:
+def _grouped_bars(axes, groups: Sequence[str], values: Mapping[str, Sequence[float] | np.ndarray]) -> list:
     width = 0.8 / len(values)
     centres = np.arange(len(groups))
     bars = []

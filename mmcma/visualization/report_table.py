@@ -37,14 +37,19 @@ def result_table(results: Mapping[str, Mapping], title: str, folds: Mapping[str,
     return _titled(title, table)
 
 
+def kind_rows(results: Mapping[str, Mapping], kinds: Sequence[str]) -> list[list[str]]:
+    """Each kind of caption with every result's T2V R@1."""
+    return [[kind, *(f'{metrics[f"t2v/{kind}/R@1"]:.1f}' for metrics in results.values())] for kind in kinds]
+
+
 def kind_table(results: Mapping[str, Mapping], kinds: Sequence[str]) -> Group:
     """T2V R@1 by kind of caption, one row for each kind."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column('kind')
     for name in results:
         table.add_column(name, justify='right')
-    for kind in kinds:
-        table.add_row(kind, *(f'{metrics[f"t2v/{kind}/R@1"]:.1f}' for metrics in results.values()))
+    for row in kind_rows(results, kinds):
+        table.add_row(*row)
     return _titled('T2V R@1 by kind of caption', table)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from mmcma.evaluation import RetrievalResult
 from mmcma.visualization.hardest_queries import captions_by_rank, shown_frames
-from mmcma.visualization.query_panels import QueryPanel, query_panel
+from mmcma.visualization.query_panels import QueryPanel, draw_query_panels, query_panel
 
 
 def result_panels(model, result: RetrievalResult, read: Callable[[int], dict], count: int = 2,
@@ -28,6 +28,15 @@ def result_panels(model, result: RetrievalResult, read: Callable[[int], dict], c
                    for worst_first in (False, True))
     return [_panel(model, result, caption, read, k)
             for caption in best + [caption for caption in reversed(worst) if caption not in best]]
+
+
+def draw_result_panels(model, result: RetrievalResult, read: Callable[[int], dict], count: int = 2) -> bytes:
+    """Draws :func:`result_panels` as a PNG; the model may be in training mode, and stays in it."""
+    was_training = model.training
+    try:
+        return draw_query_panels(result_panels(model.eval(), result, read, count))
+    finally:
+        model.train(was_training)
 
 
 @torch.no_grad()

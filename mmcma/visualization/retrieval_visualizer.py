@@ -29,17 +29,17 @@ class RetrievalVisualizer(Visualizer):
 
     def add_datasample(self, name: str, panels: Sequence[QueryPanel], *, num_frames: int = 8,
                        out_file: str | Path | None = None, step: int = 0) -> None:
-        """Queries with their best answers; see :func:`~mmcma.visualization.query_panels.draw_query_panels`."""
+        """Draws queries with their best answers, by :func:`~mmcma.visualization.query_panels.draw_query_panels`."""
         self._add(name, draw_query_panels(panels, num_frames), out_file, step)
 
     def add_patch_attention(self, name: str, frames: Tensor, attention: Tensor, *, titles: Sequence[str] = (),
                             out_file: str | Path | None = None, step: int = 0) -> None:
-        """Where a clip is looked at; see :func:`~mmcma.visualization.patch_attention.draw_patch_attention`."""
+        """Draws where a clip is looked at, by :func:`~mmcma.visualization.patch_attention.draw_patch_attention`."""
         self._add(name, draw_patch_attention(frames, attention, titles), out_file, step)
 
     def add_rank_histogram(self, name: str, ranks: Mapping[str, Sequence[float]], candidates: int, *, title: str,
                            out_file: str | Path | None = None, step: int = 0) -> None:
-        """Ranks of the right answers; see :func:`~mmcma.visualization.plots.rank_histogram`."""
+        """Draws the ranks of the right answers, by :func:`~mmcma.visualization.plots.rank_histogram`."""
         self._add(name, rank_histogram(ranks, candidates, title), out_file, step)
 
     def _add(self, name: str, image: bytes, out_file: str | Path | None, step: int) -> None:

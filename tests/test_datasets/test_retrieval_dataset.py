@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
+from mmcma.config import load_config
 from mmcma.datasets import MSRVTT, MSVD, RetrievalDataset
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import ConfigError, DataError, MediaError
@@ -229,9 +230,8 @@ def test_configs_build_and_children_change_them(tmp_path, warned):
         f"_base_ = ['{CONFIGS / 'msrvtt.py'}']\n"
         'pipeline = _base_.pipeline\n'
         'pipeline[0].update(num_frames=64)\n'
-        'pipeline[1].update(size=336)\n'
-        'train_dataloader = dict(dataset=dict(pipeline=pipeline))\n')
-    config = Config.fromfile(tmp_path / 'child.py')
+        'pipeline[1].update(size=336)\n')
+    config = load_config(tmp_path / 'child.py')
     config.train_dataloader.dataset.data_root = str(root)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     assert [repr(step) for step in dataset.pipeline.transforms][:2] == [

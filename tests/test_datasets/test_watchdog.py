@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader
 
 from mmcma.datasets import CaptionedFiles, LoadVideoFrames
 from mmcma.datasets.video import reader as video_reader
-from mmcma.utils import timeouts
 from mmcma.datasets.video.backends import PyAVReader, VideoReader
+from mmcma.utils import timeouts
 from mmcma.utils.errors import MediaError
 from mmcma.utils.timeouts import run_with_timeout
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 import mmcma.engine  # noqa: F401
 from mmcma.engine import retrieval_report
 from mmcma.engine.hooks import retrieval_report_hook
-from mmcma.engine.retrieval_report import Measured
+from mmcma.engine.measured import Measured
 from mmcma.evaluation import RetrievalMetric
 from mmcma.registry import HOOKS
 from mmcma.structures import Features, RetrievalSample
@@ -285,7 +285,7 @@ def test_a_model_that_cannot_be_asked_has_a_report_without_panels(tmp_path):
 
 def test_a_sharded_model_is_not_asked_by_one_process(tmp_path, monkeypatch):
     monkeypatch.setattr(retrieval_report_hook, 'FullyShardedDataParallel', Twin)
-    monkeypatch.setattr(retrieval_report_hook, 'result_panels', lambda *args: pytest.fail('asked'))
+    monkeypatch.setattr(retrieval_report_hook, 'write_panels', lambda *args: pytest.fail('asked'))
     runner = make_runner(tmp_path / 'run', hook={}, train=False, log_level='INFO')
     metrics = runner.test()
     assert read(tmp_path / 'run' / runner.timestamp)['results'] == {'zero-shot': metrics}

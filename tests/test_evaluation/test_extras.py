@@ -197,7 +197,7 @@ def test_errors_name_the_value():
 
 
 def test_a_config_of_extras_is_checked_before_anything_is_built():
-    for extra, said in ((dict(type='DualSoftmaks'), r"extras.0.type='DualSoftmaks'.*Did you mean 'DualSoftmax'"),
+    for extra, said in ((dict(type='DualSoftmaks'), r"extras\[0\].type='DualSoftmaks'.*Did you mean 'DualSoftmax'"),
                         (dict(type='Reranking', topn=3), "takes no 'topn'"),
                         (dict(type='Reranking', first_stage=dict(type='MeanPol')), "first_stage.type='MeanPol'")):
         with pytest.raises(ConfigError, match=said):

@@ -183,7 +183,7 @@ def test_layers_and_kinds_choose_the_sites():
 @pytest.mark.parametrize('neck', [AdaptFormer, STAdapter, BottleneckAdapter])
 @pytest.mark.parametrize('layers', [[], [3], [-4], [0, 'last']])
 def test_layers_that_are_not_there_are_refused(neck, layers):
-    with pytest.raises(ConfigError, match=r'model.neck.layers=\[') as error:
+    with pytest.raises(ConfigError, match=rf'{neck.__name__}.layers=\[') as error:
         attached(neck(layers=layers), layers=3, vision=8, text=6)
     assert 'nothing to train' in str(error.value) if not layers else f'{layers[-1]!r} must be' in str(error.value)
 
@@ -193,13 +193,13 @@ def test_layers_that_are_not_there_are_refused(neck, layers):
     (STAdapter, 'bottleneck_dim', 0), (STAdapter, 'kernel_size', 2), (STAdapter, 'kernel_size', 1),
     (BottleneckAdapter, 'bottleneck_dim', 0), (BottleneckAdapter, 'dropout', -0.1)])
 def test_values_out_of_range_are_refused(neck, name, value):
-    with pytest.raises(ConfigError, match=f'model.neck.{name}={value}'):
+    with pytest.raises(ConfigError, match=f'{neck.__name__}.{name}={value}'):
         neck(**{name: value})
 
 
 @pytest.mark.parametrize('kinds', [[], ['mlp'], 'attn'])
 def test_unknown_kinds_are_refused(kinds):
-    with pytest.raises(ConfigError, match='model.neck.kinds='):
+    with pytest.raises(ConfigError, match='BottleneckAdapter.kinds='):
         attached(BottleneckAdapter(kinds=kinds), vision=8, text=6)
 
 

@@ -69,7 +69,7 @@ def test_shared_dim_out_of_range_is_refused(wrong):
     dict(bottleneck_dim=0), dict(activation='gelo'), dict(dropout=1.0), dict(share='both')])
 def test_other_values_out_of_range_are_refused(wrong):
     name, value = next(iter(wrong.items()))
-    with pytest.raises(ConfigError, match=f'model.neck.{name}={value!r}'):
+    with pytest.raises(ConfigError, match=f'CrossModalAdapter.{name}={value!r}'):
         CrossModalAdapter(**wrong)
 
 
@@ -189,7 +189,7 @@ def test_sites_that_are_not_there_are_refused(wrong):
     neck = CrossModalAdapter(**wrong)
     with pytest.raises(ConfigError) as error:
         neck.attach(vision=FakeTower(4, 32), text=FakeTower(2, 32))
-    assert f'model.neck.{name}={value!r}' in str(error.value)
+    assert f'CrossModalAdapter.{name}={value!r}' in str(error.value)
 
 
 def test_the_default_keeps_its_state_dict_keys():

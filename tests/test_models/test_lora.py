@@ -126,4 +126,4 @@ def test_a_tower_without_a_target_is_refused():
 def test_values_out_of_range_are_refused(name, value):
     with pytest.raises(ConfigError) as error:
         LoRA(**{name: value})
-    assert f'model.neck.{name}={value!r}' in str(error.value)
+    assert f'LoRA.{name}={value!r}' in str(error.value)

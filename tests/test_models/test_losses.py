@@ -96,5 +96,5 @@ def test_dual_softmax_with_a_flat_prior_is_info_nce():
     positives[0, 1] = positives[1, 0] = True
     torch.testing.assert_close(DualSoftmaxLoss(temperature=1e6)(logits, positives),
                                SymmetricInfoNCE()(logits / 5, positives), atol=1e-5, rtol=1e-5)
-    with pytest.raises(ConfigError, match='model.head.loss.temperature=0 must be above 0'):
+    with pytest.raises(ConfigError, match='DualSoftmaxLoss.temperature=0 must be above 0'):
         DualSoftmaxLoss(temperature=0)

@@ -116,7 +116,7 @@ def test_gradients_reach_every_parameter_of_an_independent_copy(tiny_clip, build
 @pytest.mark.parametrize('limit, value, there', [('max_frames', 2, '3 frames'), ('max_words', 3, '5 tokens')])
 def test_more_than_was_built_for_is_refused_with_both_numbers(tiny_clip, build, limit, value, there):
     model = build(model_config(tiny_clip, neck={**SMALL, limit: value}))
-    with pytest.raises(ConfigError, match=f'model.neck.{limit}={value}, but .* {there}'):
+    with pytest.raises(ConfigError, match=f'MVAdapter.{limit}={value}, but .* {there}'):
         features(model)
 
 
@@ -133,5 +133,5 @@ def test_a_tower_without_class_token_is_refused(start):
     dict(max_frames=1), dict(tied_layers=-1), dict(tied_layers=3)])
 def test_values_out_of_range_are_refused(wrong):
     name, value = next(iter(wrong.items()))
-    with pytest.raises(ConfigError, match=f'model.neck.{name}={value} '):
+    with pytest.raises(ConfigError, match=f'MVAdapter.{name}={value} '):
         attached(MVAdapter(**wrong), layers=2, vision=8, text=6)

@@ -59,5 +59,5 @@ def test_two_methods_on_one_site_are_refused_by_name(tiny_clip, build):
 
 
 def test_combining_nothing_is_refused():
-    with pytest.raises(ConfigError, match=r'model.neck.necks=\[\]'):
+    with pytest.raises(ConfigError, match=r'CombinedNeck.necks=\[\]'):
         CombinedNeck(necks=[])

@@ -164,7 +164,7 @@ def test_towers_that_do_not_fit(tiny_clip, build):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(precision='fp8'), "model.precision='fp8'"),
+    (dict(precision='fp8'), "CrossModalRetriever.precision='fp8'"),
     (dict(data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=41)), 'max_words=41 exceeds'),
     (dict(data_preprocessor=dict(type='RetrievalDataPreprocessor', max_words=2)), 'max_words=2 leaves no room')])
 def test_values_out_of_range(tiny_clip, build, changes, message):

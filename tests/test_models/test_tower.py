@@ -33,7 +33,7 @@ def test_last_layers_are_all_but_the_stem_and_the_layers_before(tiny_clip):
 
 @pytest.mark.parametrize('part', ['last_0_layers', 'last_3_layers', 'biases', 'last_layers', 1])
 def test_an_unknown_part_is_refused_with_the_choices(tiny_clip, part):
-    with pytest.raises(ConfigError, match=rf"trainable='?{part}'?.*(1 to 2|'last_K_layers')"):
+    with pytest.raises(ConfigError, match=rf"trainable='?{part}'?.*(1 to 2|'last_K_layers'|must be bool \| str)"):
         names(tiny_clip, part)
 
 

@@ -9,17 +9,13 @@
 #
 # Lines of the same path and times are one item. Paths are relative to videos/.
 #
-# For images, or another number of frames, a child config edits the shared pipeline:
-#     _base_ = ['../_base_/datasets/captioned_files.py']
+# For images, or another number of frames, a child config edits the pipeline:
 #     pipeline = _base_.pipeline
 #     pipeline[0] = dict(type='LoadImage')
-#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
 _base_ = '../videos.py'
 
 data_root = 'data/own'
-source = dict(type='CaptionedFiles', data_root=data_root, data_prefix=dict(visual='videos'), pipeline=_base_.pipeline)
+source = dict(type='CaptionedFiles', data_root=data_root, data_prefix=dict(visual='videos'))
 train_dataloader = dict(dataset=dict(ann_file='train.csv', **source))
 val_dataloader = dict(dataset=dict(ann_file='val.csv', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(ann_file='test.csv', test_mode=True, **source))

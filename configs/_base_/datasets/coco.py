@@ -6,17 +6,13 @@
 # coco_karpathy_val.json and coco_karpathy_test.json) and the folders
 # images/train2014/ and images/val2014/.
 #
-# A child config changes the size by editing the shared pipeline:
-#     _base_ = ['../_base_/datasets/coco.py']
+# A child config changes the size in one place, the pipeline:
 #     pipeline = _base_.pipeline
 #     pipeline[1].update(size=336)
-#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
 _base_ = '../images.py'
 
 data_root = 'data/coco'
-source = dict(type='COCO', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=_base_.pipeline)
+source = dict(type='COCO', data_root=data_root, data_prefix=_base_.data_prefix)
 train_dataloader = dict(dataset=dict(split='train', **source))
 val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))

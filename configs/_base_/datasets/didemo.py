@@ -5,20 +5,16 @@
 #
 # A paragraph is longer than a sentence: set model.data_preprocessor.max_words too (64 in configs/cma).
 #
-# A child config changes the clip or the size by editing the shared pipeline:
-#     _base_ = ['../_base_/datasets/didemo.py']
+# A child config changes the clip or the size in one place, the pipeline:
 #     pipeline = _base_.pipeline
 #     pipeline[0].update(num_frames=32)
 #     pipeline[1].update(size=336)
-#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
 _base_ = '../videos.py'
 
 data_root = 'data/didemo'
 pipeline = _base_.pipeline
 pipeline[0].update(num_frames=64)
-source = dict(type='DiDeMo', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=pipeline)
+source = dict(type='DiDeMo', data_root=data_root, data_prefix=_base_.data_prefix)
 train_dataloader = dict(dataset=dict(split='train', **source))
 val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))

@@ -4,17 +4,13 @@
 # Expected under data_root: Flickr8k.token.txt, Flickr_8k.trainImages.txt,
 # Flickr_8k.devImages.txt, Flickr_8k.testImages.txt and the folder images/.
 #
-# A child config changes the size by editing the shared pipeline:
-#     _base_ = ['../_base_/datasets/flickr8k.py']
+# A child config changes the size in one place, the pipeline:
 #     pipeline = _base_.pipeline
 #     pipeline[1].update(size=336)
-#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
 _base_ = '../images.py'
 
 data_root = 'data/flickr8k'
-source = dict(type='Flickr8k', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=_base_.pipeline)
+source = dict(type='Flickr8k', data_root=data_root, data_prefix=_base_.data_prefix)
 train_dataloader = dict(dataset=dict(split='train', **source))
 val_dataloader = dict(dataset=dict(split='dev', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))

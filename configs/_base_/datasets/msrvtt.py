@@ -10,18 +10,14 @@
 # that are neither trained on nor tested on, set split='train' in train_dataloader
 # and split='val' in val_dataloader (6,513 and 497 videos).
 #
-# A child config changes the clip or the size by editing the shared pipeline:
-#     _base_ = ['../_base_/datasets/msrvtt.py']
+# A child config changes the clip or the size in one place, the pipeline:
 #     pipeline = _base_.pipeline
 #     pipeline[0].update(num_frames=64)
 #     pipeline[1].update(size=336)
-#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
 _base_ = '../videos.py'
 
 data_root = 'data/msrvtt'
-source = dict(type='MSRVTT', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=_base_.pipeline)
+source = dict(type='MSRVTT', data_root=data_root, data_prefix=_base_.data_prefix)
 train_dataloader = dict(dataset=dict(split='train-9k', **source))
 val_dataloader = dict(dataset=dict(split='test-1kA', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(split='test-1kA', test_mode=True, **source))

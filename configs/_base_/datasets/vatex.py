@@ -4,18 +4,14 @@
 # Expected under data_root: vatex_training_v1.0.json, vatex_validation_v1.0.json (its clips are val and test),
 # train_list.txt, val_list.txt, test_list.txt and the folder videos/.
 #
-# A child config changes the clip or the size by editing the shared pipeline:
-#     _base_ = ['../_base_/datasets/vatex.py']
+# A child config changes the clip or the size in one place, the pipeline:
 #     pipeline = _base_.pipeline
 #     pipeline[0].update(num_frames=32)
 #     pipeline[1].update(size=336)
-#     train_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     val_dataloader = dict(dataset=dict(pipeline=pipeline))
-#     test_dataloader = dict(dataset=dict(pipeline=pipeline))
 _base_ = '../videos.py'
 
 data_root = 'data/vatex'
-source = dict(type='VATEX', data_root=data_root, data_prefix=_base_.data_prefix, pipeline=_base_.pipeline)
+source = dict(type='VATEX', data_root=data_root, data_prefix=_base_.data_prefix)
 train_dataloader = dict(dataset=dict(split='train', **source))
 val_dataloader = dict(dataset=dict(split='val', test_mode=True, **source))
 test_dataloader = dict(dataset=dict(split='test', test_mode=True, **source))

@@ -1,12 +1,15 @@
 """One stable name for the best checkpoint."""
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmcma.registry import HOOKS
 from mmcma.utils.files import write_atomic
+
+#: Name of the copy, in the work directory.
+BEST = 'best.pth'
 
 
 @HOOKS.register_module()
@@ -27,5 +30,26 @@ class BestCheckpointHook(Hook):
         """Copies the best checkpoint if it is another one than before."""
         best = runner.message_hub.runtime_info.get('best_ckpt')
         if best is not None and best != self._copied and is_main_process():
-            write_atomic(Path(best).read_bytes(), Path(runner.work_dir) / 'best.pth')
+            write_atomic(Path(best).read_bytes(), Path(runner.work_dir) / BEST)
             self._copied = best
+
+
+def best_checkpoint(runner: Runner) -> Path | None:
+    """The best checkpoint, else the last, as rank 0 sees them; None if none was saved. All ranks must call it."""
+    info = runner.message_hub.runtime_info
+    paths = [Path(info[key]) for key in sorted(info) if key.startswith('best_ckpt') and info[key]]
+    if paths:
+        # A resumed run may have moved; the copy under the stable name moves with it.
+        paths.append(Path(runner.work_dir) / BEST)
+    if info.get('last_ckpt'):
+        paths.append(Path(info['last_ckpt']))
+    chosen = [next((path for path in paths if path.is_file()), None)]
+    broadcast_object_list(chosen)  # also keeps the others from reading before rank 0 has written
+    return chosen[0]
+
+
+def stable_name(runner: Runner, checkpoint: Path) -> Path:
+    """The path of the copy that :class:`BestCheckpointHook` keeps where ``checkpoint`` is the best one."""
+    copy = Path(runner.work_dir) / BEST
+    is_best = str(checkpoint) == runner.message_hub.runtime_info.get('best_ckpt')
+    return copy if is_best and copy.is_file() else checkpoint

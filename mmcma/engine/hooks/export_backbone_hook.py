@@ -2,7 +2,6 @@
 import json
 from pathlib import Path
 
-import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
@@ -65,7 +64,7 @@ def export_backbone(model, folder: Path) -> None:
     dual.visual_projection.load_state_dict(vision.projection.state_dict())
     dual.text_projection.load_state_dict(text.projection.state_dict())
     dual.logit_scale.data.copy_(model.head.logit_scale.data.clamp(max=model.head.max_logit_scale))
-    dual.to(torch.float16).save_pretrained(folder)
+    dual.half().save_pretrained(folder)
     # Each call of a tokenizer leaves its padding and truncation behind; they are not part of the model.
     text.tokenizer.backend_tokenizer.no_padding()
     text.tokenizer.backend_tokenizer.no_truncation()

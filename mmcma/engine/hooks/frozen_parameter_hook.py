@@ -46,8 +46,8 @@ class FrozenParameterHook(Hook):
 
     def __init__(self, *, allow_other_backbone: bool = False) -> None:
         self.allow_other_backbone = allow_other_backbone
-        self._identity: dict | None = None
-        self._pinned: dict[str, str] = {}
+        self._identity: dict[str, str | None] = {}
+        self._digests: dict[str, str] = {}
 
     def before_run(self, runner: Runner) -> None:
         """Takes the backbone's identity; in training also the report and the digests of frozen tensors.
@@ -56,17 +56,17 @@ class FrozenParameterHook(Hook):
         that damage done by those is found too.
         """
         model = unwrapped(runner.model)
-        if self._identity is None:
+        if not self._identity:
             self._identity = backbone_identity(model)
             # Loading: before EMAHook, which expects a complete state dict. Registering puts the loader at
             # the head of the list that is being walked, so this hook is visited again: hence the guards.
             runner.register_hook(_TrainedStateLoader(self), priority='HIGHEST')
-        if isinstance(runner._train_loop, BaseLoop) and not self._pinned:
+        if isinstance(runner._train_loop, BaseLoop) and not self._digests:
             if not trained_names(model):
                 raise ConfigError('nothing in the model is trainable: give it a neck (model.neck), or a '
                                   'part of a backbone to train.')
             runner.logger.info(f'What trains:\n{parameter_table(model)}')
-            self._pinned = tensor_digests(_frozen_tensors(model))
+            self._digests = tensor_digests(_frozen_tensors(model))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """Checks that every frozen module is in eval mode."""
@@ -78,7 +78,7 @@ class FrozenParameterHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Checks that every frozen tensor has the digest it had before training."""
         now = tensor_digests(_frozen_tensors(unwrapped(runner.model)))
-        changed = sorted({name for name, _ in self._pinned.items() ^ now.items()})
+        changed = sorted({name for name, _ in self._digests.items() ^ now.items()})
         if changed:
             raise RuntimeError(f'{len(changed)} frozen tensors changed in training: {changed[:3]}.')
         runner.logger.info(f'Frozen weights: all {len(now)} tensors are bit-identical to before training.')

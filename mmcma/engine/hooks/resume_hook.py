@@ -35,7 +35,7 @@ class ResumeHook(Hook):
         self._seed(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
-        """The same in an iteration-based loop, which is one epoch from end to end."""
+        """Seeds them at every iteration of an iteration-based loop, which is one epoch from end to end."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             self._seed(runner)
 

@@ -4,7 +4,7 @@ import math
 from mmengine.optim import _ParamScheduler
 
 from mmcma.registry import PARAM_SCHEDULERS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -28,10 +28,9 @@ class WarmupCosineLR(_ParamScheduler):
     def __init__(self, optimizer, *, end: int, by_epoch: bool = False, warmup_ratio: float = 0.1,
                  last_step: int = -1) -> None:
         if by_epoch:
-            raise ConfigError('param_scheduler.by_epoch=True: WarmupCosineLR steps by iteration, so set it '
-                              'to False.')
+            raise argument_error(self, 'by_epoch', True, 'cannot be: it steps by iteration; set it to False.')
         if not 0 <= warmup_ratio < 1:
-            raise ConfigError(f'param_scheduler.warmup_ratio={warmup_ratio} must be in [0, 1).')
+            raise argument_error(self, 'warmup_ratio', warmup_ratio, 'must be in [0, 1).')
         self.warmup_ratio = warmup_ratio
         super().__init__(optimizer, 'lr', end=end, by_epoch=False, last_step=last_step)
 

@@ -2,10 +2,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mmcma.models.backbones.sites import Kind
 from mmcma.utils.errors import WeightsError
 
 #: One residual branch of a layer: its kind; the module that ends it; the one that begins it, where that is another.
-Branch = tuple[str, str, str | None]
+Branch = tuple[Kind, str, str | None]
 
 _PRE_NORM: tuple[Branch, ...] = (('attn', 'self_attn', None), ('ffn', 'mlp', None))
 # BERT adds the residual and normalises the sum inside its `output` modules, so a branch ends at the `dense` in them.
@@ -20,13 +21,13 @@ class Half:
     Attributes:
         projection: Name in the dual encoder; None where the encoder's pooled output lies in the joint space.
         joint_width: Without a projection: field of the half's config that gives the joint space's width.
-        prompt_start: See :class:`~mmcma.models.backbones.tower.Tower`.
-        stem: What runs before the first layer.
+        prompt_start: Place in the sequence where learned tokens may be put in, after the class or start token if any.
+        stem: The modules that run before the first layer.
         blocks: The list of layers.
         branches: The residual branches of a layer.
     """
     projection: str | None = None
-    joint_width: str | None = None
+    joint_width: str = 'hidden_size'
     prompt_start: int = 1
     stem: tuple[str, ...] = ('embeddings',)
     blocks: str = 'encoder.layers'
@@ -35,7 +36,7 @@ class Half:
 
 @dataclass(frozen=True, kw_only=True)
 class TextHalf(Half):
-    """The text half.
+    """The text half of a dual encoder.
 
     Attributes:
         token_embedding: The table of token vectors.
@@ -54,7 +55,7 @@ class TextHalf(Half):
 
 
 class Architecture(NamedTuple):
-    """Both halves."""
+    """Both halves of a dual encoder."""
     vision: Half
     text: TextHalf
 
@@ -71,7 +72,7 @@ ARCHITECTURES = {
         TextHalf(projection='text_projection', blocks='encoder.layer', branches=_BERT, masked=True,
                  token_embedding='embeddings.word_embeddings', pools_first_token=True)),
     'siglip': Architecture(
-        Half(joint_width='hidden_size', prompt_start=0),
+        Half(prompt_start=0),
         TextHalf(joint_width='projection_size', prompt_start=0, token_head='head', pads_to_limit=True,
                  lower_case=True)),
 }
@@ -81,7 +82,7 @@ def architecture(model_type: str, named: str | None = None) -> Architecture:
     """The architecture of a ``model_type``.
 
     Args:
-        model_type: As in a model's config.json.
+        model_type: ``model_type`` of a model's config.json.
         named: Which model that is, for the error.
 
     Raises:

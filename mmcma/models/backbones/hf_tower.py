@@ -5,25 +5,25 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from mmcma.models.backbones.architectures import Half, architecture
-from mmcma.models.backbones.pretrained import locate, read_dual, read_normalisation
+from mmcma.models.backbones.architectures import Half, TextHalf, architecture
+from mmcma.models.backbones.pretrained import DualEncoder, locate, read_dual, read_normalisation
 from mmcma.models.backbones.quick_gelu import replace_quick_gelu
 from mmcma.models.backbones.sites import Site
-from mmcma.models.backbones.tower import Tower, VisionTower
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError, WeightsError
 
 
 class HFTower(Tower):
-    """What both halves of a dual encoder share: layers and sites.
+    """A half of a dual encoder: its layers and sites.
 
     Args:
         dual: The ``transformers`` model.
         half: Where this half keeps what the tower publishes.
         encoder: This half's encoder.
-        source: See :class:`Tower`.
-        trainable: See :class:`Tower`.
+        source: Name of the pretrained model; None from scratch.
+        trainable: Which of the tower's own weights train, see :class:`Tower`.
         attn_implementation: How ``transformers`` computes attention; None for its own choice.
 
     Attributes:
@@ -32,12 +32,13 @@ class HFTower(Tower):
             adds to the scaled similarity.
     """
 
-    def __init__(self, *, dual: PreTrainedModel, half: Half, encoder: PreTrainedModel, source: str | None,
+    def __init__(self, *, dual: DualEncoder, half: Half, encoder: PreTrainedModel, source: str | None,
                  trainable: bool | str, attn_implementation: str | None) -> None:
         projection = getattr(dual, half.projection) if half.projection else nn.Identity()
         super().__init__(
             source=source, width=encoder.config.hidden_size, prompt_start=half.prompt_start, trainable=trainable,
-            embed_dim=projection.out_features if half.projection else getattr(encoder.config, half.joint_width))
+            embed_dim=projection.out_features if isinstance(projection, nn.Linear) else getattr(
+                encoder.config, half.joint_width))
         self.half = half
         self.encoder = encoder
         replace_quick_gelu(encoder)
@@ -56,18 +57,19 @@ class HFTower(Tower):
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """See :class:`Tower`."""
-        return list(self.encoder.get_submodule(self.half.blocks))
+        """The transformer layers, input first."""
+        return list(self.encoder.get_submodule(self.half.blocks).children())
 
     @property
     def stem(self) -> list[nn.Module]:
-        """See :class:`Tower`."""
+        """The embeddings, and in a vision tower of CLIP the LayerNorm before the first layer."""
         return [self.encoder.get_submodule(name) for name in self.half.stem]
 
     @property
     def sites(self) -> list[Site]:
-        """See :class:`Tower`."""
-        return [Site(layer, kind, block.get_submodule(end), self.width, entry and block.get_submodule(entry))
+        """Attention and feed-forward branch of every layer, input first."""
+        return [Site(layer, kind, block.get_submodule(end), self.width,
+                     None if entry is None else block.get_submodule(entry))
                 for layer, block in enumerate(self.blocks) for kind, end, entry in self.half.branches]
 
 
@@ -80,7 +82,7 @@ class HFVisionTower(VisionTower, HFTower):
             bundled ``'mmcma/clip-tiny-glyphs'``.
         config: Instead of ``pretrained``: a model from scratch, see
             :func:`~mmcma.models.backbones.pretrained.read_dual`.
-        trainable: What of the tower's own weights trains, see :class:`Tower`.
+        trainable: Which of the tower's own weights train, see :class:`Tower`.
         attn_implementation: ``'sdpa'`` (as a rule transformers' own choice),
             ``'eager'``, ``'flash_attention_2'`` or another that transformers knows.
 
@@ -98,29 +100,27 @@ class HFVisionTower(VisionTower, HFTower):
             read_normalisation(pretrained) if pretrained else (list(OPENAI_CLIP_MEAN), list(OPENAI_CLIP_STD)))
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """See :class:`VisionTower`."""
+        """Embeddings ``(N, D)`` of normalised float pixels ``(N, 3, H, W)``."""
         return self.projection(self.encoder(pixel_values=pixels).pooler_output)
 
 
 @MODELS.register_module()
-class HFTextTower(HFTower):
+class HFTextTower(TextTower, HFTower):
     """Text tower of a ``transformers`` dual encoder and its tokenizer; for which ones, see :class:`HFVisionTower`.
 
     Args:
-        pretrained: As in :class:`HFVisionTower`.
-        config: As in :class:`HFVisionTower`; then ``tokenizer`` is required.
+        pretrained: Name on the Hugging Face Hub, a local model folder, or the
+            bundled ``'mmcma/clip-tiny-glyphs'``.
+        config: Instead of ``pretrained``: a model from scratch, see
+            :func:`~mmcma.models.backbones.pretrained.read_dual`; then ``tokenizer`` is required.
         tokenizer: Model whose tokenizer is used; by default ``pretrained``.
-        trainable: What of the tower's own weights trains, see :class:`Tower`.
-        attn_implementation: As in :class:`HFVisionTower`.
-
-    Attributes:
-        tokenizer: The ``transformers`` tokenizer.
-        context_length (int): Most tokens of a caption, start and end included.
-        pads_to_limit (bool): Whether every caption must be padded to that length.
+        trainable: Which of the tower's own weights train, see :class:`Tower`.
+        attn_implementation: How ``transformers`` computes attention; None for its own choice.
 
     Raises:
         WeightsError: The weights or the tokenizer cannot be had or do not fit.
     """
+    half: TextHalf
 
     def __init__(self, *, pretrained: str | None = None, config: dict | None = None,
                  tokenizer: str | None = None, trainable: bool | str = False,
@@ -144,18 +144,10 @@ class HFTextTower(HFTower):
         return self.encoder.get_submodule(self.half.token_embedding)
 
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
-        """Embeddings of captions.
+        """Embeddings of captions, with the arguments and the result of :meth:`TextTower.forward`.
 
         Where attention is causal and the first end token is pooled, padding
         changes nothing and the encoder gets no mask.
-
-        Args:
-            token_ids: int64 ``(N, L)``, padded after the end token.
-            mask: bool ``(N, L)``, False on padding.
-            with_tokens: Whether to project every token, and not only the pooled one.
-
-        Returns:
-            ``pooled`` ``(N, D)``, and with tokens ``tokens`` ``(N, L, D)`` and ``mask``.
         """
         output = self.encoder(input_ids=token_ids, attention_mask=mask if self.half.masked else None)
         tokens = output.last_hidden_state  # (N, L, width)

@@ -2,6 +2,7 @@
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.registry import DefaultScope
@@ -10,12 +11,15 @@ from torch import Tensor, nn
 from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import VisionTower
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
+from mmcma.utils.errors import ConfigError, WeightsError, argument_error, did_you_mean, short
 
-#: What mmpretrain normalises with unless a config says otherwise, per RGB channel, of pixels in [0, 1].
+#: Mean and standard deviation that mmpretrain normalises with unless a config says otherwise, per RGB channel,
+#: of pixels in [0, 1].
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-#: What the tower can stand on.
+#: A backbone of mmpretrain, which has no types.
+Backbone = Any
+#: The classes of backbones that the tower can stand on.
 BACKBONES = ['VisionTransformer', 'ViTEVA02', 'BEiTViT']
 # Parts of a whole model's checkpoint that the backbone is used without: classifiers, and decoders of pretraining.
 _OTHER_PARTS = ('head.', 'neck.')
@@ -36,7 +40,7 @@ class MMPretrainTower(VisionTower):
         embed_dim: Channels of the joint space: the text tower's.
         checkpoint: A file, or the name of a model of ``mmpretrain``, whose
             backbone has the weights. None for random ones, which have to train.
-        trainable: What trains beside the projection, see :class:`Tower`.
+        trainable: Which of the backbone's weights train beside the projection, see :class:`Tower`.
         image_mean, image_std: Normalisation per RGB channel of pixels in [0, 1],
             as the backbone was trained with: ``mmpretrain``'s divided by 255.
 
@@ -52,12 +56,12 @@ class MMPretrainTower(VisionTower):
                  trainable: bool | str = False, image_mean: Sequence[float] = IMAGENET_MEAN,
                  image_std: Sequence[float] = IMAGENET_STD) -> None:
         if checkpoint is None and trainable is not True:
-            raise ConfigError(f'model.vision_backbone.checkpoint=None with trainable={trainable!r}: random weights '
-                              'that never train. Name a checkpoint, or set trainable=True.')
+            raise argument_error(self, 'checkpoint', None, f'and trainable={trainable!r}: random weights that never '
+                                 'train. Name a checkpoint, or set trainable=True.')
         module = _build(backbone)
         super().__init__(source=checkpoint, width=module.embed_dims, embed_dim=embed_dim, trainable=trainable,
                          prompt_start=_prompt_start(module))
-        self.backbone = module
+        self.backbone: Backbone = module
         self.projection = nn.Linear(module.embed_dims, embed_dim, bias=False)
         nn.init.normal_(self.projection.weight, std=module.embed_dims ** -0.5)
         self.image_size = module.img_size[0]
@@ -71,27 +75,27 @@ class MMPretrainTower(VisionTower):
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """See :class:`Tower`."""
+        """The transformer layers, input first."""
         return list(self.backbone.layers)
 
     @property
     def stem(self) -> list[nn.Module]:
-        """See :class:`Tower`."""
+        """The modules that run before the first layer, of those that the backbone has."""
         names = ('patch_embed', 'drop_after_pos', 'pre_norm', 'rel_pos_bias')
         return [module for name in names if (module := getattr(self.backbone, name, None)) is not None]
 
     @property
     def stem_parameters(self) -> list[nn.Parameter]:
-        """See :class:`Tower`; with the class token and the positions, which the backbone itself holds."""
+        """The weights that act before the first layer, among them class token and positions, which no module holds."""
         return [*super().stem_parameters, *self.backbone.parameters(recurse=False)]
 
     @property
     def sites(self) -> list[Site]:
-        """See :class:`Tower`."""
-        return [site for layer, block in enumerate(self.blocks)
+        """Attention and feed-forward branch of every layer, input first."""
+        return [site for layer, block in enumerate(self.backbone.layers)
                 for site in (Site(layer, 'attn', block.attn, self.width), self._ffn_site(layer, block))]
 
-    def _ffn_site(self, layer: int, block: nn.Module) -> Site:
+    def _ffn_site(self, layer: int, block: Backbone) -> Site:
         ffn = block.ffn if hasattr(block, 'ffn') else block.mlp
         if not ffn.add_identity:
             return Site(layer, 'ffn', ffn, self.width)
@@ -99,26 +103,26 @@ class MMPretrainTower(VisionTower):
         return Site(layer, 'ffn', ffn.gamma2, self.width, ffn.layers if hasattr(ffn, 'layers') else ffn.w12)
 
     def pretrained_state(self) -> dict[str, Tensor]:
-        """See :class:`Tower`; without the projection."""
+        """The backbone's tensors by name; the projection, random at the start, is not among them."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith('projection.')}
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """See :class:`Tower`; with the projection."""
+        """The projection's weights, and those of the backbone that ``trainable`` names."""
         return [*super().trainable_parameters(), *self.projection.parameters()]
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """See :class:`VisionTower`."""
+        """Embeddings ``(N, D)`` of normalised float pixels ``(N, 3, H, W)``."""
         return self.projection(self.backbone(pixels)[-1])
 
 
-def _build(config: dict) -> nn.Module:
+def _build(config: dict) -> Backbone:
     try:
         import mmpretrain.models  # noqa: F401
         from mmpretrain.registry import MODELS as MMPRETRAIN
     except (ImportError, RuntimeError) as error:  # A torchvision that does not fit torch raises RuntimeError.
         raise ConfigError(f'MMPretrainTower needs mmpretrain and a torchvision that fits torch ({error}): `pip install '
                           'onedl-mmpretrain torchvision`, or use HFVisionTower.') from error
-    where = f'model.vision_backbone.backbone={dict(config)}'
+    where = f'MMPretrainTower.backbone={short(dict(config))}'
     try:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             backbone = MMPRETRAIN.build(dict(config))
@@ -134,8 +138,8 @@ def _build(config: dict) -> nn.Module:
     return backbone
 
 
-def _prompt_start(backbone: nn.Module) -> int | None:
-    """Rotary and relative positions are tied to the grid of patches: such layers take no other tokens."""
+def _prompt_start(backbone: Backbone) -> int | None:
+    """Place for learned tokens; None for rotary and relative positions, which are tied to the grid of patches."""
     names = [name for name, _ in [*backbone.named_modules(), *backbone.named_buffers()]]
     bound = any(name.endswith(('rope', 'relative_position_index')) for name in names)
     return None if bound else backbone.num_extra_tokens
@@ -153,11 +157,11 @@ def _load(backbone: nn.Module, checkpoint: str) -> None:
     try:
         missing, unexpected = backbone.load_state_dict(state, strict=False)
     except (ImportError, RuntimeError) as error:  # To resize BEiT's positions, mmpretrain imports scipy.
-        raise WeightsError(f'checkpoint={checkpoint!r} does not fit model.vision_backbone.backbone: '
+        raise WeightsError(f'checkpoint={checkpoint!r} does not fit the backbone: '
                            f'{" ".join(str(error).split())}') from error
     missing = sorted(set(missing) - buffers)
     if missing or unexpected:
-        raise WeightsError(f'checkpoint={checkpoint!r} does not fit model.vision_backbone.backbone: missing '
+        raise WeightsError(f'checkpoint={checkpoint!r} does not fit the backbone: missing '
                            f'{missing[:3]} ({len(missing)} in all), unexpected {unexpected[:3]} ({len(unexpected)} in '
                            'all). Use the backbone config that it was trained with.')
 
@@ -174,7 +178,7 @@ def _read(checkpoint: str) -> dict:
                            "state_dict alone: torch.save(dict(state_dict=...), path).") from error
     except OSError as error:
         raise WeightsError(f'checkpoint={checkpoint!r}: no reading {address or path} ({error}). Fetch it where there '
-                           'is a network and set model.vision_backbone.checkpoint to the file.') from error
+                           'is a network and set MMPretrainTower.checkpoint to the file.') from error
 
 
 def _address(name: str) -> str:

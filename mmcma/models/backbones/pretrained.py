@@ -1,9 +1,12 @@
 """Reading dual-encoder models of ``transformers``, once for both towers, with errors that say the fix."""
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils import logging as hf_logging
@@ -14,12 +17,21 @@ from mmcma.utils.errors import ConfigError, WeightsError
 #: Models that travel with this package: name -> folder.
 BUNDLED = {'mmcma/clip-tiny-glyphs': Path(__file__).parents[2] / 'pretrained' / 'clip-tiny-glyphs'}
 
+
+class DualEncoder(Protocol):
+    """The parts that every ``transformers`` model of the known architectures has, a ``PreTrainedModel``."""
+    config: PreTrainedConfig
+    vision_model: PreTrainedModel
+    text_model: PreTrainedModel
+    logit_scale: nn.Parameter
+
+
 _shared: ContextVar[dict | None] = ContextVar('shared_reads', default=None)
 
 
 @contextmanager
 def shared_reads():
-    """Within it, towers that name the same checkpoint get the halves of one model, read once."""
+    """A context in which towers that name the same checkpoint get the halves of one model, read once."""
     token = _shared.set({})
     try:
         yield
@@ -48,7 +60,7 @@ def locate(pretrained: str) -> str:
     return pretrained
 
 
-def read_dual(*, pretrained: str | None = None, config: dict | None = None) -> PreTrainedModel:
+def read_dual(*, pretrained: str | None = None, config: dict | None = None) -> DualEncoder:
     """A dual encoder in float32: with the weights of ``pretrained``, or random ones from ``config``.
 
     Args:
@@ -61,19 +73,23 @@ def read_dual(*, pretrained: str | None = None, config: dict | None = None) -> P
         WeightsError: The weights cannot be had, lack a tensor, or are of a
             model type that the towers do not know.
     """
-    if (pretrained is None) == (config is None):
+    if pretrained is not None and config is None:
+        read, key = partial(_from_pretrained, pretrained), pretrained
+    elif pretrained is None and config is not None:
+        read, key = partial(_from_config, config), repr(config)
+    else:
         raise ConfigError('a tower takes either pretrained=... or config=... (from scratch); '
                           f'got pretrained={pretrained!r}, config={config!r}.')
-    cache, key = _shared.get(), pretrained or repr(config)
+    cache = _shared.get()
     if cache is not None and key in cache:
         return cache[key]
-    model = _from_config(config) if pretrained is None else _from_pretrained(pretrained)
+    model = read()
     if cache is not None:
         cache[key] = model
     return model
 
 
-def _from_config(config: dict) -> PreTrainedModel:
+def _from_config(config: dict) -> DualEncoder:
     fields = dict(config)
     architecture(fields['model_type'])
     return AutoModel.from_config(AutoConfig.for_model(fields.pop('model_type'), **fields))
@@ -95,7 +111,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
     return config
 
 
-def _from_pretrained(pretrained: str) -> PreTrainedModel:
+def _from_pretrained(pretrained: str) -> DualEncoder:
     config, source = read_config(pretrained), locate(pretrained)  # before what may be a large download
     with _quiet():
         try:

@@ -17,7 +17,7 @@ class QuickGELU(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of any shape and floating dtype; the same of the result."""
+        """The activation of ``x``, of any shape and floating dtype, in the same shape and dtype."""
         return _QuickGELU.apply(x)
 
 

@@ -4,6 +4,9 @@ from typing import Literal
 
 from torch import nn
 
+#: Self-attention or feed-forward.
+Kind = Literal['attn', 'ffn']
+
 
 @dataclass(frozen=True)
 class Site:
@@ -20,7 +23,7 @@ class Site:
             of the same shape. None where that is ``module`` itself.
     """
     layer: int
-    kind: Literal['attn', 'ffn']
+    kind: Kind
     module: nn.Module
     dim: int
     entry: nn.Module | None = None

@@ -1,11 +1,13 @@
-"""What a tower offers to necks, heads and the retriever, whatever library it comes from."""
+"""Interface of the towers, whatever library they come from, to necks, heads and the retriever."""
 import re
 from collections.abc import Mapping
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from mmcma.models.backbones.sites import Site
+from mmcma.structures import Features
 from mmcma.utils.digests import state_digest
 from mmcma.utils.errors import ConfigError
 
@@ -29,6 +31,9 @@ class Tower(BaseModule):
             and pretraining), False, ``'projection'``, ``'bias'`` (BitFit: Ben Zaken
             et al., ACL 2022), ``'norm'``, or ``'last_K_layers'``, which is the last
             K layers and all that follows them.
+
+    Attributes:
+        projection (nn.Module): Maps the pooled hidden state ``(N, width)`` to the joint space ``(N, embed_dim)``.
     """
     projection: nn.Module
 
@@ -53,7 +58,7 @@ class Tower(BaseModule):
 
     @property
     def stem(self) -> list[nn.Module]:
-        """What runs before the first layer."""
+        """The modules that run before the first layer."""
         raise NotImplementedError
 
     @property
@@ -133,6 +138,41 @@ class VisionTower(Tower):
         if pixels.ndim == 4:
             return self.encode_images(pixels)
         return self.encode_images(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+
+
+class TextTower(Tower):
+    """A tower of captions.
+
+    Attributes:
+        tokenizer (PreTrainedTokenizerBase): The ``transformers`` tokenizer.
+        context_length (int): Most tokens of a caption, start and end included.
+        pads_to_limit (bool): Whether every caption must be padded to that length.
+        logit_scale (float): Log of the similarity's scale that the model was trained with.
+        logit_bias (float | None): What a model trained with the sigmoid loss adds to the scaled similarity.
+    """
+    tokenizer: PreTrainedTokenizerBase
+    context_length: int
+    pads_to_limit: bool
+    logit_scale: float
+    logit_bias: float | None
+
+    @property
+    def token_embedding(self) -> nn.Module | None:
+        """Maps token ids ``(N, L)`` to the vectors ``(N, L, width)`` that the positions are added to; None without."""
+        return None
+
+    def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
+        """Embeddings of captions.
+
+        Args:
+            token_ids: int64 ``(N, L)``, padded after the end token.
+            mask: bool ``(N, L)``, False on padding.
+            with_tokens: Whether to project every token, and not only the pooled one.
+
+        Returns:
+            ``pooled`` ``(N, D)``, and with tokens ``tokens`` ``(N, L, D)`` and ``mask``.
+        """
+        raise NotImplementedError
 
 
 def fingerprint(towers: Mapping[str, Tower]) -> str:

@@ -10,13 +10,13 @@ def gather_features(features: Features) -> Features:
     """The features of all processes, rank after rank; their own where there is one process.
 
     Args:
-        features: Of the local batch; the same shapes on every process, but
+        features: Features of the local batch; the same shapes on every process, but
             that tokens with a mask may be more or fewer: they are padded to
             the most of all processes.
     """
     if get_world_size() == 1:
         return features
-    if features.mask is not None:
+    if features.tokens is not None and features.mask is not None:
         features = features.pad_to(_longest(features.tokens.shape[1], features.tokens.device))
     return Features(pooled=_Gather.apply(features.pooled),
                     tokens=None if features.tokens is None else _Gather.apply(features.tokens),

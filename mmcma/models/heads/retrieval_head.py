@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmcma.models.heads.gather import gather_constant, gather_features
 from mmcma.registry import MODELS
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -35,8 +35,8 @@ class RetrievalHead(BaseModule):
         self.similarity = MODELS.build(similarity)
         self.loss_fn = MODELS.build(loss)
         if train_logit_scale and not self.similarity.is_cosine:
-            raise ConfigError(f'model.head.train_logit_scale=True, but {type(self.similarity).__name__} gives logits '
-                              'that are not scaled: set it to False.')
+            raise argument_error(self, 'train_logit_scale', True, f'has no effect: {type(self.similarity).__name__} '
+                                 'gives logits that are not scaled; set it to False.')
         self.train_logit_scale = train_logit_scale
         self.logit_scale = nn.Parameter(torch.tensor(0.0))
 
@@ -62,12 +62,12 @@ class RetrievalHead(BaseModule):
         """Loss over all processes' pairs; captions of one item are positives of each other.
 
         Args:
-            text: Of the local batch, B captions.
-            visual: Of the local batch, B items, in the captions' order.
+            text: Features of the local batch's B captions.
+            visual: Features of the local batch's B items, in the captions' order.
             item_index: int ``(B,)``, which item each pair shows.
 
         Returns:
-            ``loss`` (scalar) and ``logit_scale`` (the factor in force; 1 for scores that are logits as they are).
+            ``loss`` (scalar) and ``logit_scale`` (the active factor; 1 for scores that are logits as they are).
         """
         text, visual = gather_features(text), gather_features(visual)
         item_index = gather_constant(item_index)

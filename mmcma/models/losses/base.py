@@ -1,5 +1,4 @@
-"""What every loss keeps to."""
-
+"""Interface of the losses."""
 from mmengine.model import BaseModule
 from torch import Tensor
 

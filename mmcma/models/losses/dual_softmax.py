@@ -3,7 +3,7 @@ from torch import Tensor
 
 from mmcma.models.losses.info_nce import SymmetricInfoNCE
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -25,10 +25,10 @@ class DualSoftmaxLoss(SymmetricInfoNCE):
     def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ConfigError(f'model.head.loss.temperature={temperature} must be above 0.')
+            raise argument_error(self, 'temperature', temperature, 'must be above 0.')
         self.temperature = temperature
 
     def forward(self, logits: Tensor, positives: Tensor) -> Tensor:
-        """See :meth:`RetrievalLoss.forward`."""
+        """The revised InfoNCE, a scalar, of logits ``(N, M)`` and positives bool ``(N, M)``."""
         t2v, v2t = (logits * (logits / self.temperature).softmax(dim=axis) for axis in (0, 1))
         return (self._one_way(t2v, positives) + self._one_way(v2t.T, positives.T)) / 2

@@ -18,7 +18,7 @@ class SymmetricInfoNCE(RetrievalLoss):
     """
 
     def forward(self, logits: Tensor, positives: Tensor) -> Tensor:
-        """See :meth:`RetrievalLoss.forward`."""
+        """The InfoNCE, a scalar, of logits ``(N, M)`` and positives bool ``(N, M)``."""
         return (self._one_way(logits, positives) + self._one_way(logits.T, positives.T)) / 2
 
     @staticmethod

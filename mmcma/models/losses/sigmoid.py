@@ -32,12 +32,12 @@ class SigmoidLoss(RetrievalLoss):
         self.bias = nn.Parameter(torch.tensor(float('nan') if bias is None else float(bias)))
 
     def bind(self, logit_bias: float | None) -> None:
-        """See :meth:`RetrievalLoss.bind`."""
+        """Starts the bias at the backbone's, where that has one and none was given."""
         if logit_bias is not None and self.bias.isnan():
             nn.init.constant_(self.bias, logit_bias)
 
     def forward(self, logits: Tensor, positives: Tensor) -> Tensor:
-        """See :meth:`RetrievalLoss.forward`."""
+        """The sigmoid loss, a scalar, of logits ``(N, M)`` and positives bool ``(N, M)``."""
         if self.bias.isnan():
             self._start(logits.detach())
         signs = positives.to(logits) * 2 - 1

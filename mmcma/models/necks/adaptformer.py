@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 class ParallelBranch(nn.Module):
@@ -32,7 +32,7 @@ class ParallelBranch(nn.Module):
         return hidden
 
     def leave(self, hidden: Tensor) -> Tensor:
-        """What the feed-forward branch gives, ``(..., L, dim)``, plus this branch of what it got."""
+        """Adds this branch of what the feed-forward branch got to what it gives, ``(..., L, dim)``."""
         entered, self.entered = self.entered, None
         return hidden + self.scale * self.up(self.dropout(F.relu(self.down(entered))))
 
@@ -58,10 +58,10 @@ class AdaptFormer(Neck):
     def __init__(self, *, bottleneck_dim: int = 64, scale: float = 0.1, dropout: float = 0.1,
                  layers: Sequence[int] | None = None) -> None:
         super().__init__()
-        check_counts(bottleneck_dim=bottleneck_dim)
+        check_counts(self, bottleneck_dim=bottleneck_dim)
         if scale == 0:
-            raise ConfigError('model.neck.scale=0 leaves the branch without effect: give another number.')
-        check_dropout(dropout=dropout)
+            raise argument_error(self, 'scale', scale, 'leaves the branch without effect: give another number.')
+        check_dropout(self, dropout=dropout)
         self.bottleneck_dim = bottleneck_dim
         self.scale = scale
         self.dropout = dropout
@@ -69,14 +69,14 @@ class AdaptFormer(Neck):
         self.vision = nn.ModuleList()
         self.text = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one branch for each feed-forward network.
 
         Raises:
             ConfigError: ``layers`` does not fit a tower.
         """
         for name, tower in (('vision', vision), ('text', text)):
-            for site in chosen_sites(tower, name, kinds=['ffn'], layers=self.layers):
+            for site in chosen_sites(self, tower, name, kinds=['ffn'], layers=self.layers):
                 branch = ParallelBranch(dim=site.dim, bottleneck_dim=self.bottleneck_dim, scale=self.scale,
                                         dropout=self.dropout)
                 # The branch may end in another module than it begins in, so that one hook would not see both.

@@ -1,4 +1,4 @@
-"""What every method that attaches itself to the towers keeps to."""
+"""Base of the methods that attach themselves to the towers."""
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from mmcma.models.backbones.tower import Tower, VisionTower
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.utils.errors import ConfigError
 
 #: Attribute of a tower's module: which method rewrites its input or output, and the handle of that hook.
@@ -31,7 +31,7 @@ class Neck(BaseModule):
             clip, so that images give it nothing to do.
         num_frames (int): Where the method called :meth:`watch_clips`: frames T of a clip in the batch at hand,
             whose hidden states are ``(B * T, ...)``, clip after clip.
-        frame_mask (Tensor): Likewise bool ``(B, T)``, False on padding frames; None where there are none.
+        frame_mask (Tensor): Mask of those clips, bool ``(B, T)``, False on padding frames; None where there are none.
     """
     num_text_prompts = 0
     needs_several_frames = False
@@ -42,7 +42,7 @@ class Neck(BaseModule):
         self.num_frames = 1
         self.frame_mask: Tensor | None = None
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds the method's weights and hooks them to the towers; called once, by the model's constructor.
 
         Raises:
@@ -51,7 +51,7 @@ class Neck(BaseModule):
         raise NotImplementedError
 
     def rewrite_output(self, module: nn.Module, function: Callable[[Tensor], Tensor], where: str) -> None:
-        """``function(output)`` takes the place of the module's output, or of the first of a tuple.
+        """Puts ``function(output)`` in the place of the module's output, or of the first of a tuple.
 
         Args:
             module: Part of a tower.
@@ -62,17 +62,17 @@ class Neck(BaseModule):
         self._rewrite(module, 'output', where, partial(module.register_forward_hook, hook))
 
     def rewrite_branch(self, module: nn.Module, function: Callable[[Tensor, Tensor], Tensor], where: str) -> None:
-        """As :meth:`rewrite_output`, with ``function(input, output)``."""
+        """Puts ``function(input, output)``, of the first input, in the place of the module's output."""
         hook = partial(self._on_branch, function)
         self._rewrite(module, 'output', where, partial(module.register_forward_hook, hook, with_kwargs=True))
 
     def rewrite_input(self, module: nn.Module, function: Callable[[Tensor], Tensor], where: str) -> None:
-        """``function(input)`` takes the place of the module's first argument."""
+        """Puts ``function(input)`` in the place of the module's first argument."""
         hook = partial(self._on_input, function)
         self._rewrite(module, 'input', where, partial(module.register_forward_pre_hook, hook, with_kwargs=True))
 
     def rewrite_call(self, module: nn.Module, function: Callable[..., tuple[tuple, dict]], where: str) -> None:
-        """``function(*args, **kwargs)`` gives the ``(args, kwargs)`` that take the place of the module's."""
+        """Puts the ``(args, kwargs)`` that ``function(*args, **kwargs)`` gives in the place of the module's."""
         hook = partial(self._on_call, function)
         self._rewrite(module, 'input', where, partial(module.register_forward_pre_hook, hook, with_kwargs=True))
 
@@ -100,13 +100,13 @@ class Neck(BaseModule):
         claims = module.__dict__.setdefault(_CLAIMS, {})
         if end in claims:
             other, _ = claims[end]
-            raise ConfigError(f'model.neck: {other} and {type(self).__name__} both rewrite the {end} of {where}; '
+            raise ConfigError(f'{other} and {type(self).__name__} both rewrite the {end} of {where}; '
                               'keep one of them there.')
         claims[end] = type(self).__name__, register()
 
     @contextmanager
     def disabled(self):
-        """Within it the towers work as if the neck were not there."""
+        """A context in which the towers work as if the neck were not there."""
         was_enabled = self.enabled
         self.enable(False)
         try:
@@ -130,7 +130,7 @@ class Neck(BaseModule):
 
 @contextmanager
 def unclaimed(*towers: Tower):
-    """Within it a neck may rewrite places that earlier ones have: of several necks, one at a time is enabled.
+    """A context in which a neck may rewrite places that earlier ones have: of several, one at a time is enabled.
 
     Two methods of the new neck still exclude each other. What an error leaves half attached is taken off again.
     """

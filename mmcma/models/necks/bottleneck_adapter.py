@@ -15,7 +15,12 @@ class BottleneckAdapter(CrossModalAdapter):
     attention, the baseline "Adapter-ATTN" of Jiang et al. (2025).
 
     Args:
-        bottleneck_dim, kinds, layers, activation, dropout, init_std: As of :class:`CrossModalAdapter`.
+        bottleneck_dim: Width r of the bottleneck, at least 1.
+        kinds: After which branches: ``'attn'``, ``'ffn'`` or both.
+        layers: In which layers, counted in each tower, -1 being the last; None for all.
+        activation: Name of the function s in ``transformers``.
+        dropout: Probability on the bottleneck.
+        init_std: Standard deviation of the truncated normal that weights start from; biases start at zero.
     """
 
     def __init__(self, *, bottleneck_dim: int = 8, kinds: Sequence[str] = ('attn', 'ffn'),

@@ -1,5 +1,5 @@
 """Context optimization (CoOp: Zhou et al., IJCV 130, 2022; arXiv 2109.01134)."""
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.prompts import Prompts, check_count, prompt_text
 from mmcma.registry import MODELS
@@ -22,7 +22,7 @@ class CoOp(Neck):
         check_count(self, 'num_prompts', num_prompts)
         self.num_text_prompts = num_prompts
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
-        """See :meth:`Neck.attach`."""
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
+        """Builds the context vectors and hooks them into the captions."""
         self.text = Prompts(depth=1, count=self.num_text_prompts, width=text.width)
         prompt_text(self, text, self.text, depth=1, count=self.num_text_prompts)

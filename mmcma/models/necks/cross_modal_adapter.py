@@ -9,12 +9,12 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from mmcma.models.backbones.sites import Site
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_sites
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 class Bottleneck(nn.Module):
@@ -103,13 +103,13 @@ class CrossModalAdapter(Neck):
                  kinds: Sequence[str] = ('attn', 'ffn'), layers: Sequence[int] | None = None,
                  activation: str = 'quick_gelu', dropout: float = 0.0, init_std: float = 0.01) -> None:
         super().__init__()
-        check_counts(bottleneck_dim=bottleneck_dim)
+        check_counts(self, bottleneck_dim=bottleneck_dim)
         if share not in ('up', 'down'):
-            raise ConfigError(f"model.neck.share={share!r} must be 'up' or 'down', the projection that is shared.")
+            raise argument_error(self, 'share', share, "must be 'up' or 'down', the projection that is shared.")
         if activation not in ACT2FN:
-            raise ConfigError(f'model.neck.activation={activation!r} is no activation of transformers; '
-                              "the paper's choices are 'quick_gelu' and 'gelu'.")
-        check_dropout(dropout=dropout)
+            raise argument_error(self, 'activation', activation, 'is no activation of transformers; '
+                                "the paper's choices are 'quick_gelu' and 'gelu'.")
+        check_dropout(self, dropout=dropout)
         self.bottleneck_dim = bottleneck_dim
         self.shared_dim = shared_dim
         self.share = share
@@ -120,7 +120,7 @@ class CrossModalAdapter(Neck):
         self.init_std = init_std
         self.slots = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one slot for each pair of sites and hooks it to both.
 
         Raises:
@@ -128,14 +128,15 @@ class CrossModalAdapter(Neck):
         """
         widest = min(vision.width, text.width) - (self.share == 'down')
         if not 0 <= self.shared_dim <= widest:
-            raise ConfigError(f'model.neck.shared_dim={self.shared_dim} must be between 0 (uni-modal adapters) and '
-                              f'{widest}, as many channels as the narrower tower can share.')
+            raise argument_error(self, 'shared_dim', self.shared_dim, 'must be between 0 (uni-modal adapters) and '
+                                f'{widest}, as many channels as the narrower tower can share.')
         depth = max(len(vision.blocks), len(text.blocks))
         for vision_site, text_site in zip(self._padded(vision, 'vision', depth), self._padded(text, 'text', depth)):
             if vision_site is None and text_site is None:
                 continue
             slot = AdapterSlot(
-                vision_dim=vision_site and vision_site.dim, text_dim=text_site and text_site.dim,
+                vision_dim=None if vision_site is None else vision_site.dim,
+                text_dim=None if text_site is None else text_site.dim,
                 bottleneck_dim=self.bottleneck_dim, shared_dim=self.shared_dim, share=self.share,
                 activation=self.activation, dropout=self.dropout)
             for modality, site in (('vision', vision_site), ('text', text_site)):
@@ -146,7 +147,7 @@ class CrossModalAdapter(Neck):
 
     def _padded(self, tower: Tower, name: str, depth: int) -> list[Site | None]:
         """Two places for each of ``depth`` layers; None where there is no such layer, or it was not chosen."""
-        chosen = chosen_sites(tower, name, kinds=self.kinds, layers=self.layers)
+        chosen = chosen_sites(self, tower, name, kinds=self.kinds, layers=self.layers)
         missing = 2 * (depth - len(tower.blocks))
         return [None] * missing + [site if site in chosen else None for site in tower.sites]
 

@@ -3,11 +3,11 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts, check_dropout
 from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError, did_you_mean
+from mmcma.utils.errors import argument_error, did_you_mean
 
 
 class LowRankUpdate(nn.Module):
@@ -50,18 +50,18 @@ class LoRA(Neck):
     def __init__(self, *, r: int = 8, lora_alpha: float = 8, lora_dropout: float = 0.0, use_rslora: bool = False,
                  target_modules: Sequence[str] = ('q_proj', 'v_proj')) -> None:
         super().__init__()
-        check_counts(r=r)
+        check_counts(self, r=r)
         if lora_alpha <= 0:
-            raise ConfigError(f'model.neck.lora_alpha={lora_alpha} must be above 0.')
-        check_dropout(lora_dropout=lora_dropout)
+            raise argument_error(self, 'lora_alpha', lora_alpha, 'must be above 0.')
+        check_dropout(self, lora_dropout=lora_dropout)
         if not target_modules or isinstance(target_modules, str):
-            raise ConfigError(f"model.neck.target_modules={target_modules!r} must be a list of names, such as "
-                              "['q_proj', 'v_proj'].")
+            raise argument_error(self, 'target_modules', target_modules, "must be a list of names, such as ['q_proj', "
+                                "'v_proj'].")
         self.options = dict(r=r, lora_alpha=lora_alpha, lora_dropout=lora_dropout, use_rslora=use_rslora)
         self.target_modules = target_modules
         self.updates = nn.ModuleDict()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one update for each target.
 
         Raises:
@@ -72,8 +72,8 @@ class LoRA(Neck):
         for name, layers in towers.items():
             targets = [path for path in layers if self._is_target(path)]
             if not targets:
-                raise ConfigError(f'model.neck.target_modules={list(self.target_modules)}: the {name} tower has none '
-                                  f'of them; add some of {_without_index(layers)}.')
+                raise argument_error(self, 'target_modules', self.target_modules, f'does not fit: the {name} tower has '
+                                    f'none of them; add some of {_without_index(layers)}.')
             for path in targets:
                 update = _update(layers[path], self.options)
                 self.updates[f'{name}.{path}'.replace('.', '-')] = update
@@ -87,8 +87,8 @@ class LoRA(Neck):
             if not any(path.endswith(f'.{target}') for path in paths):
                 known = _without_index(paths)
                 near = did_you_mean(target, sorted({name.rpartition('.')[2] for name in known}))
-                raise ConfigError(f'model.neck.target_modules={list(self.target_modules)}: the towers\' layers have no '
-                                  f'linear {target!r}, but {known}.{near}')
+                raise argument_error(self, 'target_modules', self.target_modules, "does not fit: the towers' "
+                                     f'layers have no linear {target!r}, but {known}.{near}')
 
 
 def _linear_layers(tower: Tower) -> dict[str, nn.Linear]:
@@ -106,6 +106,6 @@ def _update(layer: nn.Linear, options: dict) -> LowRankUpdate:
 
     # peft replaces the entry of this dict, and not the tower's own.
     built = inject_adapter_in_model(LoraConfig(target_modules=['layer'], **options), nn.ModuleDict({'layer': layer}))
-    parts = (built['layer'].lora_A, built['layer'].lora_B, built['layer'].lora_dropout, built['layer'].scaling)
-    lora_A, lora_B, dropout, scaling = (part['default'] for part in parts)
+    lora_A, lora_B, dropout, scaling = (getattr(built.get_submodule('layer'), name)['default']
+                                        for name in ('lora_A', 'lora_B', 'lora_dropout', 'scaling'))
     return LowRankUpdate(lora_A=lora_A, lora_B=lora_B, dropout=dropout, scaling=scaling)

@@ -1,7 +1,7 @@
 """Multi-modal prompt learning (MaPLe: Khattak et al., CVPR 2023; arXiv 2210.03117)."""
 from torch import Tensor, nn
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.prompts import Prompts, check_count, prompt_text, prompt_vision, prompted_layers
 from mmcma.registry import MODELS
@@ -31,8 +31,8 @@ class MaPLe(Neck):
         self.num_text_prompts = num_prompts
         self.depth = depth
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
-        """See :meth:`Neck.attach`."""
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
+        """Builds the text prompts and the maps to the vision prompts, and hooks both into the towers."""
         sizes = dict(depth=self.depth, count=self.num_text_prompts)
         for modality, tower in (('vision', vision), ('text', text)):
             prompted_layers(self, tower, modality, self.depth)

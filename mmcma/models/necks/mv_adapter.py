@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import Site
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.mv_adapter_branches import TextBranch, VideoBranch
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, argument_error
 
 
 @MODELS.register_module()
@@ -44,12 +44,13 @@ class MVAdapter(Neck):
     def __init__(self, *, bottleneck_dim: int = 64, num_heads: int = 2, scale: float = 0.1, max_frames: int = 12,
                  max_words: int = 32, factor_dim: int = 32, tied_layers: int = 2) -> None:
         super().__init__()
-        check_counts(bottleneck_dim=bottleneck_dim, num_heads=num_heads, factor_dim=factor_dim, max_words=max_words)
+        check_counts(self, bottleneck_dim=bottleneck_dim, num_heads=num_heads, factor_dim=factor_dim,
+                     max_words=max_words)
         if bottleneck_dim % num_heads:
-            raise ConfigError(f'model.neck.bottleneck_dim={bottleneck_dim} must be a multiple of '
-                              f'num_heads={num_heads}.')
+            raise argument_error(self, 'bottleneck_dim', bottleneck_dim,
+                                 f'must be a multiple of num_heads={num_heads}.')
         if max_frames < 2:
-            raise ConfigError(f'model.neck.max_frames={max_frames} must be 2 or more, that frames can be related.')
+            raise argument_error(self, 'max_frames', max_frames, 'must be 2 or more, that frames can be related.')
         self.scale = scale
         self.branch_options = dict(bottleneck_dim=bottleneck_dim, num_heads=num_heads)
         self.max_frames = max_frames
@@ -59,19 +60,19 @@ class MVAdapter(Neck):
         self.vision = nn.ModuleList()
         self.text = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one branch for each feed-forward network.
 
         Raises:
             ConfigError: The vision tower has no class token, or ``tied_layers`` is more than a tower has.
         """
         if not vision.prompt_start:
-            raise ConfigError(f'model.neck: MVAdapter relates the class tokens of frames, and the vision tower '
+            raise ConfigError(f'MVAdapter relates the class tokens of frames, and the vision tower '
                               f'{vision.source!r} names none; STAdapter works on patches alone.')
         depth = min(len(vision.blocks), len(text.blocks))
         if not 0 <= self.tied_layers <= depth:
-            raise ConfigError(f'model.neck.tied_layers={self.tied_layers} must be from 0 to {depth}, the layers of '
-                              'the shallower tower.')
+            raise argument_error(self, 'tied_layers', self.tied_layers, f'must be from 0 to {depth}, the layers of the '
+                                'shallower tower.')
         self.watch_clips(vision)
         for name, tower, adapt in (('vision', vision, self._adapt_vision), ('text', text, self._adapt_text)):
             for site in tower.sites:
@@ -81,9 +82,9 @@ class MVAdapter(Neck):
 
     def _add(self, name: str, site: Site, adapt: Callable, tied: int | None) -> None:
         factor_dim = None if tied is None else len(self.factors[tied])
-        options = dict(dim=site.dim, factor_dim=factor_dim, **self.branch_options)
-        branch = (VideoBranch(max_frames=self.max_frames, **options) if name == 'vision' else
-                  TextBranch(max_words=self.max_words, **options))
+        options = dict(dim=site.dim, **self.branch_options)
+        branch = (VideoBranch(max_frames=self.max_frames, factor_dim=factor_dim, **options) if name == 'vision' else
+                  TextBranch(max_words=self.max_words, factor_dim=factor_dim, **options))
         self.rewrite_output(site.module, partial(adapt, branch, tied), f'{name} {site}')
         getattr(self, name).append(branch)
 

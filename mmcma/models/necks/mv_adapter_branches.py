@@ -11,7 +11,7 @@ _CALIBRATION_WIDTH = 16  # of the released code
 
 
 class TransformerBottleneck(nn.Module):
-    """What the branches of both modalities have: two projections and, between them, a narrow transformer layer.
+    """Two projections and, between them, a narrow transformer layer: what the branches of both modalities have.
 
     Args:
         dim: Width of the tower.
@@ -40,13 +40,13 @@ class TransformerBottleneck(nn.Module):
             nn.init.zeros_(zero)
 
     def narrow(self, hidden: Tensor, factor: Tensor | None) -> Tensor:
-        """``(..., dim)`` -> ``(..., r)``; the factor scales the output channels of the down-projection."""
+        """Projects ``(..., dim)`` to ``(..., r)``; the factor scales the output channels of the down-projection."""
         if self.tie is None:
             return self.down(hidden)
         return F.linear(hidden, self.down.weight * self.tie(factor)[:, None], self.down.bias)
 
     def mix(self, sequence: Tensor, mask: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
-        """``(N, S, r)`` through the narrow layer.
+        """Passes a sequence ``(N, S, r)`` through the narrow layer.
 
         ``mask`` ``(S, S)`` and ``padding`` ``(N, S)`` are True where attention must not look.
         """
@@ -68,10 +68,10 @@ class VideoBranch(TransformerBottleneck):
 
     def forward(self, hidden: Tensor, num_frames: int, frame_mask: Tensor | None,
                 factor: Tensor | None) -> Tensor:
-        """``(B * T, 1 + P, dim)``, class token first -> what is to be added."""
+        """The update of hidden states ``(B * T, 1 + P, dim)``, class token first, of the same shape."""
         if num_frames > self.max_frames:
-            raise ConfigError(f'model.neck.max_frames={self.max_frames}, but the clips have {num_frames} frames: set '
-                              f'it to {num_frames} or more.')
+            raise ConfigError(f'MVAdapter.max_frames={self.max_frames}, but the clips have {num_frames} frames: set it '
+                              f'to {num_frames} or more.')
         middle = self.activation(self.narrow(hidden, factor))  # (B * T, 1 + P, r)
         frames = middle[:, 0].unflatten(0, (-1, num_frames))  # (B, T, r)
         patches = middle[:, 1:].mean(dim=1).unflatten(0, (-1, num_frames))  # (B, T, r)
@@ -85,7 +85,7 @@ class VideoBranch(TransformerBottleneck):
 
 
 class TextBranch(TransformerBottleneck):
-    """The same for words, whose narrow layer is causal as CLIP's text tower is."""
+    """Adaptation of words, whose narrow layer is causal as CLIP's text tower is."""
 
     def __init__(self, *, max_words: int, dim: int, **kwargs) -> None:
         super().__init__(positions=max_words, dim=dim, **kwargs)
@@ -93,10 +93,10 @@ class TextBranch(TransformerBottleneck):
         nn.init.normal_(self.down.weight, std=(2 * dim) ** -0.5)
 
     def forward(self, hidden: Tensor, factor: Tensor | None) -> Tensor:
-        """``(N, L, dim)`` -> what is to be added."""
+        """The update of hidden states ``(N, L, dim)``, of the same shape."""
         length = hidden.shape[1]
         if length > self.max_words:
-            raise ConfigError(f'model.neck.max_words={self.max_words}, but captions have {length} tokens: set it to '
+            raise ConfigError(f'MVAdapter.max_words={self.max_words}, but captions have {length} tokens: set it to '
                               f'{length} or more.')
         mask = torch.ones(length, length, dtype=torch.bool, device=hidden.device).triu(1)
         return self.up(self.mix(self.narrow(hidden, factor), mask))

@@ -12,9 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.models.necks.base import Neck
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, argument_error
 
 #: Gives the tokens ``(P, width)`` of a layer; a module or bound method.
 LayerPrompts = Callable[[int], Tensor]
@@ -45,53 +45,54 @@ def check_count(neck: Neck, name: str, count: int) -> None:
         ConfigError: ``count``, the neck's argument ``name``, is below 1.
     """
     if count < 1:
-        raise ConfigError(f'model.neck.{name}={count}: {type(neck).__name__} needs at least 1 learned token.')
+        raise argument_error(neck, name, count, 'must be at least 1 learned token.')
 
 
 def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: int | None) -> int:
-    """How many of the tower's layers get tokens of their own: ``depth``, or all where it is None.
+    """Number of the tower's layers that get tokens of their own: ``depth``, or all where it is None.
 
     Raises:
         ConfigError: The tower has no layers that take learned tokens, or fewer than ``depth``.
     """
     layers, name = len(tower.blocks), tower.source or type(tower).__name__
     if not layers or tower.prompt_start is None:
-        raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into transformer layers, and '
-                          f'model.{modality}_backbone {name!r} has none that take more than their own; use another '
-                          'backbone there, or another method.')
+        raise ConfigError(f'{type(neck).__name__} puts tokens into transformer layers, and the {modality} tower '
+                          f'{name!r} has none that take more than their own; use another backbone there, or another '
+                          'method.')
     if depth is not None and not 1 <= depth <= layers:
-        raise ConfigError(f'model.neck.depth={depth}: model.{modality}_backbone {name!r} has {layers} layers; choose '
-                          f'1 to {layers}.')
+        raise argument_error(neck, 'depth', depth, f'does not fit: the {modality} tower {name!r} has {layers} layers; '
+                             f'choose 1 to {layers}.')
     return depth or layers
 
 
-def prompt_vision(neck: Neck, tower: Tower, prompts: LayerPrompts, *, depth: int, count: int) -> None:
+def prompt_vision(neck: Neck, tower: VisionTower, prompts: LayerPrompts, *, depth: int, count: int) -> None:
     """Hooks ``count`` tokens into the first ``depth`` layers; each layer's take the place of the previous one's."""
-    start = tower.prompt_start
+    start: int = tower.prompt_start  # type: ignore[assignment]  # a tower without has no `prompted_layers`
     for layer, block in enumerate(tower.blocks[:depth]):
         write = partial(_write, prompts, layer, start, count if layer else 0)
         neck.rewrite_input(block, write, f'vision layer {layer}')
     neck.rewrite_output(tower.blocks[-1], partial(_remove, start, count), f'vision layer {len(tower.blocks) - 1}')
 
 
-def prompt_text(neck: Neck, tower: Tower, prompts: LayerPrompts, *, depth: int, count: int) -> None:
+def prompt_text(neck: Neck, tower: TextTower, prompts: LayerPrompts, *, depth: int, count: int) -> None:
     """Hooks ``count`` tokens into every caption, and those of deeper layers into the same places, up to ``depth``.
 
     Raises:
         ConfigError: The tower embeds no tokens, or its context has no room for the tokens and a word.
     """
     name = tower.source or type(tower).__name__
-    if tower.prompt_start is None or getattr(tower, 'token_embedding', None) is None:
-        raise ConfigError(f'model.neck={type(neck).__name__} puts tokens into captions, and model.text_backbone '
+    embedding = getattr(tower, 'token_embedding', None)
+    if tower.prompt_start is None or embedding is None:
+        raise ConfigError(f'{type(neck).__name__} puts tokens into captions, and the text tower '
                           f'{name!r} takes none (prompt_start, token_embedding); use another text tower, or another '
                           'method.')
     if tower.context_length - count < 3:
-        raise ConfigError(f'model.neck={type(neck).__name__}: {count} learned tokens leave no room for a word in the '
-                          f'{tower.context_length} tokens of model.text_backbone {name!r}; use at most '
+        raise ConfigError(f'{type(neck).__name__}: {count} learned tokens leave no room for a word in the '
+                          f'{tower.context_length} tokens of the text tower {name!r}; use at most '
                           f'{tower.context_length - 3}.')
     start = tower.prompt_start
     neck.rewrite_call(tower, partial(_make_room, start, count), 'the text tower')
-    neck.rewrite_output(tower.token_embedding, partial(_write, prompts, 0, start, count), 'the token embedding')
+    neck.rewrite_output(embedding, partial(_write, prompts, 0, start, count), 'the token embedding')
     for layer in range(1, depth):
         neck.rewrite_input(tower.blocks[layer], partial(_write, prompts, layer, start, count), f'text layer {layer}')
 

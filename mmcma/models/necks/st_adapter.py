@@ -5,12 +5,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.layer_choice import chosen_layers
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 class SpatioTemporalAdapter(nn.Module):
@@ -26,11 +26,11 @@ class SpatioTemporalAdapter(nn.Module):
         self.over_time = nn.Conv1d(bottleneck_dim, bottleneck_dim, kernel_size, padding=kernel_size // 2,
                                    groups=bottleneck_dim)
         self.up = nn.Linear(bottleneck_dim, dim)
-        for zero in (self.down.bias, self.over_time.weight, self.over_time.bias, self.up.bias):
+        for zero in (self.down.bias, *self.over_time.parameters(), self.up.bias):
             nn.init.zeros_(zero)
 
     def forward(self, patches: Tensor, num_frames: int, frame_mask: Tensor | None) -> Tensor:
-        """Patches ``(B * T, P, dim)`` of clips of T frames, and which are no padding -> the same shape."""
+        """Adapted patches ``(B * T, P, dim)`` of clips of T frames; ``frame_mask`` ``(B, T)`` is False on padding."""
         middle = self.down(patches).unflatten(0, (-1, num_frames))  # (B, T, P, r)
         if frame_mask is not None:
             middle = middle * frame_mask[:, :, None, None]
@@ -62,22 +62,22 @@ class STAdapter(Neck):
     def __init__(self, *, bottleneck_dim: int = 384, kernel_size: int = 3,
                  layers: Sequence[int] | None = None) -> None:
         super().__init__()
-        check_counts(bottleneck_dim=bottleneck_dim)
+        check_counts(self, bottleneck_dim=bottleneck_dim)
         if kernel_size < 3 or kernel_size % 2 == 0:
-            raise ConfigError(f'model.neck.kernel_size={kernel_size} must be an odd number of frames, 3 or more.')
+            raise argument_error(self, 'kernel_size', kernel_size, 'must be an odd number of frames, 3 or more.')
         self.bottleneck_dim = bottleneck_dim
         self.kernel_size = kernel_size
         self.layers = layers
         self.adapters = nn.ModuleList()
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds one adapter for each vision layer.
 
         Raises:
             ConfigError: ``layers`` does not fit the vision tower.
         """
         self.watch_clips(vision)
-        for layer in chosen_layers(vision, 'vision', self.layers):
+        for layer in chosen_layers(self, vision, 'vision', self.layers):
             adapter = SpatioTemporalAdapter(dim=vision.width, bottleneck_dim=self.bottleneck_dim,
                                             kernel_size=self.kernel_size)
             self.rewrite_input(vision.blocks[layer], partial(self._adapt, adapter, vision.prompt_start or 0),

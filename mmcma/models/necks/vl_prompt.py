@@ -1,6 +1,6 @@
 """Prompts in both towers, learned apart (the independent prompting of Khattak et al., CVPR 2023)."""
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.prompts import Prompts, check_count, prompt_text, prompt_vision, prompted_layers
 from mmcma.registry import MODELS
@@ -29,8 +29,8 @@ class VLPrompt(Neck):
         self.num_text_prompts = num_prompts
         self.depth = depth
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
-        """See :meth:`Neck.attach`."""
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
+        """Builds the prompts of each tower and hooks them into it."""
         count = self.num_text_prompts
         for modality, tower, hook in (('vision', vision, prompt_vision), ('text', text, prompt_text)):
             depth = prompted_layers(self, tower, modality, self.depth)

@@ -1,6 +1,6 @@
 """Visual prompt tuning (VPT: Jia et al., ECCV 2022; arXiv 2203.12119)."""
 
-from mmcma.models.backbones.tower import Tower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.prompts import Prompts, check_count, prompt_vision, prompted_layers
 from mmcma.registry import MODELS
@@ -29,8 +29,8 @@ class VPT(Neck):
         self.num_prompts = num_prompts
         self.depth = depth
 
-    def attach(self, *, vision: Tower, text: Tower) -> None:
-        """See :meth:`Neck.attach`."""
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
+        """Builds the prompts and hooks them into the vision tower."""
         depth = prompted_layers(self, vision, 'vision', self.depth)
         self.vision = Prompts(depth=depth, count=self.num_prompts, width=vision.width)
         prompt_vision(self, vision, self.vision, depth=depth, count=self.num_prompts)

@@ -1,5 +1,4 @@
-"""What every similarity keeps to."""
-
+"""Interface of the similarities."""
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
@@ -48,6 +47,6 @@ def require_tokens(visual: Features, name: str) -> Tensor:
         ConfigError: The visual tower gives none.
     """
     if visual.tokens is None:
-        raise ConfigError(f'model.head.similarity={name} weighs frames, but the vision tower gives no frame '
+        raise ConfigError(f'{name} weighs frames, but the vision tower gives no frame '
                           'embeddings; use a similarity of pooled embeddings or another tower.')
     return visual.tokens

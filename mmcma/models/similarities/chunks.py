@@ -24,8 +24,8 @@ def score_in_chunks(score: Callable[[Features, Features], Tensor], text: Feature
 
     Args:
         score: Scores of N texts and m visual items, ``(N, m)``.
-        text: Of N texts.
-        visual: Of M items.
+        text: Features of N texts.
+        visual: Features of M items.
         values_per_pair: How many values ``score`` keeps for one pair, roughly.
     """
     training = torch.is_grad_enabled()

@@ -13,11 +13,11 @@ class MeanPool(Similarity):
     """Cosine of the text and the mean of the item's L2-normalised frames; no parameters."""
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.forward`."""
+        """Cosines ``(N, M)``, float32, of N texts and M visual items."""
         return mean_cosine(text.pooled, require_tokens(visual, 'MeanPool'), visual.mask)
 
     def frame_weights(self, text: Features, visual: Features) -> Tensor:
-        """The same for all frames of an item; see :meth:`Similarity.frame_weights`."""
+        """Equal weights ``(N, M, T)`` of all valid frames of an item."""
         frames = require_tokens(visual, 'MeanPool')
         valid = torch.ones(frames.shape[:2], device=frames.device) if visual.mask is None else visual.mask.float()
         return (valid / valid.sum(dim=1, keepdim=True)).expand(len(text.pooled), -1, -1)  # (N, M, T)

@@ -8,7 +8,7 @@ from mmcma.models.similarities.chunks import score_in_chunks
 from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -29,21 +29,21 @@ class QueryScore(Similarity):
     def __init__(self, *, temperature: float = 5.0) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ConfigError(f'model.head.similarity.temperature={temperature} must be above 0.')
+            raise argument_error(self, 'temperature', temperature, 'must be above 0.')
         self.temperature = temperature
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.forward`."""
+        """Cosines ``(N, M)``, float32, of N texts and M visual items."""
         num_frames = require_tokens(visual, 'QueryScore').shape[1]
         return score_in_chunks(self._score, text, visual, VALUES_PER_FRAME * num_frames)
 
     def frame_weights(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.frame_weights`."""
+        """Softmax weights of the frames for each text, ``(N, M, T)``."""
         frames = require_tokens(visual, 'QueryScore').float()
         return self._weights(frames @ text.pooled.float().T, visual.mask).permute(2, 0, 1)  # (N, M, T)
 
     def _score(self, text: Features, visual: Features) -> Tensor:
-        return weighted_sum_cosine(text.pooled.float(), visual.tokens.float(),
+        return weighted_sum_cosine(text.pooled.float(), require_tokens(visual, 'QueryScore').float(),
                                    partial(self._weights, mask=visual.mask))
 
     def _weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:

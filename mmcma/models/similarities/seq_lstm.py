@@ -19,14 +19,14 @@ class SeqLSTM(Similarity):
     """
 
     def bind(self, embed_dim: int) -> None:
-        """See :meth:`Similarity.bind`."""
+        """Builds the LSTM for embeddings of width D."""
         self.lstm = nn.LSTM(embed_dim, embed_dim, batch_first=True)
         candidate = slice(2 * embed_dim, 3 * embed_dim)  # PyTorch's order of gates: input, forget, candidate, output
         for parameter in self.lstm.parameters():
             nn.init.zeros_(parameter[candidate])
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.forward`."""
+        """Cosines ``(N, M)``, float32, of N texts and M visual items."""
         frames = require_tokens(visual, 'SeqLSTM').float()  # (M, T, D)
         mixed, _ = self.lstm(frames)
         return mean_cosine(text.pooled, frames + mixed, visual.mask)

@@ -32,7 +32,7 @@ class SeqTransformer(Similarity):
         self.max_frames = max_frames
 
     def bind(self, embed_dim: int) -> None:
-        """See :meth:`Similarity.bind`."""
+        """Builds positions and layers for embeddings of width D."""
         self.positions = nn.Parameter(torch.zeros(self.max_frames, embed_dim))
         self.layers = clip_layers(embed_dim, self.num_layers)
         for layer in self.layers.layers:
@@ -41,10 +41,10 @@ class SeqTransformer(Similarity):
                 nn.init.zeros_(last.bias)
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.forward`."""
+        """Cosines ``(N, M)``, float32, of N texts and M visual items."""
         frames = require_tokens(visual, 'SeqTransformer').float()  # (M, T, D)
         num_frames = frames.shape[1]
-        require_positions(num_frames, self.max_frames)
+        require_positions(self, num_frames, self.max_frames)
         padding = None if visual.mask is None else ~visual.mask
         mixed = self.layers(frames + self.positions[:num_frames], src_key_padding_mask=padding)
         return mean_cosine(text.pooled, frames + mixed, visual.mask)

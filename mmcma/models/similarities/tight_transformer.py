@@ -39,7 +39,7 @@ class TightTransformer(Similarity):
         self.max_frames = max_frames
 
     def bind(self, embed_dim: int) -> None:
-        """See :meth:`Similarity.bind`."""
+        """Builds positions, layers and scorer for embeddings of width D."""
         self.positions = nn.Parameter(torch.empty(1 + self.max_frames, embed_dim))
         nn.init.trunc_normal_(self.positions, std=0.02)
         self.layers = clip_layers(embed_dim, self.num_layers)
@@ -48,15 +48,15 @@ class TightTransformer(Similarity):
                                     nn.Linear(embed_dim, 1, bias=False))
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """Logits ``(N, M)``, float32; see :meth:`Similarity.forward`."""
+        """Logits ``(N, M)``, float32, of N texts and M visual items."""
         _, num_frames, width = require_tokens(visual, 'TightTransformer').shape
-        require_positions(num_frames, self.max_frames)
+        require_positions(self, num_frames, self.max_frames)
         # A layer keeps about 16 hidden states' worth for the backward pass.
         values = 16 * self.num_layers * (1 + num_frames) * width
         return score_in_chunks(self._score, text, visual, values)
 
     def _score(self, text: Features, visual: Features) -> Tensor:
-        frames = visual.tokens.float()  # (M, T, D)
+        frames = require_tokens(visual, 'TightTransformer').float()  # (M, T, D)
         num_texts, (num_items, num_frames, _) = len(text.pooled), frames.shape
         pairs = torch.cat([text.pooled.float()[:, None, None].expand(-1, num_items, -1, -1),
                            frames.expand(num_texts, -1, -1, -1)], dim=2)  # (N, M, 1 + T, D)

@@ -27,20 +27,17 @@ class TokenWise(Similarity):
     needs_text_tokens = True
 
     def bind(self, embed_dim: int) -> None:
-        """See :meth:`Similarity.bind`."""
+        """Builds the networks that weigh words and frames, for embeddings of width D."""
         self.word_weight, self.frame_weight = (_weight_network(embed_dim) for _ in range(2))
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.forward`."""
+        """Weighted means of cosines ``(N, M)``, float32, of N texts and M visual items."""
         words, frames = _words_and_frames(text, visual)
         # The cosines (N, M, L, T), masked for either direction.
         return score_in_chunks(self._score, text, visual, 3 * words.shape[1] * frames.shape[1])
 
     def frame_weights(self, text: Features, visual: Features) -> Tensor:
-        """Half of it a frame's own weight v_j, half the weights u_i of the words that find it.
-
-        See :meth:`Similarity.frame_weights`.
-        """
+        """Weights ``(N, M, T)``: half a frame's own weight v_j, half the weights u_i of the words that find it."""
         by_word, _, word_weights, frame_weights = self._compare(text, visual)
         finds = F.one_hot(by_word.argmax(dim=3), by_word.shape[3]).to(word_weights)  # (N, M, L, T)
         return (torch.einsum('nmlt,nl->nmt', finds, word_weights) + frame_weights) / 2
@@ -62,20 +59,20 @@ class TokenWise(Similarity):
 
 
 def _words_and_frames(text: Features, visual: Features) -> tuple[Tensor, Tensor]:
-    """``(N, L, D)`` and ``(M, T, D)``.
+    """Embeddings of words ``(N, L, D)`` and of frames ``(M, T, D)``.
 
     Raises:
         ConfigError: A tower gives no such embeddings.
     """
     frames = require_tokens(visual, 'TokenWise')
     if text.tokens is None:
-        raise ConfigError('model.head.similarity=TokenWise compares words, but the text tower gives no embeddings '
+        raise ConfigError('TokenWise compares words, but the text tower gives no embeddings '
                           'of words; use a similarity of pooled embeddings or another tower.')
     return text.tokens, frames
 
 
 def _weight_network(embed_dim: int) -> nn.Sequential:
-    """``(…, D)`` -> ``(…, 1)``; without a last bias, which a softmax would not see."""
+    """A network ``(…, D)`` -> ``(…, 1)``; without a last bias, which a softmax would not see."""
     last = nn.Linear(embed_dim, 1, bias=False)
     nn.init.zeros_(last.weight)
     return nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), last)

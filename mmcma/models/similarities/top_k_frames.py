@@ -9,7 +9,7 @@ from mmcma.models.similarities.chunks import score_in_chunks
 from mmcma.models.similarities.weighted_frames import VALUES_PER_FRAME, weighted_sum_cosine
 from mmcma.registry import MODELS
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -28,22 +28,22 @@ class TopKFrames(Similarity):
     def __init__(self, *, k: int = 3) -> None:
         super().__init__()
         if k < 1:
-            raise ConfigError(f'model.head.similarity.k={k} must be at least 1.')
+            raise argument_error(self, 'k', k, 'must be at least 1.')
         self.k = k
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.forward`."""
+        """Cosines ``(N, M)``, float32, of N texts and M visual items."""
         num_frames = require_tokens(visual, 'TopKFrames').shape[1]
         return score_in_chunks(self._score, text, visual, VALUES_PER_FRAME * num_frames)
 
     def frame_weights(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.frame_weights`."""
+        """Equal weights of the k nearest frames, ``(N, M, T)``."""
         frames = unit(require_tokens(visual, 'TopKFrames').float())
         weights = self._weights(frames @ text.pooled.float().T, visual.mask)  # (M, T, N)
         return (weights / weights.sum(dim=1, keepdim=True)).permute(2, 0, 1)
 
     def _score(self, text: Features, visual: Features) -> Tensor:
-        return weighted_sum_cosine(text.pooled.float(), unit(visual.tokens.float()),
+        return weighted_sum_cosine(text.pooled.float(), unit(require_tokens(visual, 'TopKFrames').float()),
                                    partial(self._weights, mask=visual.mask))
 
     def _weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:

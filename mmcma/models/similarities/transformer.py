@@ -2,7 +2,7 @@
 from torch import nn
 from transformers.activations import ACT2FN
 
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 _HEAD_DIM = 64
 
@@ -19,12 +19,12 @@ def clip_layers(embed_dim: int, num_layers: int) -> nn.TransformerEncoder:
     return nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
 
 
-def require_positions(num_frames: int, max_frames: int) -> None:
+def require_positions(part: object, num_frames: int, max_frames: int) -> None:
     """Checks that every frame has a position embedding.
 
     Raises:
         ConfigError: There are more frames than positions.
     """
     if num_frames > max_frames:
-        raise ConfigError(f'model.head.similarity.max_frames={max_frames} is less than the {num_frames} frames of the '
+        raise argument_error(part, 'max_frames', max_frames, f'is less than the {num_frames} frames of the '
                           'clips; raise it, or lower num_frames of LoadVideoFrames.')

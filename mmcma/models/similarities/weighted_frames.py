@@ -4,7 +4,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: What is kept for one frame of a pair: products, weights and their like.
+#: Values that are kept for one frame of a pair: products, weights and their like.
 VALUES_PER_FRAME = 6
 
 

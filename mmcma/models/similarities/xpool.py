@@ -30,7 +30,7 @@ class XPool(Similarity):
         self.dropout = nn.Dropout(dropout)
 
     def bind(self, embed_dim: int) -> None:
-        """See :meth:`Similarity.bind`."""
+        """Builds projections and LayerNorms for embeddings of width D."""
         for name in ('query', 'key', 'value', 'out', 'linear'):
             projection = nn.Linear(embed_dim, embed_dim)
             nn.init.eye_(projection.weight)
@@ -39,25 +39,25 @@ class XPool(Similarity):
         self.norm_in, self.norm_pooled, self.norm_out = (nn.LayerNorm(embed_dim) for _ in range(3))
 
     def forward(self, text: Features, visual: Features) -> Tensor:
-        """See :meth:`Similarity.forward`."""
+        """Cosines ``(N, M)``, float32, of N texts and M visual items."""
         width = require_tokens(visual, 'XPool').shape[-1]
         # The pooled video and what follows it: about 8 tensors of (N, M, D).
         return score_in_chunks(self._score, text, visual, 8 * width)
 
     def frame_weights(self, text: Features, visual: Features) -> Tensor:
-        """The attention; see :meth:`Similarity.frame_weights`."""
+        """Attention ``(N, M, T)`` of each text to the frames of an item."""
         frames = self.norm_in(require_tokens(visual, 'XPool').float())
         return self._attention(text.pooled.float(), frames, visual.mask)
 
     def _score(self, text: Features, visual: Features) -> Tensor:
-        texts, frames = text.pooled.float(), self.norm_in(visual.tokens.float())  # (N, D), (M, T, D)
+        texts, frames = text.pooled.float(), self.norm_in(require_tokens(visual, 'XPool').float())  # (N, D), (M, T, D)
         pooled = torch.einsum('nmt,mtd->nmd', self._attention(texts, frames, visual.mask), self.value(frames))
         pooled = self.norm_pooled(self.out(pooled))
         pooled = self.norm_out(pooled + self.dropout(self.linear(pooled)))
         return torch.einsum('nd,nmd->nm', unit(texts), unit(pooled))
 
     def _attention(self, texts: Tensor, frames: Tensor, mask: Tensor | None) -> Tensor:
-        """Of texts ``(N, D)`` to normalised frames ``(M, T, D)``: ``(N, M, T)``."""
+        """Attention ``(N, M, T)`` of texts ``(N, D)`` to normalised frames ``(M, T, D)``."""
         queries = self.query(self.norm_in(texts)) / texts.shape[-1]**0.5
         logits = torch.einsum('nd,mtd->nmt', queries, self.key(frames))
         if mask is not None:

@@ -6,8 +6,8 @@ import torch
 from torch.nn.functional import normalize
 
 from mmcma.evaluation import RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
-from mmcma.process_memory import highest_resident
 from mmcma.structures import Features
+from mmcma.utils.process_memory import highest_resident
 from mmcma.utils.slices import blocks
 
 TOP, TILE = 5, 512  # best items of each text, and sides of a tile: those of a test

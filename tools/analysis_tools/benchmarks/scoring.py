@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mmcma.engine.step_cost import PeakMemory, timed
 from mmcma.models.similarities import QueryScore
-from mmcma.process_memory import highest_resident
 from mmcma.structures import Features
+from mmcma.utils.process_memory import highest_resident
 
 TEMPERATURE = 5.0
 

@@ -1,0 +1,75 @@
+"""Where in a config a part stands that could not be built."""
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from mmengine.config import Config
+
+from mmcma.registry import build_failure
+from mmcma.utils.errors import ConfigError, UserError
+
+
+@contextmanager
+def building(cfg: Config):
+    """While parts of a config are built: every failure is one line that says where in the config the part stands.
+
+    Raises:
+        ConfigError: Whatever a constructor raised that it did not mean for users.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise _placed(error, cfg) from error
+    except UserError:
+        raise
+    except Exception as error:
+        raise _located(error, cfg) from error
+
+
+def _placed(error: ConfigError, cfg: Config) -> ConfigError:
+    """The error with the place of the argument that it names."""
+    if error.part is None:
+        return error
+    for path, node in parts(cfg.to_dict()):
+        if str(node['type']).rpartition('.')[2] == error.part and node.get(error.argument, error.value) == error.value:
+            return ConfigError(f'{cfg.filename or "config"}: {path}: {error}')
+    return error
+
+
+def _located(error: Exception, cfg: Config) -> ConfigError:
+    """The error as one line, with the part that mmengine was building when it came up, and its place."""
+    built = _innermost_build(error.__traceback__)
+    if built is None:
+        reason = ' '.join(str(error).split())
+        return ConfigError(f'{cfg.filename or "config"} cannot be built: {type(error).__name__}: {reason}')
+    builder, node, given = built
+    where = next((path for path, other in parts(cfg.to_dict()) if other == node), 'a part of it')
+    return ConfigError(f'{cfg.filename or "config"}: {where}: {build_failure(builder, given, error)}')
+
+
+def _innermost_build(trace: TracebackType | None) -> tuple[Any, dict, dict] | None:
+    """Of mmengine's calls of ``build_from_cfg`` the last: class, config node and arguments."""
+    found = None
+    while trace is not None:
+        local = trace.tb_frame.f_locals
+        if trace.tb_frame.f_code.co_name == 'build_from_cfg' and 'obj_cls' in local:
+            found = local['obj_cls'], dict(local['cfg']), dict(local['args'])
+        trace = trace.tb_next
+    return found
+
+
+def parts(node: Any, path: str = '') -> Iterator[tuple[str, Mapping]]:
+    """Every dict with a ``type`` in a config, with its path, such as ``model.neck.necks[1]``; the innermost first."""
+    for key, child in _children(node):
+        here = f'{path}[{key}]' if isinstance(key, int) else f'{path}.{key}'.lstrip('.')
+        yield from parts(child, here)
+        if isinstance(child, Mapping) and 'type' in child:
+            yield here, child
+
+
+def _children(node: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(node, Mapping):
+        yield from node.items()
+    elif isinstance(node, (list, tuple)):
+        yield from enumerate(node)
