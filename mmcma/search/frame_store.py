@@ -93,6 +93,7 @@ class FrameStore:
                 path.unlink()
 
     def path(self, shard: int) -> Path:
+        """The file of a shard."""
         return self.folder / f'{shard:09d}.npy'
 
     def write_shard(self, shard: int, frames: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -117,19 +118,15 @@ class Gallery:
             WeightsError: It was made with another model.
         """
         folder = Path(folder)
-        # An embedded engine serves one process.
-        lock = _locked(folder) if read_manifest(folder).store is None else None
-        try:
+        with ExitStack() as on_error:
+            lock = None
+            if read_manifest(folder).store is None:  # an embedded engine serves one process
+                lock = _locked(folder)
+                on_error.callback(lock.release)
             gallery = cls(folder, read_manifest(folder), inferencer, lock)
-        except BaseException:
-            if lock is not None:
-                lock.release()
-            raise
-        try:
+            on_error.callback(gallery.vectors.close)
             gallery._check_vectors()
-        except BaseException:
-            gallery.close()
-            raise
+            on_error.pop_all()
         return gallery
 
     def _check_vectors(self) -> None:
@@ -288,7 +285,11 @@ def _locked(folder: Path) -> FileLock:
 
 
 def check_query(query: str, preprocessor) -> None:
-    """Raises: DataError: When ``query`` is empty or longer than the model reads."""
+    """Refuses a query that says nothing or too much.
+
+    Raises:
+        DataError: It is empty or longer than the model reads.
+    """
     if not query.strip():
         raise DataError('the query is empty; describe what is to be found')
     tokens, limit = len(preprocessor.tokenizer(query, verbose=False).input_ids), preprocessor.limit

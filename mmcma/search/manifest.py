@@ -36,6 +36,7 @@ class GalleryManifest:
     next_id: int = 0
 
     def write(self, folder: Path) -> None:
+        """Writes ``gallery.json`` into the gallery's folder."""
         write_atomic(json.dumps(asdict(self), indent=1).encode(), folder / 'gallery.json')
 
 

@@ -29,7 +29,8 @@ except ImportError as error:
 
 
 @contextmanager
-def ray_encoder(address: str, inferencer: RetrievalInferencer, *, workers: int | None, timeout: float) -> Iterator[Encoder]:
+def ray_encoder(address: str, inferencer: RetrievalInferencer, *, workers: int | None,
+                timeout: float) -> Iterator[Encoder]:
     """An :data:`~mmcma.search.encoding.Encoder` on a cluster that runs, while the context lasts.
 
     Args:
@@ -78,17 +79,17 @@ def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalI
     there = ray.cluster_resources()
     gpus, cores = int(there.get('GPU', 0)), int(there.get('CPU', 1))
     # More actors start while they are behind; one core is left to a reader.
-    pool, needs = (ActorPoolStrategy(size=gpus), dict(num_gpus=1, num_cpus=0)) if gpus else \
-        (ActorPoolStrategy(min_size=1, max_size=max(1, cores - 1)), dict(num_cpus=min(1, cores - 1)))
+    pool = ActorPoolStrategy(size=gpus) if gpus else ActorPoolStrategy(min_size=1, max_size=max(1, cores - 1))
     imports = inferencer.model.cfg.get('custom_imports')
     model = ray.put(deepcopy(inferencer.model).to('cpu'))
     # Another number of tasks than of actors, or Ray Data would make the two steps one.
     blocks = from_arrow(tasks).map_batches(
-        _read, fn_kwargs=dict(job=job, timeout=timeout, imports=imports), batch_size=None, batch_format='pyarrow',
+        partial(_read, job=job, timeout=timeout, imports=imports), batch_size=None, batch_format='pyarrow',
         concurrency=workers or max(2, cores), num_cpus=1,
     ).map_batches(
         _EncodeRead, fn_constructor_args=(model, inferencer.batch_size), batch_size=inferencer.batch_size,
-        batch_format='pyarrow', compute=pool, **needs,
+        batch_format='pyarrow', compute=pool, num_gpus=1 if gpus else None,
+        num_cpus=0 if gpus else min(1, cores - 1),
     ).iter_batches(batch_size=None, batch_format='pyarrow', prefetch_batches=0)
     waiting = {found.path for found in todo}
     try:

@@ -44,6 +44,7 @@ class VectorStore:
 
     @property
     def embedded(self) -> bool:
+        """Whether it is a file of Milvus Lite."""
         return is_embedded(self.uri)
 
     @contextmanager
@@ -151,6 +152,7 @@ class VectorStore:
                                **hit['entity']['frames']), hit['distance']) for hit in hits]
 
     def close(self) -> None:
+        """Lets go of the server, or of the file."""
         self._client.close()
         if self.embedded:  # its engine runs in this process, and holds the file until it is told
             from milvus_lite.server_manager import server_manager_instance
