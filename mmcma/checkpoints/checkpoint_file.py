@@ -15,7 +15,7 @@ from torch import nn
 
 from mmcma.checkpoints.config_data import imports_of, loaded_config, parse_config_text
 from mmcma.checkpoints.identity import backbone_identity, check_backbone
-from mmcma.checkpoints.plain_loading import are_trusted, load_plain, refused
+from mmcma.checkpoints.plain_loading import UntrustedError, are_trusted, load_plain, refused
 from mmcma.models.trained_state import check_trained_state
 from mmcma.utils.errors import WeightsError, short
 
@@ -24,8 +24,8 @@ def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
     """A checkpoint file as a dict with ``state_dict``.
 
     Raises:
-        WeightsError: The file is missing, unreadable, damaged, or no checkpoint; or it holds other objects than
-            :func:`~mmcma.checkpoints.plain_loading.load_plain` reads.
+        WeightsError: The file is missing, unreadable, damaged, or no checkpoint.
+        UntrustedError: It holds other objects than tensors and plain data.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -48,7 +48,8 @@ def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]
         name: What errors call it.
 
     Raises:
-        WeightsError: It holds no config, or one that would have to be run.
+        WeightsError: It holds no config.
+        UntrustedError: It would have to be run.
         ConfigError: The config names what would be imported.
     """
     meta = checkpoint.get('meta')
@@ -108,6 +109,9 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
 
     Files that cannot be read are passed over. mmengine's ``last_checkpoint``
     is not consulted: it is not written atomically.
+
+    Raises:
+        UntrustedError: The furthest of a kind can be read by running what it brings only.
     """
     furthest = []
     for kind in ('epoch', 'iter'):
@@ -117,6 +121,8 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
             try:
                 furthest.append((_iterations(path), path))
                 break
+            except UntrustedError:  # no damage: whoever resumes decides
+                raise
             except WeightsError as error:
                 print_log(f'passed over: {error}', logger='current', level=logging.WARNING)
     return max(furthest)[1] if furthest else None

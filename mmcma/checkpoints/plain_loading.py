@@ -46,9 +46,13 @@ def are_trusted() -> bool:
     return _trusted.get()
 
 
-def refused(what: str) -> WeightsError:
-    """The error for what only :func:`trusted_checkpoints` reads: ``what`` says which file, and what is in it."""
-    return WeightsError(f'{what}: reading it would run code that it brings. If you made it, or trust who did, add '
+class UntrustedError(WeightsError):
+    """A checkpoint holds what only :func:`trusted_checkpoints` reads."""
+
+
+def refused(what: str) -> UntrustedError:
+    """The error for a checkpoint of which ``what`` says the name, and what is in it."""
+    return UntrustedError(f'{what}: reading it would run code that it brings. If you made it, or trust who did, add '
                         '--trust-checkpoint (in Python: `with mmcma.apis.trusted_checkpoints():`).')
 
 
@@ -60,8 +64,8 @@ def load_plain(path: str | Path, map_location: Any = 'cpu') -> Any:
         map_location: Where its tensors go, as ``torch.load`` takes it.
 
     Raises:
-        WeightsError: The file cannot be read, a bit of it has changed since it was written, or it holds
-            other objects outside of :func:`trusted_checkpoints`.
+        WeightsError: The file cannot be read, or a bit of it has changed since it was written.
+        UntrustedError: It holds other objects, outside of :func:`trusted_checkpoints`.
     """
     path = Path(path).expanduser()
     try:
