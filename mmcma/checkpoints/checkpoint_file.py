@@ -37,6 +37,20 @@ def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
     return checkpoint
 
 
+def check_resumable(path: str | Path) -> None:
+    """Refuses a checkpoint that training cannot go on from.
+
+    Raises:
+        WeightsError: It cannot be read, or holds weights without the state of a training.
+    """
+    checkpoint = read_checkpoint(path)
+    meta = checkpoint.get('meta')
+    known = isinstance(meta, Mapping) and all(isinstance(meta.get(name), int) for name in ('epoch', 'iter'))
+    if not known or not isinstance(checkpoint.get('message_hub'), Mapping):
+        raise WeightsError(f'checkpoint {str(path)!r} holds weights without the state of a training (meta.epoch, '
+                           'meta.iter, message_hub): begin a new training from it, with load_from in the config.')
+
+
 def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]]:
     """The config that a checkpoint holds as data, and the modules that its own parts come from.
 
@@ -59,9 +73,9 @@ def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]
     if isinstance(content, str):
         try:
             content = parse_config_text(content)
-        except (ValueError, SyntaxError, RecursionError) as error:
+        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
             if not are_trusted():
-                raise refused(f'checkpoint {name!r} holds its config as a program ({short(str(error))})') from error
+                raise refused(f'checkpoint {name!r} holds its config as a program ({error})') from error
             content = Config.fromstring(content, '.py').to_dict()
     return loaded_config(content, f'checkpoint {name!r}', 'a checkpoint'), imports_of(content)
 

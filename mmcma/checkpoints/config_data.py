@@ -39,9 +39,14 @@ def parse_config_text(text: str) -> dict[str, Any]:
     """
     values = {}
     for statement in ast.parse(text).body:
-        if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
-            raise ValueError(f'line {statement.lineno}: {short(ast.unparse(statement))}')
-        values[statement.targets[0].id] = ast.literal_eval(_Dicts().visit(statement.value))
+        try:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    values[name] = ast.literal_eval(_Dicts().visit(value))
+                case _:
+                    raise ValueError('not an assignment')
+        except ValueError as error:
+            raise ValueError(f'line {statement.lineno}: {short(ast.unparse(statement))}') from error
     return values
 
 
