@@ -51,13 +51,16 @@ def parse_config_text(text: str) -> dict[str, Any]:
 
 
 class _Dicts(ast.NodeTransformer):
-    """``dict(a=1)`` as ``{'a': 1}``."""
+    """``dict(a=1)`` and ``dict({'a': 1})`` as ``{'a': 1}``."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         names = [keyword.arg for keyword in node.keywords]
-        if isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args and None not in names:
-            return ast.Dict([ast.Constant(name) for name in names], [keyword.value for keyword in node.keywords])
+        plain = None not in names and len(node.args) <= 1 and all(isinstance(given, ast.Dict) for given in node.args)
+        if isinstance(node.func, ast.Name) and node.func.id == 'dict' and plain:
+            keys = [key for given in node.args for key in given.keys]
+            values = [value for given in node.args for value in given.values]
+            return ast.Dict([*keys, *map(ast.Constant, names)], [*values, *(keyword.value for keyword in node.keywords)])
         return node
 
 

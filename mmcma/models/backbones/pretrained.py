@@ -3,6 +3,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol
 
 import torch
@@ -133,6 +134,9 @@ def _from_pretrained(pretrained: str) -> DualEncoder:
                                                     output_loading_info=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
+        except UnpicklingError as error:
+            raise WeightsError(f'pretrained={pretrained!r}: its weights are a pickle that holds more than tensors; take '
+                               'the model.safetensors of that model.') from error
     if info['missing_keys']:
         raise WeightsError(f'pretrained={pretrained!r}: the checkpoint lacks {sorted(info["missing_keys"])[:3]} '
                            f'({len(info["missing_keys"])} tensors in all); it is no complete dual encoder.')

@@ -119,4 +119,4 @@ def _resume(file: str) -> None:
 
 def _script(path: Path, *arguments: str | Path) -> None:
     with patch.object(sys, 'argv', [path.name, *map(str, arguments)]):
-        runpy.run_path(str(path), run_name='__main__')
+        runpy.run_path(str(path))['main']()
