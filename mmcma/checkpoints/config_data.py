@@ -60,7 +60,8 @@ class _Dicts(ast.NodeTransformer):
         if isinstance(node.func, ast.Name) and node.func.id == 'dict' and plain:
             keys = [key for given in node.args for key in given.keys]
             values = [value for given in node.args for value in given.values]
-            return ast.Dict([*keys, *map(ast.Constant, names)], [*values, *(keyword.value for keyword in node.keywords)])
+            values += [keyword.value for keyword in node.keywords]
+            return ast.Dict([*keys, *map(ast.Constant, names)], values)
         return node
 
 

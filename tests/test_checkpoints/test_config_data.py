@@ -34,8 +34,9 @@ def test_the_text_of_old_checkpoints_is_read_without_running_it(tiny_clip):
     assert parse_config_text(config.pretty_text) == config.to_dict()
 
 
-@pytest.mark.parametrize('text', ['import os', "x = __import__('os').mkdir('x')", 'x = dict(**{})', 'x = dict([(1, 2)])',
-                                  'x = dict(print())', 'x = {**{}}', 'x = [i for i in (1,)]', "x = f'{1}'", 'x.y = 1', 'x = y', 'if 1:\n  x = 1'])
+@pytest.mark.parametrize('text', [
+    'import os', "x = __import__('os').mkdir('x')", 'x = dict(**{})', 'x = dict([(1, 2)])', 'x = dict(print())',
+    'x = {**{}}', 'x = [i for i in (1,)]', "x = f'{1}'", 'x.y = 1', 'x = y', 'if 1:\n  x = 1'])
 def test_a_program_is_not_read(text):
     with pytest.raises(ValueError, match='line 1'):
         parse_config_text(text)

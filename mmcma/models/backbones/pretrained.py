@@ -135,8 +135,8 @@ def _from_pretrained(pretrained: str) -> DualEncoder:
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
         except UnpicklingError as error:
-            raise WeightsError(f'pretrained={pretrained!r}: its weights are a pickle that holds more than tensors; take '
-                               'the model.safetensors of that model.') from error
+            raise WeightsError(f'pretrained={pretrained!r}: its weights are a pickle that holds more than tensors; '
+                               'take the model.safetensors of that model.') from error
     if info['missing_keys']:
         raise WeightsError(f'pretrained={pretrained!r}: the checkpoint lacks {sorted(info["missing_keys"])[:3]} '
                            f'({len(info["missing_keys"])} tensors in all); it is no complete dual encoder.')

@@ -60,7 +60,7 @@ def programs(mark: Path) -> dict[str, str]:
         'a statement': f'import os\nos.makedirs({str(mark)!r}, exist_ok=True)\n{model}',
         'a value': f'x = {make}\n{model}', 'an argument': f'model = dict(type={make})',
         'a comprehension': f'x = [{make} for _ in (1,)]\n{model}', 'a lambda': f'x = (lambda: {make})()\n{model}',
-        'a format': f"x = f'{{{make}}}'\n{model}",
+        'a format': f"x = f'''{{{make}}}'''\n{model}",
         'an import': f"custom_imports = dict(imports=['{MODULE}'])\n{model}",
         'a base': f"_base_ = ['{mark.parent}/base.py']\n{model}"}
 
