@@ -56,11 +56,11 @@ class _Dicts(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         names = [keyword.arg for keyword in node.keywords]
-        plain = None not in names and len(node.args) <= 1 and all(isinstance(given, ast.Dict) for given in node.args)
+        given = [argument for argument in node.args if isinstance(argument, ast.Dict)]
+        plain = None not in names and len(given) == len(node.args) <= 1
         if isinstance(node.func, ast.Name) and node.func.id == 'dict' and plain:
-            keys = [key for given in node.args for key in given.keys]
-            values = [value for given in node.args for value in given.values]
-            values += [keyword.value for keyword in node.keywords]
+            keys = [key for own in given for key in own.keys]
+            values = [value for own in given for value in own.values] + [keyword.value for keyword in node.keywords]
             return ast.Dict([*keys, *map(ast.Constant, names)], values)
         return node
 
@@ -175,9 +175,10 @@ def _mmpretrain_models() -> list[Registry]:
 
 def _entries(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
     """Place, key and value of every entry of every dict below a node."""
-    for key, child in node.items() if isinstance(node, Mapping) else enumerate(node):
-        here = f'{path}.{key}'
-        if isinstance(node, Mapping):
-            yield here, key, child
-        if isinstance(child, (Mapping, list, tuple)):
-            yield from _entries(child, here)
+    if isinstance(node, Mapping):
+        for key, child in node.items():
+            yield f'{path}.{key}', key, child
+            yield from _entries(child, f'{path}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from _entries(child, f'{path}.{index}')

@@ -3,7 +3,7 @@
 ``torch.jit.load`` compiles the archive's code and calls every ``__setstate__`` in it, which may write files.
 """
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
@@ -41,7 +41,7 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
     names = torch.serialization.get_unsafe_globals_in_checkpoint(plain)
     plain.seek(0)
     # By these names the archive means classes of its program and typed lists; here they mean what does nothing.
-    known = [(_Module, name) for name in names if name.startswith('__torch__.')]
+    known: list[Callable | tuple[Callable, str]] = [(_Module, name) for name in names if name.startswith('__torch__.')]
     known += [(list, f'torch.jit._pickle.build_{kind}list') for kind in ('int', 'double', 'bool', 'tensor')]
     with torch.serialization.safe_globals(known):
         return dict(_tensors(torch.load(plain, map_location='cpu', weights_only=True)))
