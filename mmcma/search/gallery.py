@@ -244,8 +244,7 @@ def open_gallery(folder: str | Path, *, model: str | None = None, checkpoint: st
 
     Args:
         folder: Where it lies.
-        model: In place of the one that ``gallery.json`` names: where that has moved, and where it is a config or
-            a checkpoint, which a gallery may not choose.
+        model: In place of the one in ``gallery.json``: where that has moved, or is a config or a checkpoint.
         checkpoint: In place of the trained weights that ``gallery.json`` names, should they have moved.
         device: Where the model works.
 

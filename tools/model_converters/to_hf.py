@@ -7,9 +7,7 @@
 SRC is OpenAI's TorchScript archive or its state dict, a checkpoint of open_clip (.safetensors, .pt, .bin) or the folder
 that it is distributed as, or mmpretrain's CLIPZeroShot; with a Vision Transformer. The sizes are read from the weights.
 The activation is QuickGELU for OpenAI and mmpretrain. For open_clip it is what open_clip_config.json says, or what the
-name of --model, or of SRC, tells. Where neither does, it has to be given.
-
-Of pickles and TorchScript archives the tensors are read; no code in them runs.
+name of --model, or of SRC, tells. Where neither does, it has to be given. Code in archives and pickles is not run.
 """
 import argparse
 import json
