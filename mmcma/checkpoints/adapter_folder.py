@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from mmcma.checkpoints.config_data import imports_of, loaded_config
+from mmcma.checkpoints.config_data import imports_of, loaded_config, module_names
 from mmcma.utils.digests import file_digest
 from mmcma.utils.errors import ConfigError, WeightsError
 
@@ -90,8 +90,8 @@ def read_adapter_folder(folder: Path) -> tuple[Config, dict[str, Any], list[str]
     config = loaded_config(content['config'], repr(str(folder / CONFIG)), _KIND)
     backbone = dict(name=content.get('base_model_name_or_path'), fingerprint=content.get('base_model_fingerprint'))
     checkpoint = dict(state_dict=_read_weights(folder / WEIGHTS, content.get('weights_digest')), backbone=backbone)
-    requires = content.get('requires')
-    return config, checkpoint, list(map(str, requires)) if isinstance(requires, list) else imports_of(content['config'])
+    named = content.get('requires')
+    return config, checkpoint, imports_of(content['config']) if named is None else module_names(named)
 
 
 def _read_weights(path: Path, digest: str | None) -> dict[str, Tensor]:

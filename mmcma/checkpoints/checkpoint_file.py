@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from torch import nn
+from torch import Tensor, nn
 
 from mmcma.checkpoints.config_data import imports_of, loaded_config, parse_config_text
 from mmcma.checkpoints.identity import backbone_identity, check_backbone
@@ -32,8 +32,11 @@ def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
         raise WeightsError(f'checkpoint {str(path)!r} does not exist; the folder holds '
                            f'{sorted(file.name for file in path.parent.glob("*.pth")) or "no .pth file"}.')
     checkpoint = load_plain(path, map_location)
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise WeightsError(f'checkpoint {str(path)!r} holds no state_dict: tools/train.py did not write it.')
+    state = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise WeightsError(f'checkpoint {str(path)!r} holds no state_dict of tensors: tools/train.py did not write it.')
+    if not isinstance(checkpoint.get('backbone', {}), Mapping):
+        raise WeightsError(f'checkpoint {str(path)!r}: backbone={short(checkpoint["backbone"])} names no backbone.')
     return checkpoint
 
 

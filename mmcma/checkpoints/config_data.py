@@ -124,10 +124,16 @@ def check_registered(config: Mapping[str, Any], requires: list[str], where: str)
 
 
 def imports_of(content: Mapping[str, Any]) -> list[str]:
-    """The modules that a config's ``custom_imports`` names, as text; they are not imported."""
+    """The modules that a config's ``custom_imports`` names; they are not imported."""
     imports = content.get('custom_imports')
     named = imports.get('imports') if isinstance(imports, Mapping) else None
-    return list(map(str, [named] if isinstance(named, str) else named or []))
+    return module_names([named] if isinstance(named, str) else named)
+
+
+def module_names(named: Any) -> list[str]:
+    """Those entries of a list that can be names of modules: what is shown of a file shows no more."""
+    texts = [name for name in named if isinstance(name, str)] if isinstance(named, (list, tuple)) else []
+    return [name for name in texts if all(part.isidentifier() for part in name.split('.'))]
 
 
 def missing_modules(requires: list[str]) -> list[str]:

@@ -102,6 +102,14 @@ def test_a_changed_bit_of_a_tensor_or_a_number_is_damage(tmp_path):
     assert read_checkpoint(file)['lr'] == 0.001
 
 
+@pytest.mark.parametrize('content', [
+    dict(state_dict=[1]), dict(state_dict=dict(w='x')), dict(state_dict={}, backbone='x')])
+def test_a_file_of_other_content_is_no_checkpoint(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(WeightsError, match='holds no state_dict of tensors|names no backbone'):
+        read_checkpoint(tmp_path / 'a.pth')
+
+
 def test_a_file_without_checksums_is_read(tmp_path):
     torch.save(dict(state_dict=dict(w=torch.ones(2))), tmp_path / 'a.pth', _use_new_zipfile_serialization=False)
     assert not zipfile.is_zipfile(tmp_path / 'a.pth')

@@ -57,6 +57,17 @@ def test_a_folder_with_own_parts_says_which_module_it_requires_and_opens_with_it
     assert read.keys() == state.keys() and all(torch.equal(read[name], state[name]) for name in state)
 
 
+def test_what_a_folder_says_does_not_steer_the_terminal(own, capfd):
+    path = own[0] / 'adapter_config.json'
+    content = dict(json.loads(path.read_text()), requires=['own_neck', 'x; rm -rf .', 3, '\x1b[2J'])
+    content['base_model_name_or_path'] = 'a\x1b[2Jb'
+    path.write_text(json.dumps(content))
+    assert run('info', own[0]) == 0
+    said = capfd.readouterr().out
+    assert 'a\\x1b[2Jb' in said and '\x1b' not in said
+    assert 'requires         own_neck (not imported: --import own_neck)\n' in said
+
+
 def test_a_checkpoint_with_own_parts_likewise(own, capfd):
     checkpoint = own[0].parent / 'best.pth'
     content = read_checkpoint(checkpoint)
