@@ -27,6 +27,24 @@ def test_the_optimizer_gets_what_trains_and_decays_no_vectors(build, tiny_clip, 
     assert 'requires_grad' not in capsys.readouterr().out
 
 
+def decaying(model) -> set[str]:
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {names[id(p)] for group in build_wrapper(model).optimizer.param_groups if group['weight_decay']
+            for p in group['params']}
+
+
+def test_prompts_do_not_decay_and_their_maps_do(build, tiny_clip):
+    model = build(model_config(tiny_clip, neck=dict(type='MaPLe', num_prompts=2, depth=2)))
+    assert decaying(model) == {'neck.coupling.0.weight', 'neck.coupling.1.weight'}
+    both = dict(type='CombinedNeck', necks=[dict(type='VPT'), dict(type='AdaptFormer')])
+    assert {name.split('.')[2] for name in decaying(build(model_config(tiny_clip, neck=both)))} == {'1'}
+
+
+def test_mv_adapter_decays_all_but_biases(build, tiny_clip):
+    model = build(model_config(tiny_clip, neck=dict(type='MVAdapter', tied_layers=1)))
+    assert decaying(model) == {name for name in model.trainable_parameters() if not name.endswith('bias')}
+
+
 def test_custom_keys_scale_rate_and_decay(build, tiny_clip):
     model = build(model_config(tiny_clip))
     groups = build_wrapper(model, custom_keys={

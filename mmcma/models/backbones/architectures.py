@@ -22,14 +22,16 @@ class Half:
         projection: Name in the dual encoder; None where the encoder's pooled output lies in the joint space.
         joint_width: Without a projection: field of the half's config that gives the joint space's width.
         prompt_start: Place in the sequence where learned tokens may be put in, after the class or start token if any.
-        stem: The modules that run before the first layer.
+        embeddings: What embeds the input.
+        pre_norm: What normalises the embedded sequence before the first layer, if anything does.
         blocks: The list of layers.
         branches: The residual branches of a layer.
     """
     projection: str | None = None
     joint_width: str = 'hidden_size'
     prompt_start: int = 1
-    stem: tuple[str, ...] = ('embeddings',)
+    embeddings: str = 'embeddings'
+    pre_norm: str | None = None
     blocks: str = 'encoder.layers'
     branches: tuple[Branch, ...] = _PRE_NORM
 
@@ -60,7 +62,7 @@ class Architecture(NamedTuple):
     text: TextHalf
 
 
-_CLIP = Architecture(Half(projection='visual_projection', stem=('embeddings', 'pre_layrnorm')),
+_CLIP = Architecture(Half(projection='visual_projection', pre_norm='pre_layrnorm'),
                      TextHalf(projection='text_projection'))
 
 #: By ``model_type`` of the model's config. The fixed-resolution checkpoints of SigLIP 2 are of type ``siglip``.

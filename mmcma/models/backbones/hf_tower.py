@@ -63,7 +63,13 @@ class HFTower(Tower):
     @property
     def stem(self) -> list[nn.Module]:
         """The embeddings, and in a vision tower of CLIP the LayerNorm before the first layer."""
-        return [self.encoder.get_submodule(name) for name in self.half.stem]
+        embeddings = self.encoder.get_submodule(self.half.embeddings)
+        return [embeddings] if self.pre_norm is None else [embeddings, self.pre_norm]
+
+    @property
+    def pre_norm(self) -> nn.Module | None:
+        """The LayerNorm between embeddings and layers that CLIP's vision towers have."""
+        return None if self.half.pre_norm is None else self.encoder.get_submodule(self.half.pre_norm)
 
     @property
     def sites(self) -> list[Site]:

@@ -62,6 +62,11 @@ class Tower(BaseModule):
         raise NotImplementedError
 
     @property
+    def pre_norm(self) -> nn.Module | None:
+        """What normalises the embedded sequence ``(N, L, width)`` before the first layer; None where nothing does."""
+        return None
+
+    @property
     def stem_parameters(self) -> list[nn.Parameter]:
         """The weights that act before the first layer."""
         return [parameter for module in self.stem for parameter in module.parameters()]
