@@ -42,6 +42,7 @@ class TextHalf(Half):
 
     Attributes:
         token_embedding: The table of token vectors.
+        positions: The table of learned positions.
         token_head: What takes a single token to the joint space, where that is not the projection.
         pools_first_token: Whether the first token is pooled, and not what the encoder itself pools.
         masked: Whether attention must be kept from padding; causal encoders that pool the end token need no mask.
@@ -49,6 +50,7 @@ class TextHalf(Half):
         lower_case: Whether it was trained on lower-case captions, whatever its tokenizer says.
     """
     token_embedding: str = 'embeddings.token_embedding'
+    positions: str = 'embeddings.position_embedding'
     token_head: str | None = None
     pools_first_token: bool = False
     masked: bool = False
@@ -72,7 +74,8 @@ ARCHITECTURES = {
     'chinese_clip': Architecture(
         _CLIP.vision,
         TextHalf(projection='text_projection', blocks='encoder.layer', branches=_BERT, masked=True,
-                 token_embedding='embeddings.word_embeddings', pools_first_token=True)),
+                 token_embedding='embeddings.word_embeddings', positions='embeddings.position_embeddings',
+                 pools_first_token=True)),
     'siglip': Architecture(
         Half(prompt_start=0),
         TextHalf(joint_width='projection_size', prompt_start=0, token_head='head', pads_to_limit=True,

@@ -149,6 +149,11 @@ class HFTextTower(TextTower, HFTower):
         """Maps token ids ``(N, L)`` to the vectors ``(N, L, width)`` that the positions are added to."""
         return self.encoder.get_submodule(self.half.token_embedding)
 
+    @property
+    def positions(self) -> nn.Parameter:
+        """Learned positions ``(context, width)`` that are added to the vectors of tokens."""
+        return self.encoder.get_parameter(f'{self.half.positions}.weight')
+
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions, with the arguments and the result of :meth:`TextTower.forward`.
 

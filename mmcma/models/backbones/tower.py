@@ -166,6 +166,11 @@ class TextTower(Tower):
         """Maps token ids ``(N, L)`` to the vectors ``(N, L, width)`` that the positions are added to; None without."""
         return None
 
+    @property
+    def positions(self) -> nn.Parameter | None:
+        """Learned positions ``(context, width)`` that are added to the vectors of tokens; None without."""
+        return None
+
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions.
 
