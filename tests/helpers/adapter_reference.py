@@ -32,7 +32,7 @@ def module(case: str) -> nn.Module:
 
 
 def inputs() -> dict[str, Tensor]:
-    """Hidden states ``video`` ``(B T, 1 + P, D)`` and ``text`` ``(N, L, D)``, a ``factor``, and a ``mask`` ``(B, T)``."""
+    """Hidden states ``video`` ``(B T, 1 + P, D)`` and ``text`` ``(N, L, D)``, ``factor``, and ``mask`` ``(B, T)``."""
     rng = np.random.RandomState(23)
     shapes = dict(video=(CLIPS * FRAMES, 1 + PATCHES, DIM), text=(TEXTS, WORDS, DIM), factor=(FACTOR,))
     found = {name: torch.tensor(rng.standard_normal(shape), dtype=torch.float32) for name, shape in shapes.items()}
