@@ -1,6 +1,6 @@
 """What a model can be made from: a config, a checkpoint, an exported folder, or the name of a pretrained model."""
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -11,7 +11,8 @@ from mmcma.models.backbones.pretrained import read_config
 from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
 
 #: Short names of pretrained models: what :func:`zero_shot_config` takes.
-NAMED = {'tiny': dict(pretrained='mmcma/clip-tiny-glyphs', num_frames=8, fps=None, max_words=32)}
+NAMED: dict[str, dict[str, Any]] = {
+    'tiny': dict(pretrained='mmcma/clip-tiny-glyphs', num_frames=8, fps=None, max_words=32)}
 
 
 class ModelSource(NamedTuple):

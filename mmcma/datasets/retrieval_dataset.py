@@ -93,7 +93,7 @@ class RetrievalDataset(BaseDataset):
             indices=indices, serialize_data=serialize_data, test_mode=test_mode, lazy_init=True,
             max_refetch=max_refetch)
         # After super(): it would look for a file called 'train'.
-        self._metainfo = {'dataset': type(self).__name__, 'split': split, **self._metainfo}
+        self._metainfo = {'dataset': type(self).__name__, 'split': split, **self.metainfo}
         if not lazy_init:
             self.full_init()
 

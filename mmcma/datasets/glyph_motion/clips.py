@@ -134,7 +134,7 @@ def _render_folder(recipe: Recipe, folder: Path) -> None:
     try:
         scenes = [(split, number, scene) for split in SPLITS
                   for number, scene in enumerate(plan_scenes(split, getattr(recipe, split), recipe.seed))]
-        items = {split: [] for split in SPLITS}
+        items: dict[str, list[dict]] = {split: [] for split in SPLITS}
         for split in SPLITS:
             (partial / split).mkdir()
         for split, number, scene in track(scenes, f'Rendering GlyphMotion into {folder}'):

@@ -40,7 +40,7 @@ class LoadVideoFrames(BaseTransform):
             raise ConfigError(f'LoadVideoFrames: num_frames={num_frames!r} must be a whole number from 1 up')
         for name, value, unit in (('fps', fps, 'frames per second'), ('timeout', timeout, 'seconds'),
                                   ('folder_fps', folder_fps, 'frames per second')):
-            if not (name != 'folder_fps' and value is None) and not 0 < value < float('inf'):
+            if not (name != 'folder_fps' if value is None else 0 < value < float('inf')):
                 raise ConfigError(f'LoadVideoFrames: {name}={value!r} must be above 0 {unit}')
         if sampling not in THINNING:
             raise ConfigError(f'LoadVideoFrames: sampling={sampling!r} is none of {list(THINNING)}.'
