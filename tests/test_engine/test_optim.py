@@ -61,6 +61,14 @@ def test_the_rate_rises_for_a_tenth_and_falls_along_a_cosine():
     assert found[10:] == pytest.approx([1 + math.cos(math.pi * i / 90) for i in range(90)])
 
 
+def test_the_released_cosine_is_over_all_of_training():
+    """Of 100 steps the tenth that warms up rises from 0; at its end the cosine is at (1 + cos(0.1 pi)) / 2 = 0.9755."""
+    found = rates(100, cosine_over='all')
+    assert found[:10] == pytest.approx([2.0 * i / 10 for i in range(10)])
+    assert found[10:] == pytest.approx([1 + math.cos(math.pi * i / 100) for i in range(10, 100)])
+    assert found[10] == pytest.approx(2 * 0.97553, rel=1e-5)
+
+
 @pytest.mark.parametrize('end', [1, 2, 5, 10, 11])
 def test_short_runs_reach_the_full_rate(end):
     assert max(rates(end)) == pytest.approx(2.0, rel=0.05)
@@ -71,3 +79,5 @@ def test_arguments_out_of_range_are_errors():
         rates(10, warmup_ratio=1.5)
     with pytest.raises(ConfigError, match='by_epoch=True'):
         rates(10, by_epoch=True)
+    with pytest.raises(ConfigError, match="cosine_over='some'"):
+        rates(10, cosine_over='some')
