@@ -97,6 +97,13 @@ def test_other_frames_than_asked_for(tmp_path, place, change, message):
         new_cache(tmp_path, quality=90)
 
 
+def test_frames_of_another_resize_are_not_taken(tmp_path, monkeypatch):
+    new_cache(tmp_path)
+    monkeypatch.setattr(ResizeCrop, 'version', ResizeCrop.version + 1)
+    with pytest.raises(ConfigError, match=r'ResizeCrop.version=3.*made with 2'):
+        LoadCachedFrames(cache=str(tmp_path), steps=STEPS)
+
+
 def test_settings_hold_the_defaults():
     plain = frame_settings([dict(type='LoadVideoFrames'), dict(type='ResizeCrop')])
     assert plain['LoadVideoFrames.num_frames'] == 12 and plain['ResizeCrop.size'] == 224

@@ -46,6 +46,8 @@ def frame_settings(steps: Sequence[dict]) -> dict[str, Any]:
         names.append(transform.__name__)
         settings.update({f'{transform.__name__}.{key}': value for key, value in call.arguments.items()
                          if key not in NO_MATTER})
+        if hasattr(transform, 'version'):
+            settings[f'{transform.__name__}.version'] = transform.version
     return {'steps': ', '.join(names), **settings}
 
 
