@@ -38,9 +38,9 @@ class EncodedBatch(NamedTuple):
     """What became of a few paths.
 
     Attributes:
-        paths: Those that were read, in order.
-        features: Theirs, row by row; None where there are none.
-        failures: The others, each with what is wrong with it.
+        paths: The files that were read, in order.
+        features: One row a path; None where there are no paths.
+        failures: The other files, each with what is wrong with it.
     """
     paths: list[str]
     features: Features | None
@@ -143,7 +143,7 @@ class RetrievalInferencer:
             clips: N arrays, uint8 RGB ``(T, H, W, 3)``, of any T, H and W; an image has T = 1.
 
         Returns:
-            As :meth:`encode_visual`, T the most frames of a clip.
+            The same as :meth:`encode_visual`, T the most frames of a clip.
 
         Raises:
             DataError: There is no clip, or one is no such array.

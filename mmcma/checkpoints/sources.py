@@ -93,10 +93,10 @@ def zero_shot_config(pretrained: str, *, num_frames: int = 12, fps: float | None
     """A config for a pretrained model as it is, on videos and images of one's own.
 
     Args:
-        pretrained: As in :class:`~mmcma.models.HFVisionTower`.
-        num_frames: As in :class:`~mmcma.datasets.LoadVideoFrames`.
-        fps: Likewise.
-        max_words: As in :class:`~mmcma.models.RetrievalDataPreprocessor`.
+        pretrained: A model's name or folder, for :class:`~mmcma.models.HFVisionTower`.
+        num_frames: Frames of a clip.
+        fps: Frames to take per second; None takes all of the clip.
+        max_words: Most tokens of a caption; None for the model's own limit.
 
     Raises:
         WeightsError: The model's config cannot be had.

@@ -12,7 +12,7 @@ from mmcma.utils.errors import UserError
 
 
 class Outcome(NamedTuple):
-    """What became of a task: the job's value, or why there is none."""
+    """The end of a task: the job's value, or why there is none."""
     task: Any
     value: Any
     error: str | None

@@ -28,7 +28,7 @@ class ItemList(Sequence):
 
 
 def check_items(items: Sequence[dict], title: str) -> None:
-    """What every reader must deliver; nothing is dropped.
+    """Checks what a reader delivers; nothing is dropped.
 
     Raises:
         DataError: When an id comes twice, an item has no captions or impossible times, or there are no items.

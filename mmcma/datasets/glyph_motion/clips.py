@@ -36,7 +36,7 @@ class Recipe:
 
     Attributes:
         train, val, test: Clips in each split.
-        seed: Of scenes, captions and textures.
+        seed: Fixes scenes, captions and textures.
         size: Side of the square frames in pixels; even.
         num_frames: Frames of a clip. With 22, a uniform sample of 8 takes every third one from the
             first to the last, so that the sample of a reversed clip is the reversed sample.

@@ -28,7 +28,7 @@ class LoadVideoFrames(BaseTransform):
         sampling: How they are thinned out where they are more than ``num_frames``: ``'uniform'``,
             ``'head'`` or ``'tail'`` (CLIP4Clip's ``slice_framepos`` 2, 0 and 1), or ``'random'``,
             one from each of ``num_frames`` equal segments, for training; numpy's global seed fixes it.
-        backend: See :func:`mmcma.datasets.open_video`.
+        backend: ``'pyav'``, ``'decord'`` or ``'auto'``, as for :func:`mmcma.datasets.open_video`.
         folder_fps: Images per second at which folders of frames were written.
         timeout: Seconds after which a file is given up, so that a decoder that hangs does
             not stop the job; None waits for ever.

@@ -1,4 +1,4 @@
-"""What reads the frames of a video: PyAV, decord, and folders of images, behind one protocol."""
+"""Readers of the frames of a video: PyAV, decord, and folders of images, behind one protocol."""
 import os
 import re
 from abc import ABC, abstractmethod
@@ -50,7 +50,7 @@ class VideoReader(ABC):
 
 
 class _Start(NamedTuple):
-    """Where decoding can begin.
+    """A place where decoding can begin.
 
     Attributes:
         seek_to: Place in the file, in the stream's time base.
@@ -63,7 +63,7 @@ class _Start(NamedTuple):
 
 
 class _Packet(NamedTuple):
-    """What is kept of a packet: times in the stream's time base, and the first packet of its group with its number."""
+    """A packet's times in the stream's time base, and the first packet of its group with its number."""
     pts: int | None
     dts: int | None
     duration: int | None
@@ -125,7 +125,7 @@ class PyAVReader(VideoReader):
         self.duration = float(self.timestamps[-1] + max(period, (last.duration or 0) * tick))
 
     def _list_packets(self) -> tuple[list[_Packet], bool]:
-        """Those of frames that are shown, and whether the parameters of all groups are the same."""
+        """The packets of frames that are shown, and whether the parameters of all groups are the same."""
         codec, first, changes = self._stream.codec_context, None, False
         packets: list[_Packet] = []
         parameters = set()

@@ -63,7 +63,7 @@ class _FallbackReader(VideoReader):
                 return frames
 
     def _places(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """What is shown at the same times: backends may count the frames of a damaged file differently."""
+        """The frames shown at the same times: backends may count the frames of a damaged file differently."""
         if self._reader.timestamps is self.timestamps:
             return np.asarray(indices)
         seconds = self.timestamps[np.asarray(indices)]
@@ -83,7 +83,7 @@ class _FallbackReader(VideoReader):
 
 
 def check_backend(backend: str) -> None:
-    """Raises: ConfigError: When ``backend`` is none of ``'auto'``, ``'pyav'``, ``'decord'``."""
+    """Refuses a backend other than ``'auto'``, ``'pyav'`` and ``'decord'``, with a ConfigError."""
     known = ['auto', *BACKENDS]
     if backend not in known:
         raise ConfigError(f'backend {backend!r}: choose one of {known}.{did_you_mean(str(backend), known)}')
