@@ -92,6 +92,8 @@ def check_config(cfg: Config) -> None:
         name = node.get('type', place.default_type)
         if name is None and place is not LOOP and place is not METRIC:
             raise ConfigError(f'{where} needs a type: the name of a {place.kind}.')
+        if name is not None and not isinstance(name, str) and not callable(name):
+            raise ConfigError(f'{where}.type={short(name)} must be the name of a {place.kind}.')
         if isinstance(name, str):
             builder = _find(place, name, f'{where}.type')
             if builder is not None:

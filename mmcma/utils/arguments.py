@@ -54,7 +54,8 @@ def _parameters(builder: Callable) -> dict[str, inspect.Parameter]:
 
 def _check_kinds(builder: Callable, given: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
     try:
-        hints = typing.get_type_hints(builder.__init__ if isinstance(builder, type) else builder)
+        # mypy takes the class for an instance, whose subclass might take other arguments.
+        hints = typing.get_type_hints(builder.__init__ if isinstance(builder, type) else builder)  # type: ignore[misc]
     except (NameError, TypeError, AttributeError):  # annotations that only a type checker can read
         return
     for key, value in given.items():

@@ -5,14 +5,14 @@ from mmcma.datasets.annotations.reading import read_json
 from mmcma.datasets.glyph_motion.captions import CAPTIONS_PER_CLIP
 from mmcma.datasets.glyph_motion.clips import Recipe, ensure_rendered
 from mmcma.datasets.glyph_motion.scenes import SPLITS
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import ConfigError
 
 
-def _sizes(recipe: Recipe) -> dict[str, Standard]:
+def _sizes(recipe: Recipe) -> dict[str, SplitSize]:
     counts = {split: getattr(recipe, split) for split in SPLITS}
-    return {split: Standard(count, CAPTIONS_PER_CLIP * count) for split, count in counts.items()}
+    return {split: SplitSize(count, CAPTIONS_PER_CLIP * count) for split, count in counts.items()}
 
 
 @DATASETS.register_module()
@@ -42,8 +42,8 @@ class GlyphMotion(RetrievalDataset):
         data_root: Where the folder lies, or is made.
         num_clips: Clips by split where they are not the usual
             ``dict(train=2000, val=200, test=400)``; at least 8.
-        seed: Of scenes, captions and textures; another seed is another data set.
-        **kwargs: See ``RetrievalDataset``.
+        seed: Fixes scenes, captions and textures; another seed is another data set.
+        **kwargs: Arguments of ``RetrievalDataset``.
     """
     SPLITS = _sizes(Recipe())
 

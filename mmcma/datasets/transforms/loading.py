@@ -28,7 +28,7 @@ class LoadVideoFrames(BaseTransform):
         sampling: How they are thinned out where they are more than ``num_frames``: ``'uniform'``,
             ``'head'`` or ``'tail'`` (CLIP4Clip's ``slice_framepos`` 2, 0 and 1), or ``'random'``,
             one from each of ``num_frames`` equal segments, for training; numpy's global seed fixes it.
-        backend: See :func:`mmcma.datasets.open_video`.
+        backend: ``'pyav'``, ``'decord'`` or ``'auto'``, as for :func:`mmcma.datasets.open_video`.
         folder_fps: Images per second at which folders of frames were written.
         timeout: Seconds after which a file is given up, so that a decoder that hangs does
             not stop the job; None waits for ever.
@@ -40,7 +40,7 @@ class LoadVideoFrames(BaseTransform):
             raise ConfigError(f'LoadVideoFrames: num_frames={num_frames!r} must be a whole number from 1 up')
         for name, value, unit in (('fps', fps, 'frames per second'), ('timeout', timeout, 'seconds'),
                                   ('folder_fps', folder_fps, 'frames per second')):
-            if not (name != 'folder_fps' and value is None) and not 0 < value < float('inf'):
+            if not (name != 'folder_fps' if value is None else 0 < value < float('inf')):
                 raise ConfigError(f'LoadVideoFrames: {name}={value!r} must be above 0 {unit}')
         if sampling not in THINNING:
             raise ConfigError(f'LoadVideoFrames: sampling={sampling!r} is none of {list(THINNING)}.'

@@ -28,6 +28,7 @@ class TrainedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ConfigError: ``paramwise_cfg`` holds another key, or a custom key matches no
             trained parameter.
     """
+    paramwise_cfg: dict
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module=None) -> None:
         """Appends the groups of ``module`` to ``params``; vectors and scalars do not decay."""
