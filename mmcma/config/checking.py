@@ -88,8 +88,8 @@ def check_config(cfg: Config) -> None:
             message gives file, key path and near matches. Or a part needs
             several frames and the training data have one.
     """
-    for name in _LOADERS:
-        _check_loader(cfg.get(name), f'{cfg.filename or "config"}: {name}')
+    for loader in _LOADERS:
+        _check_loader(cfg.get(loader), f'{cfg.filename or "config"}: {loader}')
     builders = {}
     for path, node, place in _parts(cfg.to_dict()):
         where = f'{cfg.filename or "config"}: {path}'

@@ -46,8 +46,8 @@ def _located(error: Exception, cfg: Config) -> ConfigError:
         return ConfigError(f'{source}: {where}: {build_failure(built["obj_cls"], dict(built["args"]), error)}')
     reason = f'cannot be built: {type(error).__name__}: {" ".join(str(error).split())}'
     loaded = _innermost(error.__traceback__, 'build_dataloader', 'dataloader')
-    where = next((key for key, node in cfg.items() if loaded and node == loaded['dataloader']), None)
-    return ConfigError(f'{source}: {where} {reason}' if where else f'{source} {reason}')
+    loader = next((key for key, node in cfg.items() if loaded and node == loaded['dataloader']), None)
+    return ConfigError(f'{source}: {loader} {reason}' if loader else f'{source} {reason}')
 
 
 def _innermost(trace: TracebackType | None, function: str, variable: str) -> dict[str, Any] | None:
