@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmcma.datasets.annotations.items import ItemList, check_items
 from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, MediaFolder
 from mmcma.registry import TRANSFORMS
-from mmcma.utils.errors import ConfigError, DataError, MediaError, did_you_mean
+from mmcma.utils.errors import ConfigError, DataError, MediaError, argument_error, did_you_mean
 
 
 class SplitSize(NamedTuple):
@@ -99,8 +99,7 @@ class RetrievalDataset(BaseDataset):
 
     def _check_option(self, name: str, value: Any, known: list[str]) -> None:
         if value not in known:
-            raise ConfigError(f'{type(self).__name__}: {name}={value!r} is none of {known}.'
-                              f'{did_you_mean(str(value), known)}')
+            raise argument_error(self, name, value, f'is none of {known}.{did_you_mean(str(value), known)}')
 
     @property
     def title(self) -> str:

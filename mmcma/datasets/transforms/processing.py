@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mmcma.registry import TRANSFORMS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 #: A strip longer than this many times its breadth is cut to its middle before it is resized: whole, one pixel by
 #: 60,000 would become 9 GB.
@@ -36,7 +36,7 @@ class ResizeCrop(BaseTransform):
 
     def __init__(self, *, size: int = 224) -> None:
         if not isinstance(size, int) or size < 1:
-            raise ConfigError(f'ResizeCrop: size={size!r} must be a whole number of pixels')
+            raise argument_error(self, 'size', size, 'must be a whole number of pixels from 1 up.')
         self.size = size
 
     def transform(self, results: dict) -> dict:

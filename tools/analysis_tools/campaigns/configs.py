@@ -28,6 +28,8 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 BUILT = ('model', *LOADERS, 'val_evaluator', 'test_evaluator', 'optim_wrapper', 'custom_hooks', 'default_hooks')
 #: What trials must leave alone: these decide how much is rendered, and where.
 KEPT = ('data_root', 'num_clips')
+#: Parts of mmengine that pass unknown arguments on.
+TAKES_ANY = ('default_hooks.checkpoint',)
 OTHER_KINDS = ('x', 3.7, ['x'], dict(x=1), dict(type=3))
 OUT_OF_RANGE = (-1, 0, float('nan'), '', [], None)
 
@@ -81,12 +83,12 @@ def _misspell(path: str, node: dict, rng: Random) -> Mutation:
     typo = key[:place] + key[place + 1:] + key[place]
     typo = typo if typo != key else f'{key}s'
     node[typo] = node.pop(key)
-    return Mutation(f'{path}.{key} misspelt {typo}', (typo, key, 'type'), legal=key == 'type')
+    return Mutation(f'{path}.{key} misspelt {typo}', (typo, key, 'type'), legal=key == 'type' or path in TAKES_ANY)
 
 
 def _invent(path: str, node: dict, rng: Random) -> Mutation:
     node['no_such_argument'] = 1
-    return Mutation(f'{path} with no_such_argument', ('no_such_argument',), legal=False)
+    return Mutation(f'{path} with no_such_argument', ('no_such_argument',), legal=path in TAKES_ANY)
 
 
 def _other_type(path: str, node: dict, rng: Random) -> Mutation:
@@ -143,5 +145,5 @@ def build(cfg: Config, folder: Path) -> None:
                 Evaluator(cfg[name])
         for hook in [*cfg.get('custom_hooks', []), *cfg.get('default_hooks', {}).values()]:
             HOOKS.build(hook)
-        if 'optim_wrapper' in cfg:
+        if 'optim_wrapper' in cfg and any(parameter.requires_grad for parameter in model.parameters()):
             build_optim_wrapper(model, cfg.optim_wrapper)
