@@ -11,11 +11,12 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcma.checkpoints.config_data import imports_of, loaded_config, parse_config_text
 from mmcma.checkpoints.identity import backbone_identity, check_backbone
 from mmcma.checkpoints.plain_loading import UntrustedError, are_trusted, load_plain, refused
+from mmcma.models import CrossModalRetriever
 from mmcma.models.trained_state import check_trained_state
 from mmcma.utils.errors import WeightsError, short
 
@@ -83,7 +84,7 @@ def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]
     return loaded_config(content, f'checkpoint {name!r}', 'a checkpoint'), imports_of(content)
 
 
-def check_checkpoint(checkpoint: Mapping, model: nn.Module, *, source: str, identity: dict | None = None,
+def check_checkpoint(checkpoint: Mapping, model: CrossModalRetriever, *, source: str, identity: dict | None = None,
                      allow_other_backbone: bool = False) -> None:
     """Refuses a checkpoint that does not fit the model.
 
@@ -102,7 +103,7 @@ def check_checkpoint(checkpoint: Mapping, model: nn.Module, *, source: str, iden
     check_trained_state(checkpoint['state_dict'], model, source)
 
 
-def load_trained(model: nn.Module, checkpoint: str | Path | Mapping, *, source: str = 'the checkpoint',
+def load_trained(model: CrossModalRetriever, checkpoint: str | Path | Mapping, *, source: str = 'the checkpoint',
                  allow_other_backbone: bool = False) -> None:
     """Loads the trained tensors of a checkpoint into a model with its pretrained backbone.
 

@@ -7,7 +7,6 @@
 mmcma COMMAND --help says what a command takes.
 """
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -53,12 +52,7 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser
 
 
 def _run(args: argparse.Namespace) -> None:
-    try:
-        run_tool(lambda: _trusting_run(args))
-    except KeyboardInterrupt:
-        sys.exit('interrupted')
-
-
-def _trusting_run(args: argparse.Namespace) -> None:
-    with trusting(args):
-        args.run(args)
+    def command() -> None:
+        with trusting(args):
+            args.run(args)
+    run_tool(command)

@@ -12,7 +12,7 @@ from mmcma.datasets.annotations.reading import (
     read_json,
     read_lines,
 )
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError
 
@@ -34,7 +34,7 @@ class DiDeMo(RetrievalDataset):
     is none, the split is every video of its JSON. Published lists of ``train``
     differ by a few.
     """
-    SPLITS = {'train': Standard(8395, 8395), 'val': Standard(1065, 1065), 'test': Standard(1004, 1004)}
+    SPLITS = {'train': SplitSize(8395, 8395), 'val': SplitSize(1065, 1065), 'test': SplitSize(1004, 1004)}
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/train_data.json', '{ann}/val_data.json', '{ann}/test_data.json', '{ann}/train_list.txt '
               'and so on (or no lists)', '{visual}/54322086@N00_2408598493_274c77d26a.avi and so on')

@@ -95,4 +95,5 @@ def test_interrupted(mmcma, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
     monkeypatch.setattr(apis, 'init_model', interrupt)
-    assert mmcma('index', tmp_path, '--model', 'm', '--out', tmp_path / 'gallery')[0] == 'interrupted'
+    code, out, errors = mmcma('index', tmp_path, '--model', 'm', '--out', tmp_path / 'gallery')
+    assert (code, out, errors) == (130, '', 'interrupted\n')

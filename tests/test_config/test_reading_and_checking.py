@@ -96,7 +96,7 @@ def test_a_right_config_passes(tiny_clip, tmp_path):
     ('custom_hooks.0.type', 'FrozenParamHook', ['custom_hooks[0].type', "'FrozenParameterHook'"]),
     ('default_hooks.logger.intervall', 3, ['default_hooks.logger', "'interval'"]),
     ('optim_wrapper.optimizer.type', 'AdamWW', ['optim_wrapper.optimizer.type', "'AdamW'"]),
-    ('optim_wrapper.optimizer.beta', 1, ["AdamW takes no 'beta'", "'betas'"]),
+    ('optim_wrapper.optimizer.beta', 1, ["BertAdam takes no 'beta'", "'betas'"]),
     ('optim_wrapper.clip_grads', {}, ['optim_wrapper', "'clip_grad'"]),
     ('param_scheduler.0.warmup', 1, ['param_scheduler[0]', "'warmup_ratio'"]),
     ('val_evaluator.type', 'RetrievalMetrics', ["'RetrievalMetric'"]),

@@ -15,7 +15,7 @@ class ItemList(Sequence):
     def __len__(self) -> int:
         return BaseDataset.__len__(self._dataset)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> dict:  # type: ignore[override]  # no slices: each item is unpickled anew
         if not -len(self) <= index < len(self):
             raise IndexError(f'item {index} of {len(self)}')
         # The base class's own: a subclass gives samples, which in training are no items.
@@ -28,7 +28,7 @@ class ItemList(Sequence):
 
 
 def check_items(items: Sequence[dict], title: str) -> None:
-    """What every reader must deliver; nothing is dropped.
+    """Checks what a reader delivers; nothing is dropped.
 
     Raises:
         DataError: When an id comes twice, an item has no captions or impossible times, or there are no items.

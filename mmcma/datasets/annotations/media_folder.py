@@ -2,7 +2,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
 
 #: In the order in which one is chosen where an id has several.
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.webm', '.mkv', '.mov')
@@ -50,10 +49,10 @@ class MediaFolder:
         subfolder, slash, name = item_id.partition('/')
         if slash:
             below = self._subfolder(subfolder)
-            return below and below.find(name)
+            return below.find(name) if below else None
         return self._names.get(item_id) or self._stems.get(item_id) or self._others.get(item_id)
 
-    def _subfolder(self, name: str) -> Optional['MediaFolder']:
+    def _subfolder(self, name: str) -> 'MediaFolder | None':
         if name not in self._below:
             folder = self._folder / name
             self._below[name] = MediaFolder(folder, self._suffixes) if folder.is_dir() else None
