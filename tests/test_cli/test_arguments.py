@@ -41,7 +41,9 @@ def test_an_interruption_is_one_line_and_exit_code_130(run):
               '    print("working", flush=True)\n'
               '    time.sleep(60)\n' + run)
     pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, '-c', script], stdout=pipe, stderr=pipe, text=True)
+    # A shell's background job ignores the signal, and its children do.
+    process = subprocess.Popen([sys.executable, '-c', script], stdout=pipe, stderr=pipe, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stdout.readline() == 'working\n'
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30) == ('', 'interrupted\n') and process.returncode == 130
