@@ -74,6 +74,13 @@ _INNER = {
     METRIC: {'extras': METRIC, 'first_stage': MODEL},
     VISUALIZER: {'vis_backends': VIS_BACKEND},
 }
+#: Top-level dicts that are built from no registry, with the keys of those of which unknown ones would change nothing.
+_DICTS: dict[str, frozenset[str]] = {
+    'train_dataloader': frozenset(), 'val_dataloader': frozenset(), 'test_dataloader': frozenset(),
+    'default_hooks': frozenset(), 'randomness': frozenset(),
+    'env_cfg': frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
+    'auto_scale_lr': frozenset({'enable', 'base_batch_size'}),
+}
 
 
 def check_config(cfg: Config) -> None:
@@ -84,6 +91,7 @@ def check_config(cfg: Config) -> None:
             message gives file, key path and near matches. Or a part needs
             several frames and the training data have one.
     """
+    _check_dicts(cfg)
     builders = {}
     for path, node, place in _parts(cfg.to_dict()):
         where = f'{cfg.filename or "config"}: {path}'
@@ -98,6 +106,15 @@ def check_config(cfg: Config) -> None:
                 _check_arguments(builder, node, place, where)
                 builders[path] = (builder, node)
     _check_frames(builders, cfg.filename or 'config')
+
+
+def _check_dicts(cfg: Config) -> None:
+    for name, known in _DICTS.items():
+        where, node = f'{cfg.filename or "config"}: {name}', cfg.get(name)
+        if node is not None and not isinstance(node, dict):
+            raise ConfigError(f'{where} must be a dict; got {short(node)}.')
+        for key in sorted((node or {}).keys() - known) if known else ():
+            raise ConfigError(f'{where} takes no {key!r}.{did_you_mean(key, sorted(known))}')
 
 
 def _check_frames(builders: dict[str, tuple], source: str) -> None:

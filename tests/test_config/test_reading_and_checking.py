@@ -93,6 +93,10 @@ def test_a_right_config_passes(tiny_clip, tmp_path):
     ('test_cfg.type', 'RetrievalTestLop', ["'RetrievalTestLoop'"]),
     ('visualizer.vis_backends.0.type', 'LocalBackend', ["'LocalVisBackend'"]),
     ('log_processor.windowsize', 3, ["'window_size'"]),
+    ('env_cfg.cudnn_benchmrk', True, ["env_cfg takes no 'cudnn_benchmrk'", "'cudnn_benchmark'"]),
+    ('auto_scale_lr.enabled', True, ["auto_scale_lr takes no 'enabled'", "'enable'"]),
+    ('default_hooks', 'logger', ["default_hooks must be a dict; got 'logger'"]),
+    ('train_dataloader', 3, ['train_dataloader must be a dict; got 3']),
 ])
 def test_typos_are_found_with_place_and_near_matches(tiny_clip, tmp_path, key, value, parts):
     cfg = load_config(write_config(tmp_path, tiny_clip), {key: value})
