@@ -8,6 +8,12 @@ from helpers.clip import write_clip
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
 
+@pytest.fixture(scope='session', autouse=True)
+def own_cache(tmp_path_factory):
+    """What the project keeps between runs stays out of the user's home."""
+    os.environ['MMCMA_CACHE'] = str(tmp_path_factory.mktemp('cache'))
+
+
 def pytest_collection_modifyitems(items) -> None:
     """Tests marked ``gpu`` are skipped where there is none."""
     if not torch.cuda.is_available():

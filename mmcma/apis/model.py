@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 
 from mmcma.checkpoints.checkpoint_file import load_trained
-from mmcma.checkpoints.identity import backbone_identity, check_backbone
+from mmcma.checkpoints.identity import backbone_identity, check_backbone, recall_backbone
 from mmcma.checkpoints.sources import resolve_model
 from mmcma.config import building
 from mmcma.models import CrossModalRetriever
@@ -38,6 +38,7 @@ def init_model(source: str | Path | Config, checkpoint: str | Path | None = None
         config.model.neck = None
     with building(config):
         model = MODELS.build(config.model)
+    recall_backbone(model)
     if trained is not None:
         load_trained(model, trained, source=name)
     model.cfg = config

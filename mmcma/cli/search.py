@@ -26,8 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', nargs=2, type=float, metavar=('MIN', 'MAX'), help='only of this length')
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument('--html', metavar='FILE', help='write a page with the frames that matched')
-    parser.add_argument('--model', help='in place of the one that the gallery names, should it have moved')
-    parser.add_argument('--checkpoint', metavar='FILE', help='likewise')
+    parser.add_argument('--model', help='the model that made the gallery, where it has moved (default: the one '
+                        'that the gallery names)')
+    parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where they have '
+                        'moved (default: those that the gallery names)')
     parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
 
 
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> None:
             from mmcma.search.result_page import write_result_page
             write_result_page(args.html, given[0], hits, gallery)
     if args.json:
-        print(json.dumps([hit._asdict() for hit in hits], indent=1, ensure_ascii=False))
+        found = [dict(hit._asdict(), best_moment=hit.best_moment) for hit in hits]
+        print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
         show(hits)
 
@@ -53,10 +56,7 @@ def run(args: argparse.Namespace) -> None:
 def show(hits: list) -> None:
     """Prints a line for each hit."""
     for rank, hit in enumerate(hits, 1):
-        moment = ''
-        if hit.has_best_frames:
-            best = max(range(len(hit.frame_weights)), key=hit.frame_weights.__getitem__)
-            moment = f'  best at {hit.frame_times[best]:.1f} s'
+        moment = '' if hit.best_moment is None else f'  best at {hit.best_moment:.1f} s'
         print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{moment}')
     if not hits:
         print('nothing found')

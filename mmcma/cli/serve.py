@@ -28,8 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-k', type=int, default=12, help='how many to show (default: 12)')
     parser.add_argument('--max-upload', type=int, default=100, metavar='MB',
                         help='largest image or video that is taken as a query (default: 100)')
-    parser.add_argument('--model', help='in place of the one that the gallery names, should it have moved')
-    parser.add_argument('--checkpoint', metavar='FILE', help='likewise')
+    parser.add_argument('--model', help='the model that made the gallery, where it has moved (default: the one '
+                        'that the gallery names)')
+    parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where they have '
+                        'moved (default: those that the gallery names)')
     parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
 
 
@@ -49,7 +51,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def check_gradio() -> None:
-    """Raises: ConfigError: It is not installed."""
+    """Refuses to go on without Gradio.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     try:
         import gradio  # noqa: F401
     except ImportError as error:
@@ -78,7 +84,7 @@ def serve(gallery, listening: socket.socket, folder: Path, args: argparse.Namesp
         gallery: An open one.
         listening: Where requests come in.
         folder: For what is uploaded and converted, an empty one.
-        args: Of the command line.
+        args: Arguments of the command line.
     """
     import uvicorn
 

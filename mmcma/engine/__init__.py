@@ -8,10 +8,9 @@ from .hooks import (
     ResumeHook,
     RetrievalReportHook,
 )
-from .loops import RetrievalTestLoop, RetrievalValLoop, UntrainedLoop
+from .loops import RetrievalTestLoop, RetrievalValLoop
 from .optim import TrainedOptimWrapperConstructor, WarmupCosineLR
 
 __all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'ExportBackboneHook',
            'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
-           'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'UntrainedLoop',
-           'WarmupCosineLR']
+           'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'WarmupCosineLR']

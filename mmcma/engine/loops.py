@@ -1,11 +1,11 @@
-"""Validation and test where metrics that rank get the model's similarity; training that ends where it begins."""
+"""Validation and test where metrics that rank get the model's similarity."""
 import random
 from typing import cast
 
 import numpy as np
 import torch
 from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
+from mmengine.runner import Runner, TestLoop, ValLoop
 from torch import Tensor, nn
 
 from mmcma.evaluation import RetrievalMetric, RetrievalResult
@@ -30,17 +30,6 @@ class RetrievalTestLoop(TestLoop):
     def run(self) -> dict:
         _bind_metrics(self)
         return super().run()
-
-
-@LOOPS.register_module()
-class UntrainedLoop(BaseLoop):
-    """Leaves the runner as it is when training begins."""
-    max_epochs = max_iters = epoch = iter = 0
-
-    def run(self) -> nn.Module:
-        """Lets the hooks do what they do before training."""
-        self.runner.call_hook('before_train')
-        return self.runner.model
 
 
 def unwrapped(model: nn.Module) -> CrossModalRetriever:

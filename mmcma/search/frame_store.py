@@ -29,7 +29,7 @@ class Item(NamedTuple):
         times: Seconds at which its frames are shown.
         size: Bytes of the file.
         modified: When it was last written, nanoseconds.
-        digest: Of its content.
+        digest: Digest of its content.
     """
     id: int
     path: str
@@ -93,6 +93,7 @@ class FrameStore:
                 path.unlink()
 
     def path(self, shard: int) -> Path:
+        """The file of a shard."""
         return self.folder / f'{shard:09d}.npy'
 
     def write_shard(self, shard: int, frames: np.ndarray) -> None:

@@ -2,9 +2,10 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -13,14 +14,12 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.search.frame_store import FrameStore, Item
-from mmcma.search.manifest import VERSION, Manifest, read_manifest
+from mmcma.search.manifest import VERSION, GalleryManifest, read_manifest
 from mmcma.search.vector_store import MOST_HITS, VectorStore, check_uri
 from mmcma.structures import Features, padded
 from mmcma.utils.errors import ConfigError, DataError, WeightsError
-
-if TYPE_CHECKING:
-    from mmcma.apis import RetrievalInferencer
 
 #: Seconds to wait for another process: a short search, or decoders that outlive an indexing that was killed.
 PATIENCE = 10
@@ -44,38 +43,49 @@ class Hit(NamedTuple):
     frame_times: list[float]
 
     @property
-    def has_best_frames(self) -> bool:
-        """Whether some frames count more than others."""
-        return len(set(self.frame_weights)) > 1
+    def best_moment(self) -> float | None:
+        """Seconds of the frame that weighs most, the first of several; None where no frame weighs more than another."""
+        if len(set(self.frame_weights)) < 2:
+            return None
+        return self.frame_times[self.frame_weights.index(max(self.frame_weights))]
 
 
 class Gallery:
-    """What ``mmcma index`` made; use :meth:`open` or :meth:`create`, and close it.
+    """What ``mmcma index`` made; use :func:`open_gallery`, :meth:`open` or :meth:`create`, and close it.
 
     Args:
         folder: Where it lies.
         manifest: What is in ``gallery.json``.
         inferencer: Encodes queries.
+        lock: Held by the caller; :meth:`close` releases it.
+
+    Attributes:
+        frames (FrameStore): The embeddings of all frames.
+        vectors (VectorStore): One vector for each item.
+
+    Raises:
+        DataError: The vectors cannot be reached.
+        WeightsError: The gallery was made with another model.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, inferencer: Optional['RetrievalInferencer'] = None,
+    def __init__(self, folder: Path, manifest: GalleryManifest, inferencer: RetrievalInferencer,
                  lock: FileLock | None = None) -> None:
-        self.folder, self.manifest, self.inferencer, self._lock = folder, manifest, inferencer, lock
-        self.frames = FrameStore(folder / 'frames')
-        self.vectors: VectorStore | None = None
-        if inferencer is not None and inferencer.fingerprint != manifest.fingerprint:
+        if inferencer.fingerprint != manifest.fingerprint:
             raise WeightsError(f'{folder} was made with the model {manifest.model!r} (fingerprint '
                                f'{manifest.fingerprint:.12}) and not with this one ({inferencer.fingerprint:.12}): '
                                'weights, similarity or frames differ. Use that model, or index into another folder')
+        self.folder, self.manifest, self.inferencer, self._lock = folder, manifest, inferencer, lock
+        self.frames = FrameStore(folder / 'frames')
+        self.vectors = _connected(folder, manifest)
 
     @classmethod
-    def create(cls, folder: str | Path, *, root: str | Path, inferencer: 'RetrievalInferencer', model: str,
+    def create(cls, folder: str | Path, *, root: str | Path, inferencer: RetrievalInferencer, model: str,
                checkpoint: str | None = None, store: str | None = None) -> 'Gallery':
-        """A new gallery of ``root``, or the one that is there, locked and not yet connected.
+        """A new gallery of ``root``, or the one that is there, locked.
 
         Raises:
             ConfigError: The one that is there was made of another folder or for another store.
-            DataError: Another process has it, or it is damaged.
+            DataError: Another process has it, it is damaged, or its vectors cannot be reached.
             WeightsError: It was made with another model.
         """
         folder, root = Path(folder), str(Path(root).resolve())
@@ -83,7 +93,7 @@ class Gallery:
         (folder / 'frames').mkdir(parents=True, exist_ok=True)
         lock = _locked(folder)
         try:
-            manifest = read_manifest(folder) if (folder / 'gallery.json').exists() else Manifest(
+            manifest = read_manifest(folder) if (folder / 'gallery.json').exists() else GalleryManifest(
                 VERSION, root, model, checkpoint, inferencer.fingerprint, store, f'mmcma_{uuid4().hex}')
             asked_for = dict(folder=(root, manifest.root), store=(store or manifest.store, manifest.store))
             for name, (asked, there) in asked_for.items():
@@ -96,43 +106,28 @@ class Gallery:
             raise
 
     @classmethod
-    def open(cls, folder: str | Path, inferencer: Optional['RetrievalInferencer'] = None) -> 'Gallery':
+    def open(cls, folder: str | Path, inferencer: RetrievalInferencer) -> 'Gallery':
         """An existing gallery, ready to be searched.
 
         Args:
             folder: Where it lies.
-            inferencer: Encodes queries; only needed to search.
+            inferencer: Encodes queries.
 
         Raises:
             DataError: There is none, or it is damaged, of another version, or in use.
             WeightsError: It was made with another model.
         """
         folder = Path(folder)
-        # An embedded engine serves one process.
-        lock = _locked(folder) if read_manifest(folder).store is None else None
-        gallery = None
-        try:
+        with ExitStack() as on_error:
+            lock = None
+            if read_manifest(folder).store is None:  # an embedded engine serves one process
+                lock = _locked(folder)
+                on_error.callback(lock.release)
             gallery = cls(folder, read_manifest(folder), inferencer, lock)
-            gallery.connect()
+            on_error.callback(gallery.vectors.close)
             gallery._check_vectors()
-        except BaseException:
-            if gallery is not None:
-                gallery.close()
-            elif lock is not None:
-                lock.release()
-            raise
+            on_error.pop_all()
         return gallery
-
-    def connect(self) -> None:
-        """Raises: DataError: When the vectors cannot be reached."""
-        uri, deadline = self.manifest.store or str(self.folder / 'vectors.db'), time.monotonic() + PATIENCE
-        while self.vectors is None:
-            try:
-                self.vectors = VectorStore(uri, self.manifest.collection)
-            except DataError:  # what a killed process forked may hold the file for a moment
-                if self.manifest.store is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
 
     def _check_vectors(self) -> None:
         if not self.vectors.exists():
@@ -145,9 +140,7 @@ class Gallery:
 
     def close(self) -> None:
         """Lets other processes have it."""
-        if self.vectors is not None:
-            self.vectors.close()
-            self.vectors = None
+        self.vectors.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -194,7 +187,7 @@ class Gallery:
 
     def search_path(self, path: str | Path, k: int = 10, rerank: int = 100, *, folder: str = '',
                     seconds: tuple[float, float] | None = None) -> list[Hit]:
-        """The items that are most like a video or image; see :meth:`search_text`.
+        """The items that are most like a video or image, best first; arguments are those of :meth:`search_text`.
 
         Raises:
             MediaError: It cannot be read.
@@ -245,6 +238,38 @@ def first_stage_vectors(frames: Sequence[np.ndarray]) -> np.ndarray:
     return F.normalize(torch.stack(means), dim=-1).numpy()
 
 
+def open_gallery(folder: str | Path, *, model: str | None = None, checkpoint: str | None = None,
+                 device: str | None = None) -> Gallery:
+    """A gallery with the model that made it, ready to be searched.
+
+    Args:
+        folder: Where it lies.
+        model: In place of the one that ``gallery.json`` names, should it have moved.
+        checkpoint: In place of the trained weights that ``gallery.json`` names, should they have moved.
+        device: Where the model works.
+
+    Raises:
+        DataError: There is no gallery, or it is damaged or in use.
+        ConfigError: There is no such model.
+        WeightsError: It is another model.
+    """
+    manifest = read_manifest(folder)
+    if model is None:
+        model, checkpoint = manifest.model, checkpoint or manifest.checkpoint
+    return Gallery.open(folder, RetrievalInferencer(init_model(model, checkpoint, device)))
+
+
+def _connected(folder: Path, manifest: GalleryManifest) -> VectorStore:
+    uri, deadline = manifest.store or str(folder / 'vectors.db'), time.monotonic() + PATIENCE
+    while True:
+        try:
+            return VectorStore(uri, manifest.collection)
+        except DataError:  # what a killed process forked may hold the file for a moment
+            if manifest.store is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def _locked(folder: Path) -> FileLock:
     """The gallery's lock, held.
 
@@ -260,7 +285,11 @@ def _locked(folder: Path) -> FileLock:
 
 
 def check_query(query: str, preprocessor) -> None:
-    """Raises: DataError: When ``query`` is empty or longer than the model reads."""
+    """Refuses a query that says nothing or too much.
+
+    Raises:
+        DataError: It is empty or longer than the model reads.
+    """
     if not query.strip():
         raise DataError('the query is empty; describe what is to be found')
     tokens, limit = len(preprocessor.tokenizer(query, verbose=False).input_ids), preprocessor.limit

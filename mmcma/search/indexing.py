@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mmcma.apis import RetrievalInferencer
 from mmcma.apis.media import frame_pipeline
-from mmcma.search.encoding import Encoded, Encoder, encode_here
+from mmcma.search.encoding import Encoded, Encoder, Failed, Unchanged, encode_here
 from mmcma.search.frame_store import Item
 from mmcma.search.gallery import Gallery, first_stage_vectors
-from mmcma.search.reading import Found, ReadFile, list_folder
+from mmcma.search.reading import ListedFile, ReadFile, list_folder
 from mmcma.search.vector_store import milvus_client
 from mmcma.utils.errors import DataError
 from mmcma.utils.files import write_atomic
@@ -42,7 +43,7 @@ class IndexReport:
     items: int = 0
 
 
-def index_folder(folder: str | Path, gallery_path: str | Path, inferencer, *, model: str,
+def index_folder(folder: str | Path, gallery_path: str | Path, inferencer: RetrievalInferencer, *, model: str,
                  checkpoint: str | None = None, store: str | None = None, workers: int | None = None,
                  timeout: float = 300, ray: str | None = None,
                  progress: Progress = lambda done, total, failed: None) -> IndexReport:
@@ -54,14 +55,14 @@ def index_folder(folder: str | Path, gallery_path: str | Path, inferencer, *, mo
     Args:
         folder: Videos and images, in subfolders or not. It is only read.
         gallery_path: Folder of the gallery.
-        inferencer: A :class:`~mmcma.apis.RetrievalInferencer`.
+        inferencer: Encodes the files.
         model: What it was made from, for those who open the gallery later.
-        checkpoint: Likewise.
+        checkpoint: Trained weights that it was given beside, for those who open the gallery later.
         store: Address of a Milvus server; None for a file in the gallery.
         workers: Decoding processes; None for one a core.
         timeout: Seconds after which a file has failed.
         ray: Address of a Ray cluster that reads and encodes, or ``'auto'``; None for this process and its workers.
-        progress: See :data:`Progress`.
+        progress: Called after each file, a :data:`Progress`.
 
     Raises:
         DataError: There is nothing to index, no file can be read, or the gallery is in use, damaged, or on a full disk;
@@ -73,7 +74,7 @@ def index_folder(folder: str | Path, gallery_path: str | Path, inferencer, *, mo
     found, unfit = list_folder(Path(folder))
     with _encoder(inferencer, workers, timeout, ray) as encoder, \
             Gallery.create(gallery_path, root=folder, inferencer=inferencer, model=_absolute(model),
-                           checkpoint=_absolute(checkpoint), store=store) as gallery, _room_for(gallery):
+                           checkpoint=checkpoint and _absolute(checkpoint), store=store) as gallery, _room_for(gallery):
         indexing = _Indexing(gallery, found, unfit)
         indexing.forget_the_gone()
         job = ReadFile(Path(gallery.manifest.root), frame_pipeline(inferencer.model.cfg))
@@ -85,15 +86,16 @@ def index_folder(folder: str | Path, gallery_path: str | Path, inferencer, *, mo
     return indexing.report
 
 
-def _encoder(inferencer, workers: int | None, timeout: float, ray: str | None) -> AbstractContextManager[Encoder]:
+def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float,
+             ray: str | None) -> AbstractContextManager[Encoder]:
     if ray is not None:
         from mmcma.search.ray_encoding import ray_encoder
         return ray_encoder(ray, inferencer, workers=workers, timeout=timeout)
-    return nullcontext(partial(encode_here, inferencer=inferencer, workers=max(1, workers or os.cpu_count()),
+    return nullcontext(partial(encode_here, inferencer=inferencer, workers=max(1, workers or os.cpu_count() or 1),
                                timeout=timeout))
 
 
-def _absolute(name: str | None) -> str | None:
+def _absolute(name: str) -> str:
     return str(Path(name).resolve()) if name and Path(name).exists() else name
 
 
@@ -109,7 +111,7 @@ def _room_for(gallery: Gallery) -> Iterator[None]:
 class _Indexing:
     """One run over a locked gallery."""
 
-    def __init__(self, gallery: Gallery, found: dict[str, Found], unfit: dict[str, str]) -> None:
+    def __init__(self, gallery: Gallery, found: dict[str, ListedFile], unfit: dict[str, str]) -> None:
         self.gallery, self.found, self.failures = gallery, found, dict(unfit)
         self.report = IndexReport()
         self.items = gallery.frames.read_manifest()
@@ -118,13 +120,12 @@ class _Indexing:
         self.waiting: list[tuple[Item, np.ndarray]] = []
         gallery.save(items=None)
         gallery.frames.tidy(self.items)
-        gallery.connect()
         self._reconcile()
 
     def _reconcile(self) -> None:
         """Makes the vectors those of the manifest's items, wherever the last run stopped."""
         vectors, live = self.gallery.vectors, {item.id: item for item in self.items.values()}
-        there = set()
+        there: set[int] = set()
         if vectors.exists():
             vectors.load()
             there = vectors.ids()
@@ -157,21 +158,21 @@ class _Indexing:
                 for path, found in self.found.items() if not self._is_known(found)]
         self.report.unchanged = len(self.found) - len(todo)
         for done, encoded in enumerate(encoder(job, todo), 1):
-            if encoded.error is not None:
+            if isinstance(encoded, Failed):
                 self._fail(encoded.found.path, encoded.error)
-            elif encoded.tokens is None:
+            elif isinstance(encoded, Unchanged):
                 self._touch(encoded.found)
             else:
                 self._keep(encoded)
             progress(done, len(todo), len(self.failures))
         self._store()
 
-    def _is_known(self, found: Found) -> bool:
+    def _is_known(self, found: ListedFile) -> bool:
         item = self.items.get(found.path)
         return item is not None and (item.size, item.modified) == (found.size, found.modified)
 
-    def _touch(self, found: Found) -> None:
-        """Another date, the same content."""
+    def _touch(self, found: ListedFile) -> None:
+        """Takes note of another date of the same content."""
         self.items[found.path] = self.items[found.path]._replace(size=found.size, modified=found.modified)
         self.gallery.frames.record([self.items[found.path]])
         self.report.unchanged += 1
@@ -181,11 +182,11 @@ class _Indexing:
         self._forget([path] if path in self.items else [])  # what it was is not what it is
 
     def _keep(self, encoded: Encoded) -> None:
-        found, content = encoded.found, encoded.content
+        found = encoded.found
         shard = self.waiting[0][0].id if self.waiting else self.next_id
         first = sum(len(frames) for _, frames in self.waiting)
-        self.waiting.append((Item(self.next_id, found.path, content.duration, shard, first, list(content.times),
-                                  found.size, found.modified, content.digest), encoded.tokens))
+        self.waiting.append((Item(self.next_id, found.path, encoded.duration, shard, first, encoded.times,
+                                  found.size, found.modified, encoded.digest), encoded.tokens))
         self.next_id += 1
         if len(self.waiting) == SHARD_ITEMS:
             self._store()

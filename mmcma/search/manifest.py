@@ -6,20 +6,20 @@ from pathlib import Path
 from mmcma.utils.errors import DataError
 from mmcma.utils.files import write_atomic
 
-#: Of the files' form.
+#: Version of the files' form.
 VERSION = 1
 
 
 @dataclass(frozen=True)
-class Manifest:
+class GalleryManifest:
     """What a gallery holds and how it was made.
 
     Attributes:
-        version: Of the files' form.
+        version: Version of the files' form.
         root: The folder that was indexed.
         model: What ``init_model`` was given to make it.
-        checkpoint: Likewise.
-        fingerprint: Of the inferencer whose embeddings it holds.
+        checkpoint: Trained weights that it was given beside; None where ``model`` has them.
+        fingerprint: Fingerprint of the inferencer whose embeddings it holds.
         store: Address of the Milvus server; None for the file in the gallery.
         collection: Name of its collection there.
         items: How many items it holds; None while they are being changed.
@@ -36,11 +36,12 @@ class Manifest:
     next_id: int = 0
 
     def write(self, folder: Path) -> None:
+        """Writes ``gallery.json`` into the gallery's folder."""
         write_atomic(json.dumps(asdict(self), indent=1).encode(), folder / 'gallery.json')
 
 
-def read_manifest(folder: str | Path) -> Manifest:
-    """That of the gallery in ``folder``.
+def read_manifest(folder: str | Path) -> GalleryManifest:
+    """The content of ``gallery.json`` in ``folder``.
 
     Raises:
         DataError: There is none, or it is damaged or of another version.
@@ -49,7 +50,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         version = content['version']
-        manifest = Manifest(**content) if version == VERSION else None
+        manifest = GalleryManifest(**content) if version == VERSION else None
     except FileNotFoundError:
         raise DataError(f'{folder} is no gallery (it has no gallery.json); make one with mmcma index FOLDER --out '
                         f'{folder}') from None

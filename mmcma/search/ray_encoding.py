@@ -12,8 +12,9 @@ from itertools import chain
 import torch
 from mmengine.utils import import_modules_from_strings
 
-from mmcma.search.encoding import Encoded, Encoder, encode_read
-from mmcma.search.reading import Found, ReadFile
+from mmcma.apis import RetrievalInferencer
+from mmcma.search.encoding import Encoder, FileResult, encode_read
+from mmcma.search.reading import ListedFile, ReadFile
 from mmcma.utils.errors import ConfigError, DataError
 from mmcma.utils.jobs import watched_jobs
 
@@ -28,7 +29,8 @@ except ImportError as error:
 
 
 @contextmanager
-def ray_encoder(address: str, inferencer, *, workers: int | None, timeout: float) -> Iterator[Encoder]:
+def ray_encoder(address: str, inferencer: RetrievalInferencer, *, workers: int | None,
+                timeout: float) -> Iterator[Encoder]:
     """An :data:`~mmcma.search.encoding.Encoder` on a cluster that runs, while the context lasts.
 
     Args:
@@ -66,8 +68,8 @@ def _last_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
-def _encode(job: ReadFile, todo: Sequence[Found], *, inferencer, workers: int | None,
-            timeout: float) -> Iterator[Encoded]:
+def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int | None,
+            timeout: float) -> Iterator[FileResult]:
     """Ray Data holds tasks back while the actors are behind, and repeats what ended with its process or machine."""
     # A task reads what the model then takes at once.
     tasks = [_packed(todo[start:start + inferencer.batch_size])
@@ -77,17 +79,17 @@ def _encode(job: ReadFile, todo: Sequence[Found], *, inferencer, workers: int | 
     there = ray.cluster_resources()
     gpus, cores = int(there.get('GPU', 0)), int(there.get('CPU', 1))
     # More actors start while they are behind; one core is left to a reader.
-    pool, needs = (ActorPoolStrategy(size=gpus), dict(num_gpus=1, num_cpus=0)) if gpus else \
-        (ActorPoolStrategy(min_size=1, max_size=max(1, cores - 1)), dict(num_cpus=min(1, cores - 1)))
+    pool = ActorPoolStrategy(size=gpus) if gpus else ActorPoolStrategy(min_size=1, max_size=max(1, cores - 1))
     imports = inferencer.model.cfg.get('custom_imports')
     model = ray.put(deepcopy(inferencer.model).to('cpu'))
     # Another number of tasks than of actors, or Ray Data would make the two steps one.
     blocks = from_arrow(tasks).map_batches(
-        _read, fn_kwargs=dict(job=job, timeout=timeout, imports=imports), batch_size=None, batch_format='pyarrow',
+        partial(_read, job=job, timeout=timeout, imports=imports), batch_size=None, batch_format='pyarrow',
         concurrency=workers or max(2, cores), num_cpus=1,
     ).map_batches(
         _EncodeRead, fn_constructor_args=(model, inferencer.batch_size), batch_size=inferencer.batch_size,
-        batch_format='pyarrow', compute=pool, **needs,
+        batch_format='pyarrow', compute=pool, num_gpus=1 if gpus else None,
+        num_cpus=0 if gpus else min(1, cores - 1),
     ).iter_batches(batch_size=None, batch_format='pyarrow', prefetch_batches=0)
     waiting = {found.path for found in todo}
     try:

@@ -18,14 +18,14 @@ from mmcma.utils.errors import DataError, MediaError
 SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
 
 
-class Found(NamedTuple):
+class ListedFile(NamedTuple):
     """A file as the folder's listing shows it.
 
     Attributes:
         path: Relative to the folder, with ``/``.
         size: Bytes.
         modified: Nanoseconds.
-        digest: Of the content that the gallery has of it, should it have any.
+        digest: Digest of the content that the gallery has of it, should it have any.
     """
     path: str
     size: int
@@ -37,20 +37,20 @@ class Content(NamedTuple):
     """What was read of a file.
 
     Attributes:
-        digest: Of its bytes.
-        frames: uint8 ``(T, 3, H, W)`` as the model takes them; None where the digest is the known one.
+        digest: Digest of its bytes.
+        frames: uint8 ``(T, 3, H, W)`` as the model takes them.
         mask: bool ``(T,)``, False on padding.
         times: Seconds at which the frames that are no padding are shown.
         duration: Seconds; 0 for an image.
     """
     digest: str
-    frames: Tensor | None = None
-    mask: Tensor | None = None
-    times: Sequence[float] = ()
-    duration: float = 0.0
+    frames: Tensor
+    mask: Tensor
+    times: list[float]
+    duration: float
 
 
-def list_folder(folder: Path) -> tuple[dict[str, Found], dict[str, str]]:
+def list_folder(folder: Path) -> tuple[dict[str, ListedFile], dict[str, str]]:
     """The videos and images in a folder and below, and those that cannot be taken, with the reason.
 
     Hidden ones are left out; links to folders are not followed.
@@ -60,10 +60,12 @@ def list_folder(folder: Path) -> tuple[dict[str, Found], dict[str, str]]:
     """
     if not folder.is_dir():
         raise DataError(f'{folder} is no folder')
-    root, found, failed = folder.resolve(), {}, {}
+    root = folder.resolve()
+    found: dict[str, ListedFile] = {}
+    failed: dict[str, str] = {}
 
     def unread(error: OSError) -> None:
-        failed[Path(error.filename).relative_to(root).as_posix()] = error.strerror
+        failed[Path(error.filename).relative_to(root).as_posix()] = error.strerror or str(error)
 
     for place, folders, names in os.walk(root, onerror=unread):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
@@ -77,7 +79,7 @@ def list_folder(folder: Path) -> tuple[dict[str, Found], dict[str, str]]:
                 if not file.resolve(strict=True).is_relative_to(root):
                     raise OSError(f'a link that leads out of {root}')
                 stat = file.stat()
-                found[path] = Found(path, stat.st_size, stat.st_mtime_ns)
+                found[path] = ListedFile(path, stat.st_size, stat.st_mtime_ns)
             except UnicodeEncodeError:
                 failed[os.fsencode(path).decode(errors='replace')] = 'its name is not UTF-8'
             except OSError as error:
@@ -92,14 +94,18 @@ class ReadFile:
 
     Args:
         root: The folder that holds it.
-        pipeline: The steps that make frames, as of :func:`mmcma.apis.media.frame_pipeline`.
+        pipeline: The steps that make frames, from :func:`mmcma.apis.media.frame_pipeline`.
     """
 
     def __init__(self, root: Path, pipeline: Sequence[dict]) -> None:
         self.root, self.pipeline = root, pipeline
 
-    def __call__(self, found: Found) -> Content:
-        """Raises: MediaError: It cannot be read."""
+    def __call__(self, found: ListedFile) -> Content | None:
+        """What is read of the file; None where its digest is the known one.
+
+        Raises:
+            MediaError: It cannot be read.
+        """
         _end_with_parent()
         path = self.root / found.path
         try:
@@ -107,7 +113,7 @@ class ReadFile:
         except OSError as error:
             raise MediaError(f'{path}: {error.strerror}') from error
         if digest == found.digest:
-            return Content(digest)
+            return None
         clip = MediaPaths([path], self.pipeline)[0]
         if isinstance(clip, MediaError):
             raise clip

@@ -44,6 +44,7 @@ class VectorStore:
 
     @property
     def embedded(self) -> bool:
+        """Whether it is a file of Milvus Lite."""
         return is_embedded(self.uri)
 
     @contextmanager
@@ -65,6 +66,7 @@ class VectorStore:
                 "gallery's frames")
 
     def exists(self) -> bool:
+        """Whether the collection is there."""
         with self._one_line():
             return self._client.has_collection(self.collection)
 
@@ -93,11 +95,12 @@ class VectorStore:
             self._client.load_collection(self.collection)
 
     def count(self) -> int:
+        """How many items it holds."""
         with self._one_line():
             return self._client.query(self.collection, filter='', output_fields=['count(*)'])[0]['count(*)']
 
     def ids(self) -> set[int]:
-        """Of all items."""
+        """The ids of all items."""
         found: set[int] = set()
         with self._one_line():
             pages = self._client.query_iterator(self.collection, batch_size=ROWS_AT_ONCE, output_fields=['id'])
@@ -116,6 +119,7 @@ class VectorStore:
                 self._client.upsert(self.collection, rows)
 
     def remove(self, ids: Sequence[int]) -> None:
+        """Deletes the items of these ids, those that are there."""
         for start in range(0, len(ids), ROWS_AT_ONCE):
             with self._one_line():
                 self._client.delete(self.collection, ids=list(ids[start:start + ROWS_AT_ONCE]))
@@ -148,6 +152,7 @@ class VectorStore:
                                **hit['entity']['frames']), hit['distance']) for hit in hits]
 
     def close(self) -> None:
+        """Lets go of the server, or of the file."""
         self._client.close()
         if self.embedded:  # its engine runs in this process, and holds the file until it is told
             from milvus_lite.server_manager import server_manager_instance
@@ -160,7 +165,11 @@ def is_embedded(uri: str) -> bool:
 
 
 def check_uri(uri: str) -> str:
-    """``uri``. Raises: ConfigError: When it is neither a server nor a file of Milvus Lite."""
+    """Gives ``uri`` back.
+
+    Raises:
+        ConfigError: It is neither a server nor a file of Milvus Lite.
+    """
     if is_embedded(uri) and Path(uri).suffix != '.db' or not is_embedded(uri) and not uri.startswith(('http', 'tcp')):
         raise ConfigError(f'store {uri!r}: give the address of a Milvus server, as in http://localhost:19530, or none '
                           'for a file in the gallery')

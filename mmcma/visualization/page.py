@@ -36,16 +36,3 @@ def render(template_name: str, *, folder: Path | None = None, **values) -> str:
 def data_uri(data: bytes, kind: str) -> Markup:
     """An image as the ``src`` of an ``<img>``; ``kind`` is ``'png'`` or ``'jpeg'``."""
     return Markup(f'data:image/{kind};base64,{b64encode(data).decode()}')
-
-
-def html_page(title: str, subtitle: str, body: str, style: str) -> str:
-    """The base page around HTML that was made in Python, for a room without templates of its own.
-
-    ``body`` is HTML and ``style`` CSS, taken as they are; the others are text.
-    """
-    return render('python_page.html.j2', title=title, subtitle=subtitle, body=Markup(body), style=Markup(style))
-
-
-def embedded_image(data: bytes, kind: str, description: str) -> Markup:
-    """``<img>`` with the image inside, for :func:`html_page`."""
-    return Markup('<img alt="{}" src="{}">').format(description, data_uri(data, kind))

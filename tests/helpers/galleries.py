@@ -13,7 +13,7 @@ from helpers.media import write_image, write_video
 from mmcma.models.similarities import QueryScore
 from mmcma.search import Gallery, indexing
 from mmcma.search.frame_store import FrameStore
-from mmcma.search.manifest import Manifest
+from mmcma.search.manifest import GalleryManifest
 from mmcma.search.vector_store import VectorStore
 from mmcma.structures import Features
 from mmcma.utils.errors import DataError
@@ -111,7 +111,7 @@ def killed_at(step: int, folder: Path, gallery: Path) -> None:
     indexing.SHARD_ITEMS = 2
     for owner, names in ((FrameStore, ['write_shard', 'record', 'tidy']),
                          (VectorStore, ['create', 'add', 'remove', 'flush']),
-                         (Manifest, ['write'])):
+                         (GalleryManifest, ['write'])):
         for name in names:
             setattr(owner, name, dies(getattr(owner, name)))
     try:

@@ -8,13 +8,15 @@ from helpers.galleries import StandIn, write_folder
 
 from mmcma import apis
 from mmcma.cli.main import main
+from mmcma.search import gallery
 
 
 @pytest.fixture
 def mmcma(monkeypatch, capsys):
     """Calls it with a stand-in for the model; returns exit code, output and errors."""
-    monkeypatch.setattr(apis, 'init_model', lambda *_: None)
-    monkeypatch.setattr(apis, 'RetrievalInferencer', lambda model, **_: StandIn())
+    for user in (apis, gallery):
+        monkeypatch.setattr(user, 'init_model', lambda *_: None)
+        monkeypatch.setattr(user, 'RetrievalInferencer', lambda model, **_: StandIn())
 
     def call(*args) -> tuple[int, str, str]:
         code = 0
@@ -52,7 +54,8 @@ def test_index_and_search(mmcma, tmp_path):
     assert code == 0 and len(lines) == 2 and lines[0].endswith('2.png') and lines[0].split()[:2] == ['1', '1.000']
     assert '2.png' in (tmp_path / 'page.html').read_text()
     hits = json.loads(mmcma('search', gallery, '100', '-k', 3, '--json')[1])
-    assert [set(hit) for hit in hits] == [{'path', 'score', 'start', 'end', 'frame_weights', 'frame_times'}] * 3
+    fields = {'path', 'score', 'start', 'end', 'frame_weights', 'frame_times', 'best_moment'}
+    assert [set(hit) for hit in hits] == [fields] * 3
     code, output, _ = mmcma('search', gallery, '--image', folder / 'images' / '3.png', '-k', 1)
     assert code == 0 and output.split()[2].endswith('3.png')
     assert 'best at 0.0 s' in mmcma('search', gallery, '100', '--folder', '/', '--seconds', 1, 2)[1]

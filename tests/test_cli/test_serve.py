@@ -11,15 +11,15 @@ import pytest
 import uvicorn
 from helpers.galleries import StandIn, index, write_folder
 
-from mmcma import apis
 from mmcma.cli.main import main
+from mmcma.search import gallery as opening
 
 
 @pytest.fixture
 def serve(monkeypatch, capsys, tmp_path):
     """Calls it with a stand-in for the model and a server that ends at once; returns exit code, output and errors."""
-    monkeypatch.setattr(apis, 'init_model', lambda *_: None)
-    monkeypatch.setattr(apis, 'RetrievalInferencer', lambda model, **_: StandIn())
+    monkeypatch.setattr(opening, 'init_model', lambda *_: None)
+    monkeypatch.setattr(opening, 'RetrievalInferencer', lambda model, **_: StandIn())
     monkeypatch.setattr(uvicorn.Server, 'run', lambda self, sockets: None)
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     monkeypatch.setenv('GRADIO_TEMP_DIR', '')  # so that it is put back
@@ -103,7 +103,7 @@ def test_wrong_arguments(serve, gallery, args, message):
 
 def test_no_gallery_a_damaged_one_and_that_of_another_model(serve, gallery, tmp_path, monkeypatch):
     assert 'is no gallery' in one_line(serve(tmp_path, '--port', 0))
-    monkeypatch.setattr(apis, 'RetrievalInferencer', lambda model, **_: StandIn('e' * 32))
+    monkeypatch.setattr(opening, 'RetrievalInferencer', lambda model, **_: StandIn('e' * 32))
     assert 'was made with the model' in one_line(serve(gallery, '--port', 0))
     (gallery / 'gallery.json').write_text('{')
     assert 'damaged' in one_line(serve(gallery, '--port', 0))

@@ -15,7 +15,7 @@ from helpers.media import write_image, write_video
 from mmcma.datasets.video.backends import BACKENDS
 from mmcma.search import Gallery, gallery, indexing
 from mmcma.search.frame_store import FrameStore
-from mmcma.search.reading import Found, ReadFile
+from mmcma.search.reading import ListedFile, ReadFile
 from mmcma.utils.errors import ConfigError, DataError, WeightsError
 
 
@@ -68,7 +68,7 @@ def test_a_video_is_opened_once(folder, monkeypatch):
     opened, reader = [], BACKENDS['pyav']
     monkeypatch.setitem(BACKENDS, 'pyav', lambda path: opened.append(path) or reader(path))
     pipeline = StandIn().model.cfg.test_dataloader.dataset.pipeline
-    content = ReadFile(folder, pipeline)(Found('v1.mp4', 0, 0))
+    content = ReadFile(folder, pipeline)(ListedFile('v1.mp4', 0, 0))
     assert opened == [str(folder / 'v1.mp4')] and content.times == [0.0, 0.5, 1.0] and content.duration == 1.5
 
 
@@ -187,7 +187,7 @@ def test_lost_vectors_come_back_without_the_files(folder, indexed, monkeypatch):
     before = contents(indexed)
     shutil.rmtree(indexed / 'vectors.db')
     with pytest.raises(DataError, match=r'vectors.db.*run mmcma index again'):
-        Gallery.open(indexed)
+        Gallery.open(indexed, StandIn())
     monkeypatch.setattr(ReadFile, '__call__', None)
     assert index(folder, indexed).unchanged == 7
     assert contents(indexed) == before
@@ -198,7 +198,7 @@ def test_damaged_vectors_are_noticed(indexed):
         if path.suffix in ('.parquet', '.arrow'):
             path.unlink()
     with pytest.raises(DataError, match='vectors.db: .*delete .*vectors.db and run mmcma index again'):
-        Gallery.open(indexed)
+        Gallery.open(indexed, StandIn())
 
 
 @pytest.mark.parametrize('damage', ['truncated', 'pickled', 'missing'])
@@ -229,11 +229,11 @@ def test_a_damaged_manifest(folder, indexed):
 
 def test_one_process_at_a_time(folder, indexed, monkeypatch):
     monkeypatch.setattr(gallery, 'PATIENCE', 0)
-    with Gallery.open(indexed):
+    with Gallery.open(indexed, StandIn()):
         with pytest.raises(DataError, match='in use by another process'):
             index(folder, indexed)
         with pytest.raises(DataError, match='in use by another process'):
-            Gallery.open(indexed)
+            Gallery.open(indexed, StandIn())
     assert index(folder, indexed).unchanged == 7
 
 
@@ -262,15 +262,15 @@ def test_nothing_to_index(tmp_path, indexed):
 
 def test_a_gallery_that_is_none(tmp_path, indexed):
     with pytest.raises(DataError, match='no gallery.*mmcma index FOLDER'):
-        Gallery.open(tmp_path)
+        Gallery.open(tmp_path, StandIn())
     manifest = indexed / 'gallery.json'
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(dict(content, version=2)))
     with pytest.raises(DataError, match='version 2, and this program reads version 1'):
-        Gallery.open(indexed)
+        Gallery.open(indexed, StandIn())
     manifest.write_text('{')
     with pytest.raises(DataError, match='gallery.json: damaged'):
-        Gallery.open(indexed)
+        Gallery.open(indexed, StandIn())
 
 
 def test_small_shards(folder, indexed, tmp_path, monkeypatch):

@@ -56,9 +56,9 @@ def kill_the_first_readers() -> None:
         time.sleep(0.05)
 
 
-def contents(path: Path) -> dict:
+def contents(path: Path, inferencer: RetrievalInferencer) -> dict:
     """Of each item its facts but the id, and in one array its frames and what its vector gives with a query."""
-    with Gallery.open(path) as gallery:
+    with Gallery.open(path, inferencer) as gallery:
         items = gallery.frames.read_manifest()
         frames = dict(zip(items, gallery.frames.read(list(items.values()))))
         query = np.full(next(iter(frames.values())).shape[1], 0.1, dtype=np.float32)
@@ -95,7 +95,7 @@ def test_two_nodes_with_killed_workers_equal_one_process(two_nodes, tmp_path):
     assert (report.added, report.updated, report.deleted, report.unchanged, report.failed) == (18, 1, 1, 4, 1)
     assert steps[-1] == (21, 21, 1) and len(steps) == 21  # the others were not done again
     index(folder, tmp_path / 'one', inferencer)
-    ours, expected = contents(tmp_path / 'ray'), contents(tmp_path / 'one')
+    ours, expected = contents(tmp_path / 'ray', inferencer), contents(tmp_path / 'one', inferencer)
     assert ours.keys() == expected.keys()
     for path, (facts, values) in expected.items():
         assert ours[path][0] == facts

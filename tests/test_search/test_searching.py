@@ -7,7 +7,8 @@ import torch
 from helpers.galleries import StandIn, index, write_folder
 from helpers.media import write_image
 
-from mmcma.search import Gallery
+from mmcma.cli.search import show
+from mmcma.search import Gallery, Hit
 from mmcma.search.gallery import first_stage_vectors
 from mmcma.search.result_page import write_result_page
 from mmcma.search.vector_store import VectorStore
@@ -77,6 +78,16 @@ def test_a_hit_says_which_frames_matched(gallery):
     assert Path(image.path).name == '2.png' and image.frame_weights == [1.0] and image.end == 0
 
 
+@pytest.mark.parametrize('weights, best', [
+    ([0.1, 0.6, 0.3], 1.5), ([0.2, 0.4, 0.4], 1.5), ([0.4, 0.2, 0.4], 0.0), ([0.5, 0.5], None), ([1.0], None),
+    ([], None)])
+def test_the_best_moment_is_one_everywhere(weights, best, capsys):
+    hit = Hit('a.mp4', 0.5, 0.0, 4.0, weights, [0.0, 1.5, 3.0][:len(weights)])
+    assert hit.best_moment == best
+    show([hit])
+    assert capsys.readouterr().out == '  1   0.500  a.mp4' + ('' if best is None else f'  best at {best} s') + '\n'
+
+
 def test_an_image_finds_its_like(gallery, tmp_path):
     hits = gallery.search_path(write_image(tmp_path / 'query.png', grey=60), k=2)
     assert Path(hits[0].path).name == '3.png' and hits[0].score == pytest.approx(1, abs=1e-3)
@@ -120,6 +131,11 @@ def test_the_page_shows_scores_and_frames(gallery, tmp_path):
     assert page.count('src="data:image/jpeg') == 25 + sum(len(hit.frame_times) for hit in hits if hit.end)
     write_result_page(tmp_path / 'equal.html', 'x', [even], gallery)
     assert 'figure class="best"' in page and 'figure class="best"' not in (tmp_path / 'equal.html').read_text()
+    tied = next(hit for hit in hits if len(hit.frame_times) > 2)
+    tied = tied._replace(frame_weights=[0.0] * (len(tied.frame_times) - 2) + [0.5, 0.5])
+    write_result_page(tmp_path / 'tied.html', 'x', [tied], gallery)
+    best = (tmp_path / 'tied.html').read_text().split('figure class="best"')
+    assert len(best) == 2 and f'alt="frame {len(tied.frame_times) - 1} of' in best[1].split('>')[1]
     write_result_page(tmp_path / 'gone.html', 'x', [hits[0]._replace(path=f'{hits[0].path}.gone.mp4')], gallery)
     assert 'no such file' in (tmp_path / 'gone.html').read_text()
 

@@ -21,14 +21,16 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from study import COST_ROUNDS, ROOT, Entry, Study, read_study
 
 from mmcma.cli.arguments import run_tool
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, UserError
 
 STUDIES = Path(__file__).parent / 'studies'
+COST_STEPS = 5  # that are timed
 #: Of the rest of a report: paths and texts.
 KEPT = ('config', 'seed', 'dataset', 'split', 'num_items', 'num_captions', 'gallery', 'protocols', 'parameters',
         'backbone', 'device', 'versions', 'seconds', 'caption_kinds')
@@ -50,7 +52,7 @@ def main() -> None:
         return
     entries = [entry for entry in study.entries.values() if not args.only or entry.name in args.only]
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
-    own = options(args.cfg_options)
+    own = dict(pair.split('=', 1) for pair in args.cfg_options)
     jobs = {'tune': tune_jobs, 'run': run_jobs, 'cost': cost_jobs}[args.command](study, entries, own, threads)
     failed = do([job for job in jobs if not job.file.is_file()], args.jobs)
     if failed:
@@ -68,10 +70,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='for every run, such as data_root=DIR; not part of what is kept')
     return parser.parse_args()
-
-
-def options(pairs: Iterable[str]) -> dict[str, str]:
-    return dict(pair.split('=', 1) for pair in pairs)
 
 
 def tune_jobs(study: Study, entries: Iterable[Entry], own: dict, threads: int) -> Iterable[Job]:
@@ -98,11 +96,21 @@ def cost_jobs(study: Study, entries: Iterable[Entry], own: dict, threads: int) -
     for number in range(COST_ROUNDS):
         for entry in entries:
             if entry.train:
-                changes = {**study.options, **entry.options, **own}
-                command = ['tools/analysis_tools/train_cost.py', str(entry.config_file),
-                           '--cfg-options', *pairs(changes)]
+                changes = pairs({**study.options, **entry.options, **own})
                 yield Job(f'{entry.name} round {number + 1}', study.cost_file(entry.name, number),
-                          lambda command=command: json.loads(call(command, threads).splitlines()[-1]))
+                          lambda entry=entry, changes=changes: step_cost(entry.config_file, changes, threads))
+
+
+def step_cost(config: Path, changes: list[str], threads: int) -> dict:
+    """Time and peak memory beyond the weights of a config's training step; the first step counts for memory alone."""
+    from benchmarks.core import IsolatedProcess
+    from benchmarks.steps import step_of_config
+    with IsolatedProcess(step_of_config, config, changes, threads) as step:
+        costs = [step.call('measure') for _ in range(1 + COST_STEPS)]
+        trainable = step.call('trainable')
+    seconds = [cost.seconds for cost in costs[1:]]
+    return dict(seconds=round(median(seconds), 4), fastest=round(min(seconds), 4),
+                peak_mib=round(max(cost.peak_bytes for cost in costs) / 2**20, 1), trainable=trainable)
 
 
 def train(study: Study, entry: Entry, seed: int, rate: float | None, changes: dict, threads: int) -> dict:
@@ -158,7 +166,7 @@ def do(jobs: list[Job], at_once: int) -> list[str]:
         began = time.perf_counter()
         try:
             result = job.work()
-        except ConfigError as error:
+        except UserError as error:
             print(f'[{number}/{len(jobs)}] {job.name}: FAILED: {error}', flush=True)
             return job.name
         write_atomic((json.dumps(result, indent=1) + '\n').encode(), job.file)

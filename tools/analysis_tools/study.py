@@ -1,5 +1,6 @@
 """A study: which configs are compared, over which seeds and learning rates, and where each run's figures are kept."""
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a study's page.
-
-    Attributes:
-        title: Its heading.
-        entries: Their names, in the order of the rows.
-        compared_with: Entry that differences are taken to.
-    """
+    """A table of a study's page: its heading, the names of its rows, and the one that differences are taken to."""
     title: str
     entries: tuple[str, ...]
     compared_with: str
@@ -77,35 +72,22 @@ class Study:
     entries: dict[str, Entry]
     tables: dict[str, Table]
 
-    @property
-    def folder(self) -> Path:
-        """Where the figures of single runs are kept."""
-        return RESULTS / self.name
-
     def run_file(self, entry: str, seed: int) -> Path:
-        return self.folder / 'runs' / f'{entry}_seed-{seed}.json'
+        return RESULTS / self.name / 'runs' / f'{entry}_seed-{seed}.json'
 
     def tune_file(self, entry: str, rate: float) -> Path:
-        return self.folder / 'tune' / f'{entry}_lr-{rate:g}.json'
+        return RESULTS / self.name / 'tune' / f'{entry}_lr-{rate:g}.json'
 
     def cost_file(self, entry: str, number: int) -> Path:
-        return self.folder / 'cost' / f'{entry}_round-{number}.json'
+        return RESULTS / self.name / 'cost' / f'{entry}_round-{number}.json'
 
     def costs(self, entry: str) -> list[dict]:
         """The finished rounds of an entry's cost."""
-        files = (self.cost_file(entry, number) for number in range(COST_ROUNDS))
-        return [json.loads(file.read_text()) for file in files if file.is_file()]
+        return _read(self.cost_file(entry, number) for number in range(COST_ROUNDS))
 
     def runs(self, entry: str) -> list[dict]:
         """The finished runs of an entry."""
-        files = (self.run_file(entry, seed) for seed in self.seeds)
-        return [json.loads(file.read_text()) for file in files if file.is_file()]
-
-    def tried(self, entry: str) -> dict[float, float]:
-        """The metric of each learning rate that was tried."""
-        files = {rate: self.tune_file(entry, rate) for rate in self.entries[entry].rates}
-        return {rate: json.loads(file.read_text())['results'][self.metric]
-                for rate, file in files.items() if file.is_file()}
+        return _read(self.run_file(entry, seed) for seed in self.seeds)
 
     def rate(self, entry: str) -> float | None:
         """The learning rate to run with: the best of all tried, the lower of equals; None where nothing trains.
@@ -114,13 +96,17 @@ class Study:
             ConfigError: Not all of its rates have been tried yet.
         """
         source = self.entries[entry].tuned_as or entry
-        rates, tried = self.entries[source].rates, self.tried(source)
-        if not rates:
-            return None
+        rates = self.entries[source].rates
+        tried = _read(self.tune_file(source, rate) for rate in rates)
         if len(tried) < len(rates):
             raise ConfigError(f'study {self.name}: {source} has no learning rate yet, {len(tried)} of {len(rates)} '
                               f'were tried. Run `compare_methods.py tune {self.name}` first.')
-        return max(sorted(rates), key=tried.get)
+        recalls = {rate: run['results'][self.metric] for rate, run in zip(rates, tried)}
+        return max(sorted(recalls), key=recalls.get, default=None)
+
+
+def _read(files: Iterable[Path]) -> list[dict]:
+    return [json.loads(file.read_text()) for file in files if file.is_file()]
 
 
 def read_study(path: Path) -> Study:
@@ -154,9 +140,9 @@ def _entry(name: str, fields: dict, rates: tuple[float, ...]) -> Entry:
 
 
 def _check_names(study: Study, path: Path) -> None:
-    named = [study.reference, *(name for table in study.tables.values() for name in (*table.entries,
-                                                                                     table.compared_with))]
-    named += [entry.tuned_as for entry in study.entries.values() if entry.tuned_as]
+    named = [study.reference, *(entry.tuned_as for entry in study.entries.values() if entry.tuned_as)]
+    for table in study.tables.values():
+        named += [*table.entries, table.compared_with]
     for name in named:
         if name not in study.entries:
             raise ConfigError(f'{path}: {name!r} is none of its entries.{did_you_mean(name, list(study.entries))}')

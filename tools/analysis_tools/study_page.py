@@ -4,9 +4,9 @@ from pathlib import Path
 from statistics import mean, median, stdev
 
 from study import RESULTS, Study, Table
+from study_plots import Point, bars_by_kind, rank_shares_by_method, recall_by_parameters
 
 from mmcma.utils.files import write_atomic
-from mmcma.visualization.method_plots import Point, bars_by_kind, rank_shares_by_method, recall_by_parameters
 
 RECALLS = tuple(f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR'))
 

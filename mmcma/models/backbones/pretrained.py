@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.image_processing_base import ImageProcessingMixin
@@ -58,6 +60,17 @@ def locate(pretrained: str) -> str:
     if path.is_absolute() or pretrained.startswith(('.', '~')) or pretrained.count('/') != 1:
         raise WeightsError(f'pretrained={pretrained!r}: no such folder, and not a name of the form owner/model.')
     return pretrained
+
+
+def weight_files(pretrained: str) -> list[Path]:
+    """Files on this machine that hold a dual encoder's weights; none where they cannot be told."""
+    try:
+        folder = locate(pretrained)
+        if not Path(folder).is_dir():
+            folder = snapshot_download(pretrained, local_files_only=True)
+    except (WeightsError, LocalEntryNotFoundError, HFValidationError):
+        return []
+    return sorted(path.resolve() for path in Path(folder).iterdir() if path.suffix in ('.safetensors', '.bin'))
 
 
 def read_dual(*, pretrained: str | None = None, config: dict | None = None) -> DualEncoder:

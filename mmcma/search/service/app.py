@@ -11,10 +11,11 @@ from mmcma.search import Gallery
 from mmcma.search.service.media import media_routes
 from mmcma.search.service.page import make_page
 from mmcma.search.service.preview import Previews
-from mmcma.search.service.style import SCRIPT, STYLE
 
+_FOLDER = Path(__file__).parent
 #: Nothing is asked of any other server, whatever Gradio's templates name.
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
+#: Names of this machine.
 LOOPBACK = ('localhost', '127.0.0.1', '::1')
 
 
@@ -39,10 +40,12 @@ def make_app(gallery: Gallery, previews: Path, *, results: int = 12, max_upload:
                               font_mono=['ui-monospace', 'monospace'])
     theme.set(button_primary_background_fill='#2f9e55', button_primary_background_fill_hover='#27864a',
               button_primary_text_color='white', body_text_color_subdued='*neutral_500')
+    script = (_FOLDER / 'script.js').read_text()
     page = make_page(gallery, results)
     page.has_launched = True  # until then Gradio lets a request name any file as its upload, and mounting is no launch
     return gr.mount_gradio_app(app, page, '/', footer_links=[], ssr_mode=False, theme=theme,
-                               css=STYLE, head=SCRIPT, max_file_size=f'{max_upload}mb')
+                               css=(_FOLDER / 'style.css').read_text(), head=f'<script>\n{script}</script>',
+                               max_file_size=f'{max_upload}mb')
 
 
 class _Policy:

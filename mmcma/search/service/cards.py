@@ -25,7 +25,7 @@ def cards(hits: Sequence[Hit], root: Path) -> str:
 
 def _card(rank: int, hit: Hit, root: Path) -> str:
     path = Path(hit.path).relative_to(root)
-    address, best = quote(path.as_posix()), _best_time(hit)
+    address, best = quote(path.as_posix()), hit.best_moment
     if hit.end:
         shown = (f'<video controls playsinline preload="none" poster="thumbnail/{address}?at={best or 0:.3f}" '
                  f'src="media/{address}"></video>')
@@ -43,11 +43,6 @@ def _folder(path: Path) -> str:
     return f'<small>{_text(path.parent.as_posix())}</small>' if path.parent != Path() else ''
 
 
-def _best_time(hit: Hit) -> float | None:
-    """Of the frame that weighs most; None where frames have no weights."""
-    return max(zip(hit.frame_weights, hit.frame_times))[1] if hit.frame_weights else None
-
-
 def _weights(hit: Hit, best: float | None) -> str:
     """A bar for each frame, which leads to its moment."""
     if len(hit.frame_weights) < 2:
@@ -57,12 +52,12 @@ def _weights(hit: Hit, best: float | None) -> str:
         f'<button data-at="{seconds:.3f}" title="{_moment(seconds)} · {weight:.1%} of the score"'
         f'{" class=best" if seconds == best else ""}><i style="height:{weight / top:.1%}"></i></button>'
         for weight, seconds in zip(hit.frame_weights, hit.frame_times))
-    return (f'<div class="weights">{bars}</div><div class="scale"><span>frame weights</span>'
-            f'<button data-at="{best:.3f}">best at {_moment(best)}</button></div>')
+    lead = '' if best is None else f'<button data-at="{best:.3f}">best at {_moment(best)}</button>'
+    return f'<div class="weights">{bars}</div><div class="scale"><span>frame weights</span>{lead}</div>'
 
 
 def _moment(seconds: float) -> str:
-    """``9.5 s`` or ``1:02:03``."""
+    """Seconds in words: ``9.5 s``, ``1:02:03``."""
     if seconds < 60:
         return f'{seconds:.1f} s'
     minutes, seconds = divmod(int(seconds), 60)
@@ -71,5 +66,5 @@ def _moment(seconds: float) -> str:
 
 
 def _text(text: str) -> str:
-    """As HTML in which Gradio finds no template of its own."""
+    """A text as HTML in which Gradio finds no template of its own."""
     return escape(text).replace('$', '&#36;').replace('{', '&#123;').replace('}', '&#125;')

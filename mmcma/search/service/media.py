@@ -14,7 +14,7 @@ from mmcma.search.service.preview import Previews, plays_in_browsers
 from mmcma.utils.errors import MediaError
 from mmcma.utils.images import film_strip, read_image
 
-#: Of a thumbnail, in pixels.
+#: Height of a thumbnail, in pixels.
 THUMBNAIL_HEIGHT = 320
 
 _HEADERS = {'Cache-Control': 'private, max-age=3600', 'X-Content-Type-Options': 'nosniff'}
@@ -72,5 +72,5 @@ def thumbnail(path: Path, seconds: float = 0) -> bytes:
         frame = read_image(path)
     else:
         with open_video(path) as video:
-            frame, = video.get_batch(frame_at(video.timestamps, [seconds]))
+            frame, = video.get_batch([int(frame_at(video.timestamps, seconds))])
     return film_strip(torch.from_numpy(frame).permute(2, 0, 1)[None], 1, THUMBNAIL_HEIGHT)

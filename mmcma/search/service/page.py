@@ -1,5 +1,6 @@
 """The page: a query, filters, and what was found."""
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import gradio as gr
@@ -44,14 +45,14 @@ def make_page(gallery: Gallery, results: int) -> gr.Blocks:
 def _connect(search: Search, text: gr.Textbox, button: gr.Button, upload: gr.File, filters: list[gr.Dropdown],
              found: gr.HTML) -> None:
     """A text takes the place of an upload and the other way round; a filter asks again."""
-    shared = dict(show_progress='minimal', api_visibility='private')
-    gr.on([text.submit, button.click], lambda text, *only: (search(text, None, *only), None), [text, *filters],
-          [found, upload], **shared)
-    upload.upload(lambda upload, *only: (search('', upload, *only), ''), [upload, *filters], [found, text], **shared)
-    upload.clear(lambda: _HINT, None, found, **shared)
-    gr.on([choice.input for choice in filters],
-          lambda text, upload, *only: search(text, upload, *only) if text or upload else _HINT,
-          [text, upload, *filters], found, **shared)
+    on = partial(gr.on, show_progress='minimal', api_visibility='private')
+    on([text.submit, button.click], lambda text, *only: (search(text, None, *only), None), [text, *filters],
+       [found, upload])
+    on([upload.upload], lambda upload, *only: (search('', upload, *only), ''), [upload, *filters], [found, text])
+    on([upload.clear], lambda: _HINT, None, found)
+    on([choice.input for choice in filters],
+       lambda text, upload, *only: search(text, upload, *only) if text or upload else _HINT,
+       [text, upload, *filters], found)
 
 
 def folders_of(items: Iterable[str]) -> list[str]:

@@ -86,7 +86,7 @@ def convert(path: Path, preview: Path) -> None:
 
 
 def _even_size(*sides: int) -> list[int]:
-    """As H.264 wants it in this pixel format."""
+    """Height and width of a preview: even, which H.264 wants in this pixel format."""
     shrunk = min(1, PREVIEW_SIDE / min(sides))
     return [max(2, round(side * shrunk / 2) * 2) for side in sides]
 
@@ -95,5 +95,5 @@ def _beginning(video: VideoReader) -> Iterator[tuple[float, np.ndarray]]:
     """Times and RGB frames ``(H, W, 3)``."""
     stop = int(np.searchsorted(video.timestamps, PREVIEW_SECONDS))
     for first in range(0, stop, _FRAMES_AT_ONCE):
-        places = np.arange(first, min(first + _FRAMES_AT_ONCE, stop))
-        yield from zip(video.timestamps[places].tolist(), video.get_batch(places))
+        places = range(first, min(first + _FRAMES_AT_ONCE, stop))
+        yield from zip(video.timestamps[first:places.stop].tolist(), video.get_batch(places))

@@ -2,14 +2,15 @@
 from pathlib import Path
 from threading import Lock
 
-from mmcma.search import Gallery
+from mmcma.search import Gallery, Hit
 from mmcma.search.service.cards import cards, message
 from mmcma.utils.errors import MediaError, UserError
 
 ANY_LENGTH = 'any length'
 #: Seconds from and to, by the words of the page. An image lasts no time.
-LENGTHS = {ANY_LENGTH: None, 'images': (0, 0), 'up to 10 s': (1e-3, 10), '10 to 30 s': (10, 30),
-           '30 s to 2 min': (30, 120), '2 to 10 min': (120, 600), 'over 10 min': (600, 1e9)}
+LENGTHS: dict[str, tuple[float, float] | None] = {
+    ANY_LENGTH: None, 'images': (0, 0), 'up to 10 s': (1e-3, 10), '10 to 30 s': (10, 30),
+    '30 s to 2 min': (30, 120), '2 to 10 min': (120, 600), 'over 10 min': (600, 1e9)}
 
 
 class Search:
@@ -34,15 +35,19 @@ class Search:
             folder: Only below it; empty for all.
             length: A key of ``LENGTHS``.
         """
-        if upload and not Path(upload).resolve().is_relative_to(self.uploads):
-            return message(f'{Path(upload).name} was not uploaded', wrong=True)
-        only = dict(folder=folder, seconds=LENGTHS[length])
+        seconds, uploaded = LENGTHS[length], Path(upload) if upload else None
+        if uploaded and not uploaded.resolve().is_relative_to(self.uploads):
+            return message(f'{uploaded.name} was not uploaded', wrong=True)
         try:
             with self._lock:
-                hits = self.gallery.search_path(upload, self.results, **only) if upload else \
-                    self.gallery.search_text(text, self.results, **only)
-        except MediaError:
-            return message(f'{Path(upload).name} is no video or image that can be read', wrong=True)
+                hits = self._find_like(uploaded, folder, seconds) if uploaded else \
+                    self.gallery.search_text(text, self.results, folder=folder, seconds=seconds)
         except UserError as error:
             return message(str(error), wrong=True)
         return cards(hits, Path(self.gallery.manifest.root).resolve()) if hits else message('nothing found')
+
+    def _find_like(self, uploaded: Path, folder: str, seconds: tuple[float, float] | None) -> list[Hit]:
+        try:
+            return self.gallery.search_path(uploaded, self.results, folder=folder, seconds=seconds)
+        except MediaError as error:
+            raise MediaError(f'{uploaded.name} is no video or image that can be read') from error

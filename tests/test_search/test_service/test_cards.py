@@ -30,6 +30,12 @@ def test_without_weights_there_are_no_bars():
     assert 'at=0.000' in card(weights=()) and '<img src="thumbnail/a.png"' in card('a.png', end=0.0, weights=(1.0,))
 
 
+def test_equal_weights_have_no_best_moment_and_ties_the_first():
+    equal, ties = card(weights=(0.5, 0.5)), card(weights=(0.2, 0.4, 0.4))
+    assert 'class="weights"' in equal and 'best' not in equal and '?at=0.000' in equal
+    assert ties.count('class=best') == 1 and 'best at 1.0 s' in ties and '?at=1.000' in ties
+
+
 def test_lengths():
     for end, words in ((9.54, '9.5 s'), (61, '1:01'), (3723, '1:02:03')):
         assert f'class="length">{words}<' in card(end=end)

@@ -11,11 +11,9 @@ import torch
 
 from mmcma.utils.errors import DataError
 
-TOOLS = Path(__file__).parents[1] / 'tools' / 'analysis_tools'
-
 
 class Here:
-    """Like ``Apart``, but in this process."""
+    """Like ``IsolatedProcess``, but in this process."""
 
     def __init__(self, factory, *args) -> None:
         self._own = factory(*args)
@@ -31,11 +29,10 @@ class Here:
 
 
 @pytest.fixture(autouse=True)
-def tools_are_importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
-    from benchmarks import evaluation, gallery, growth, similarity
-    for module in (evaluation, gallery, growth, similarity):
-        monkeypatch.setattr(module, 'Apart', Here)
+def one_process(monkeypatch):
+    from benchmarks import evaluation, gallery, scaling, similarity
+    for module in (evaluation, gallery, scaling, similarity):
+        monkeypatch.setattr(module, 'IsolatedProcess', Here)
 
 
 @pytest.fixture
@@ -60,8 +57,8 @@ def test_similarity(run, capsys):
 
 
 def test_similarity_is_not_timed_where_it_is_another(run, monkeypatch):
-    from benchmarks import scoring, similarity
-    monkeypatch.setattr(scoring, 'TEMPERATURE', 4.0)  # of the plain formula alone
+    from benchmarks import similarity
+    monkeypatch.setattr(similarity, 'TEMPERATURE', 4.0)  # of the plain formula alone
     monkeypatch.setattr(similarity, 'race', lambda *args, **kwargs: pytest.fail('timed'))
     with pytest.raises(DataError, match='ours: cosines is off by'):
         run('similarity')
@@ -75,9 +72,9 @@ def test_gallery(run, capsys):
 
 
 def test_gallery_is_not_measured_with_wrong_ranks(run, monkeypatch):
-    from benchmarks import galleries
-    right = galleries.retrieval_ranks
-    monkeypatch.setattr(galleries, 'retrieval_ranks', lambda *args, **kwargs: right(
+    from benchmarks import gallery
+    right = gallery.retrieval_ranks
+    monkeypatch.setattr(gallery, 'retrieval_ranks', lambda *args, **kwargs: right(
         *args, **kwargs)._replace(v2t=torch.ones(1500)))
     with pytest.raises(DataError, match=r'\d+ ranks of 1500 x 1500'):
         run('gallery')
@@ -99,21 +96,19 @@ def test_times_of_a_share_are_scaled_by_what_they_grow_with():
     from benchmarks.evaluation import share_of, summarise
     assert share_of(arguments(videos=10, captions=42, share=0.4)) == (4, 18)  # the first two have five captions
     args = arguments(videos=10, captions=40, share=0.5)
-    ways = {name: dict(seconds=seconds, metrics={}) for name, seconds in (
+    results = {name: [dict(seconds=seconds, metrics={})] for name, seconds in (
         ('ours', 1.5), ('ours, cached', 1.0),
         ('released', {'frames and features': 3.0, 'similarity': 2.0, 'metrics': 1.0}))}
-    found = summarise(args, [ways])
+    found = summarise(args, results)
     assert found['released']['scaled'] and found['released']['seconds_by_part'] == {
         'frames and features': 6.0, 'similarity': 8.0, 'metrics': 4.0}
     assert found['released']['seconds']['median'] == 18
     assert [found[name]['times_as_fast']['median'] for name in ('ours', 'ours, cached')] == [12, 18]
-    assert not summarise(arguments(share=1), [ways])['released']['scaled']
+    assert not summarise(arguments(share=1), results)['released']['scaled']
 
 
 def test_figures_that_differ_are_not_timed(monkeypatch, tmp_path):
-    from contextlib import ExitStack
-
-    from benchmarks import evaluation, testsets
+    from benchmarks import evaluation
 
     class Side:
         def __init__(self, *args) -> None:
@@ -122,10 +117,10 @@ def test_figures_that_differ_are_not_timed(monkeypatch, tmp_path):
         def test(self) -> dict:
             return dict(metrics={'t2v/R@1': self.value})
 
-    monkeypatch.setattr(testsets, 'OurTest', Side)
-    monkeypatch.setattr(testsets, 'ReleasedTest', Side)
-    with ExitStack() as stack, pytest.raises(DataError, match=r't2v/R@1 is 2.000 by ours and 4.000 by the released'):
-        evaluation.compare(arguments(batch=16), tmp_path, stack)
+    monkeypatch.setattr(evaluation, 'OurTest', Side)
+    monkeypatch.setattr(evaluation, 'ReleasedTest', Side)
+    with pytest.raises(DataError, match=r't2v/R@1 is 2.000 by ours and 4.000 by the released'):
+        evaluation.compare(arguments(batch=16), tmp_path)
 
 
 def test_a_line_and_how_far_points_are_off_it():
@@ -145,12 +140,12 @@ def test_scaling(run, tmp_path):
 
 
 def test_loss_in_chunks_has_the_gradients_of_the_whole(monkeypatch):
-    from benchmarks import growth
-    monkeypatch.setattr(growth.chunks, 'VALUES_AT_ONCE', 500)
+    from benchmarks import scaling
+    monkeypatch.setattr(scaling.chunks, 'VALUES_AT_ONCE', 500)
     losses = []
     for tiled in (True, False):
-        losses.append(growth.Loss(12, 3, 8, tiled))  # the second one lifts the limit
-        losses[-1].step()
+        losses.append(scaling.Loss(12, 3, 8, tiled))  # the second one lifts the limit
+        losses[-1].work()
     for part in ('text', 'frames'):
         gradients = [getattr(one, part).grad for one in losses]
         assert gradients[0].any()
@@ -166,24 +161,39 @@ def official() -> Path:
 
 
 def test_the_released_code_agrees(official, tmp_path, monkeypatch):
-    from benchmarks.paired import Apart
-    from benchmarks.scoring import OurScores, ReleasedScores
-    from benchmarks.testsets import OurTest, ReleasedTest, write_test_set
-    with Apart(ReleasedScores, official, 5, 3, 16) as theirs:
+    from benchmarks.core import IsolatedProcess
+    from benchmarks.released_test import ReleasedTest
+    from benchmarks.similarity import OurScores, ReleasedScores
+    from benchmarks.test_set import OurTest, write_test_set
+    with IsolatedProcess(ReleasedScores, official, 5, 3, 16) as theirs:
         np.testing.assert_allclose(OurScores(5, 3, 16).scores(), theirs.call('scores'), atol=1e-6)
     write_test_set(tmp_path, 4, 9)
-    with Apart(ReleasedTest, official, tmp_path, 4, 2) as theirs:
+    with IsolatedProcess(ReleasedTest, official, tmp_path, 4, 2) as theirs:
         assert OurTest(tmp_path, 4).test()['metrics'] == pytest.approx(theirs.call('test')['metrics'], abs=1e-3)
 
 
 def test_the_loss_is_computed_in_chunks_or_in_one_piece(monkeypatch):
-    from benchmarks.growth import Loss
+    from benchmarks.scaling import Loss
 
     from mmcma.models.similarities import chunks
     calls = []
     monkeypatch.setattr(chunks, 'checkpoint', lambda score, *features, **_: calls.append(1) or score(*features))
     monkeypatch.setattr(chunks, 'VALUES_AT_ONCE', 1)
-    Loss(pairs=5, frames=2, dim=4, tiled=True).step()
+    Loss(pairs=5, frames=2, dim=4, tiled=True).work()
     assert len(calls) == 5
-    Loss(pairs=5, frames=2, dim=4, tiled=False).step()
+    Loss(pairs=5, frames=2, dim=4, tiled=False).work()
     assert len(calls) == 5
+
+
+def test_search_in_a_random_gallery(run):
+    pytest.importorskip('milvus_lite')
+    found = run('search', '--dim', '16', '--frames', '2', '--rerank', '5')['speed of 50']
+    assert found['items'] == 50 and found['both_stages']['median_ms'] >= 0
+    assert found['bytes_per_item'].keys() == {'frames', 'vectors.db'}
+
+
+def test_recall_of_the_first_stage_by_hand():
+    from benchmarks.search import recall
+    exact = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+    order = torch.tensor([[0, 2, 1], [0, 1, 2]])
+    assert [recall(exact, order, k, best) for k, best in ((1, 1), (2, 2), (2, 3))] == [0.5, 0.5, 1.0]

@@ -1,5 +1,4 @@
 """The data benchmark: what it compares must be equal before it is timed. No time decides anything here."""
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -11,18 +10,14 @@ from helpers.media import write_video
 
 from mmcma.utils.errors import DataError
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'analysis_tools' / 'benchmark_data.py'
-
 
 @pytest.fixture
 def tool(monkeypatch):
-    spec = importlib.util.spec_from_file_location('benchmark_data', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, 'SIZE', 32)
-    monkeypatch.setattr(module, 'STEPS', [module.STEPS[0], dict(type='ResizeCrop', size=32)])
+    from benchmarks import data
+    monkeypatch.setattr(data, 'SIZE', 32)
+    monkeypatch.setattr(data, 'STEPS', [data.STEPS[0], dict(type='ResizeCrop', size=32)])
     threads = torch.get_num_threads()
-    yield module
+    yield data
     torch.set_num_threads(threads)
 
 
@@ -46,9 +41,10 @@ def test_clips_of_a_folder(tool, clips, tmp_path):
 
 def test_both_parts_in_one_file(tool, clips, tmp_path, monkeypatch, capsys):
     out = tmp_path / 'out.json'
-    for part in ([], ['--stores']):
-        monkeypatch.setattr(sys, 'argv', ['x', '--clips', str(clips), '--rounds', '2', '--out', str(out), *part])
-        tool.main()
+    import benchmark
+    for command in ('data', 'stores'):
+        monkeypatch.setattr(sys, 'argv', ['x', command, '--clips', str(clips), '--rounds', '2', '--out', str(out)])
+        benchmark.main()
     found = json.loads(out.read_text())
     pipelines = found['pipelines']
     assert pipelines['clips'] == 2 and set(pipelines['ratio_to_common']) == {'ours', 'cache'}
@@ -57,24 +53,24 @@ def test_both_parts_in_one_file(tool, clips, tmp_path, monkeypatch, capsys):
     stores = found['stores']['stores']
     assert stores['folder, lossless']['greatest_error'] == 0
     assert stores['folder, JPEG 95']['megabytes_a_clip'] < stores['folder, lossless']['megabytes_a_clip']
-    assert '--stores' in found['stores']['command'] and str(clips) not in out.read_text()
+    assert 'stores --clips DIR' in found['stores']['command'] and str(clips) not in out.read_text()
 
 
 def test_nothing_is_timed_where_sides_differ(tool, clips, tmp_path, monkeypatch):
     common = tool.preprocess_commonly
     monkeypatch.setattr(tool, 'preprocess_commonly', lambda frames: common(frames) + 1 / 255)
-    monkeypatch.setattr(tool, 'race', lambda *args: pytest.fail('timed'))
+    monkeypatch.setattr(tool, 'rates', lambda *args: pytest.fail('timed'))
     with pytest.raises(DataError, match='sub/1.mp4: ResizeCrop and Pillow give different frames'):
         tool.compare_pipelines(tool.list_clips(clips), tmp_path / 'cache', 1)
 
 
-def test_race_takes_turns_and_drops_the_first_round(tool):
+def test_rates_are_those_of_all_items_in_a_round(tool, monkeypatch):
     calls = []
+    clock = iter(range(0, 100, 2))
+    monkeypatch.setattr(tool.time, 'process_time', lambda: next(clock))
     sides = {side: lambda item, side=side: calls.append(f'{side}{item}') for side in 'ab'}
-    speeds = tool.race(sides, [1, 2], 2)
-    assert calls == ['a1', 'a2', 'b1', 'b2'] * 3
-    assert {side: len(values) for side, values in speeds.items()} == dict(a=2, b=2)
-    assert tool.spread([3.0, 1.0, 2.0]) == dict(median=2.0, min=1.0, max=3.0)
+    assert tool.rates(sides, [1, 2, 3, 4], 2) == dict(a=[2, 2], b=[2, 2])
+    assert len(calls) == 24 and calls[:4] == ['b1', 'b2', 'b3', 'b4']
 
 
 @pytest.mark.parametrize('name', ['folder', 'lmdb', 'webdataset'])
@@ -83,6 +79,7 @@ def test_stores_give_back_what_they_got(tool, tmp_path, name):
         pytest.importorskip(name)
     rng = np.random.default_rng(0)
     clips = {f'{number:06d}': rng.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8) for number in range(3)}
-    read = tool.STORES[name](tmp_path / name, {key: tool.encode(frames, None) for key, frames in clips.items()})
+    from benchmarks import stores
+    read = stores.STORES[name](tmp_path / name, {key: stores.encode(frames, None) for key, frames in clips.items()})
     for key in ('000002', '000000', '000001', '000001'):
-        np.testing.assert_array_equal(tool.decode(read(key), None), clips[key])
+        np.testing.assert_array_equal(stores.decode(read(key), None), clips[key])
