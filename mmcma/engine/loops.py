@@ -20,7 +20,8 @@ class RetrievalValLoop(ValLoop):
 
     def run(self) -> dict:
         _bind_metrics(self)
-        return super().run()
+        with unwrapped(self.runner.model).remembering_captions():
+            return super().run()
 
 
 @LOOPS.register_module()
@@ -29,7 +30,8 @@ class RetrievalTestLoop(TestLoop):
 
     def run(self) -> dict:
         _bind_metrics(self)
-        return super().run()
+        with unwrapped(self.runner.model).remembering_captions():
+            return super().run()
 
 
 def unwrapped(model: nn.Module) -> CrossModalRetriever:

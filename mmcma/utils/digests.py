@@ -1,4 +1,4 @@
-"""BLAKE2b digests, 32 hex characters each, of texts, files and tensors."""
+"""BLAKE2b digests, 32 hex characters each, of texts, bytes, files and tensors."""
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +11,12 @@ _SIZE = 16  # bytes
 
 def text_digest(text: str) -> str:
     """Digest of a text as UTF-8."""
-    return hashlib.blake2b(text.encode(), digest_size=_SIZE).hexdigest()
+    return bytes_digest(text.encode())
+
+
+def bytes_digest(content: bytes) -> str:
+    """Digest of bytes."""
+    return hashlib.blake2b(content, digest_size=_SIZE).hexdigest()
 
 
 def file_digest(path: Path) -> str:
