@@ -30,6 +30,16 @@ def is_adapter_folder(path: Path) -> bool:
     return (path / CONFIG).is_file()
 
 
+def check_new_folder(folder: Path) -> None:
+    """Refuses a folder that holds something.
+
+    Raises:
+        ConfigError: It does, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f'{str(folder)!r} exists and is not empty: choose another folder, or remove it.')
+
+
 def write_adapter_folder(folder: Path, state: Mapping[str, Tensor], content: Mapping[str, Any], card: str) -> None:
     """Writes the three files into a new folder, which is there whole or not at all.
 
@@ -42,8 +52,7 @@ def write_adapter_folder(folder: Path, state: Mapping[str, Tensor], content: Map
     Raises:
         ConfigError: The folder holds something, or ``content`` what JSON or a reader would not take.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f'{str(folder)!r} exists and is not empty: choose another folder, or remove it.')
+    check_new_folder(folder)
     try:
         text = json.dumps(dict(format_version=FORMAT_VERSION, **content), indent=1, ensure_ascii=False)
     except TypeError as error:

@@ -12,6 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
+from mmcma.utils.errors import ConfigError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG', help='config that it was trained with')
@@ -24,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from mmcma.apis import export_adapter, init_model
+    from mmcma.checkpoints.adapter_folder import check_new_folder
+    check_new_folder(Path(args.folder).expanduser())
+    if args.report is not None and not Path(args.report).is_file():
+        raise ConfigError(f'--report {args.report}: no such file')
     model = init_model(args.config, args.checkpoint, device='cpu')
     report = args.report or report_beside(Path(args.checkpoint))
     content = export_adapter(model, args.folder, base_model=args.base_model, report=report)

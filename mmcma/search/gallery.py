@@ -95,11 +95,7 @@ class Gallery:
         try:
             manifest = read_manifest(folder) if (folder / 'gallery.json').exists() else GalleryManifest(
                 VERSION, root, model, checkpoint, inferencer.fingerprint, store, f'mmcma_{uuid4().hex}')
-            asked_for = dict(folder=(root, manifest.root), store=(store or manifest.store, manifest.store))
-            for name, (asked, there) in asked_for.items():
-                if asked != there:
-                    raise ConfigError(f'{folder} was made of the {name} {there!r} and not {asked!r}; choose another '
-                                      f'--out, or if it has moved, change it in {folder / "gallery.json"}')
+            _check_same(folder, manifest, root, store)
             return cls(folder, manifest, inferencer, lock)
         except BaseException:
             lock.release()
@@ -254,9 +250,32 @@ def open_gallery(folder: str | Path, *, model: str | None = None, checkpoint: st
         WeightsError: It is another model.
     """
     manifest = read_manifest(folder)
+    if manifest.store is None:
+        _locked(Path(folder)).release()  # before a model is built for nothing
     if model is None:
         model, checkpoint = manifest.model, checkpoint or manifest.checkpoint
     return Gallery.open(folder, RetrievalInferencer(init_model(model, checkpoint, device)))
+
+
+def check_free(folder: Path, root: str, store: str | None) -> None:
+    """Refuses a gallery that is there and cannot take the files of ``root``.
+
+    Raises:
+        ConfigError: It was made of another folder or for another store.
+        DataError: Another process has it, or it is damaged.
+    """
+    if (folder / 'gallery.json').exists():
+        _check_same(folder, read_manifest(folder), root, store)
+    if (folder / 'lock').exists():
+        _locked(folder).release()
+
+
+def _check_same(folder: Path, manifest: GalleryManifest, root: str, store: str | None) -> None:
+    asked_for = dict(folder=(root, manifest.root), store=(store or manifest.store, manifest.store))
+    for name, (asked, there) in asked_for.items():
+        if asked != there:
+            raise ConfigError(f'{folder} was made of the {name} {there!r} and not {asked!r}; choose another '
+                              f'--out, or if it has moved, change it in {folder / "gallery.json"}')
 
 
 def _connected(folder: Path, manifest: GalleryManifest) -> VectorStore:
