@@ -6,6 +6,7 @@ Such a folder may come from anywhere, and reading one runs nothing that it
 names: a type in its config must be a registered one.
 """
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ _SAFE_TYPE = re.compile(r'(mmcma\.)?\w+|mmpretrain\.(VisionTransformer|ViTEVA02|
 
 def is_adapter_folder(path: Path) -> bool:
     """Whether the folder is one that :func:`write_adapter_folder` writes, whole or damaged."""
-    return (path / CONFIG).is_file()
+    return os.path.isfile(path / CONFIG)  # also of a name too long for a file
 
 
 def check_new_folder(folder: Path) -> None:
@@ -36,7 +37,7 @@ def check_new_folder(folder: Path) -> None:
     Raises:
         ConfigError: It does, or is a file.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f'{str(folder)!r} exists and is not empty: choose another folder, or remove it.')
 
 

@@ -10,6 +10,7 @@ of --report, or of the report.json beside the checkpoint if that is of this chec
 """
 import argparse
 import json
+import os
 from pathlib import Path
 
 from mmcma.utils.errors import ConfigError
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     from mmcma.apis import export_adapter, init_model
     from mmcma.checkpoints.adapter_folder import check_new_folder
     check_new_folder(Path(args.folder).expanduser())
-    if args.report is not None and not Path(args.report).is_file():
+    if args.report is not None and not os.path.isfile(args.report):
         raise ConfigError(f'--report {args.report}: no such file')
     model = init_model(args.config, args.checkpoint, device='cpu')
     report = args.report or report_beside(Path(args.checkpoint))

@@ -1,5 +1,6 @@
 """Reading configs, with one-line errors that name file, key and fix."""
 import ast
+import os
 import traceback
 from pathlib import Path
 
@@ -44,9 +45,9 @@ def _merge(cfg: Config, options: dict, path: str | Path) -> None:
 
 
 def _read(path: Path) -> Config:
-    if not path.is_file():
-        names = [file.name for file in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        raise ConfigError(f'config {str(path)!r} does not exist.{did_you_mean(path.name, names)}')
+    if not os.path.isfile(path):
+        names = [file.name for file in path.parent.glob('*.py')] if os.path.isdir(path.parent) else []
+        raise ConfigError(f'config {short(str(path), 200)} does not exist.{did_you_mean(path.name, names)}')
     try:
         return Config.fromfile(path)
     except SyntaxError as error:

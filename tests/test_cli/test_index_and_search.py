@@ -95,4 +95,5 @@ def test_interrupted(mmcma, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
     monkeypatch.setattr(apis, 'init_model', interrupt)
-    assert mmcma('index', tmp_path, '--model', 'm', '--out', tmp_path / 'gallery')[0] == 'interrupted'
+    folder = write_folder(tmp_path / 'media', 1, 0)
+    assert mmcma('index', folder, '--model', 'm', '--out', tmp_path / 'gallery')[0] == 'interrupted'
