@@ -6,6 +6,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from mmcma.models.caption_cleaning import clean_caption, has_ftfy, is_clip_tokenizer
 from mmcma.registry import MODELS
 from mmcma.utils.errors import argument_error
 
@@ -17,19 +18,23 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     Args:
         max_words: Most tokens of a caption, its start and end tokens included;
             None for the text tower's own limit.
+        clean: Whether captions are cleaned as OpenAI's CLIP cleans them (mojibake mended by ftfy, HTML unescaped);
+            None for yes where the tokenizer is CLIP's.
 
     Raises:
         ConfigError: ``max_words`` is below 3 or, in :meth:`bind`, not what
-            the text tower takes.
+            the text tower takes; or ``clean`` is True and ftfy is not installed.
     """
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, max_words: int | None = None) -> None:
+    def __init__(self, *, max_words: int | None = None, clean: bool | None = None) -> None:
         super().__init__()
         if max_words is not None and max_words < 3:
             raise argument_error(self, 'max_words', max_words, 'leaves no room for a word: at least 3.')
-        self.max_words = max_words
+        if clean and not has_ftfy():
+            raise argument_error(self, 'clean', clean, 'needs ftfy: pip install ftfy.')
+        self.max_words, self.clean = max_words, clean
 
     def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer: PreTrainedTokenizerBase,
              context_length: int, pads_to_limit: bool = False, num_prompts: int = 0) -> None:
@@ -54,6 +59,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.num_prompts = num_prompts
         self.padding = 'max_length' if pads_to_limit else 'longest'
         self.tokenizer = tokenizer
+        self._cleans = is_clip_tokenizer(tokenizer) if self.clean is None else self.clean
         mean, std = (torch.tensor(x).view(3, 1, 1) * 255 for x in (image_mean, image_std))
         self.register_buffer('mean', mean, persistent=False)
         self.register_buffer('std', std, persistent=False)
@@ -93,9 +99,16 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             captions: N texts.
         """
         limit = min(self.limit, self.context_length - self.num_prompts)
-        encoded = self.tokenizer(captions, padding=self.padding, truncation=True, max_length=limit,
+        encoded = self.tokenizer(self._cleaned(captions), padding=self.padding, truncation=True, max_length=limit,
                                  return_attention_mask=True, return_tensors='pt')
         return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)
+
+    def token_counts(self, captions: list[str]) -> list[int]:
+        """Tokens of each caption, start and end included, before any is cut."""
+        return [len(ids) for ids in self.tokenizer(self._cleaned(captions), verbose=False).input_ids]
+
+    def _cleaned(self, captions: list[str]) -> list[str]:
+        return [clean_caption(caption) for caption in captions] if self._cleans else captions
 
     def trim(self, token_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of token ids and mask ``(n, L)`` without the padding that all of them have."""

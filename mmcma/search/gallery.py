@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmcma.apis import RetrievalInferencer, init_model
+from mmcma.datasets.annotations.texts import fault_of
 from mmcma.search.frame_store import FrameStore, Item
 from mmcma.search.manifest import VERSION, GalleryManifest, read_manifest
 from mmcma.search.vector_store import MOST_HITS, VectorStore, check_uri
 from mmcma.structures import Features, padded
-from mmcma.utils.errors import ConfigError, DataError, WeightsError
+from mmcma.utils.errors import ConfigError, DataError, WeightsError, short
 
 #: Seconds to wait for another process: a short search, or decoders that outlive an indexing that was killed.
 PATIENCE = 10
@@ -311,7 +312,9 @@ def check_query(query: str, preprocessor) -> None:
     """
     if not query.strip():
         raise DataError('the query is empty; describe what is to be found')
-    tokens, limit = len(preprocessor.tokenizer(query, verbose=False).input_ids), preprocessor.limit
+    if (fault := fault_of(query)) is not None:
+        raise DataError(f'the query {short(query)} holds {fault}')
+    (tokens,), limit = preprocessor.token_counts([query]), preprocessor.limit
     if tokens > limit:
         words = len(query.split())
         raise DataError(f'the query has {tokens} tokens ({words} words), and the model reads {limit}; shorten it to '
