@@ -114,7 +114,7 @@ def _check_dicts(cfg: Config) -> None:
         if node is not None and not isinstance(node, dict):
             raise ConfigError(f'{where} must be a dict; got {short(node)}.')
         for key in sorted((node or {}).keys() - known) if known else ():
-            raise ConfigError(f'{where} takes no {key!r}.{did_you_mean(key, sorted(known))}')
+            raise ConfigError(f'{where} takes no {short(key)}.{did_you_mean(key, sorted(known))}')
 
 
 def _check_frames(builders: dict[str, tuple], source: str) -> None:
@@ -160,7 +160,7 @@ def _walk(node, path: str, place: Place) -> Iterator[tuple[str, object, Place]]:
 
 def _find(place: Place, name: str, where: str):
     """The registered class or function; None for a dotted path, which only building can resolve."""
-    scope, _, short = name.rpartition('.')
+    scope, _, own = name.rpartition('.')
     if scope not in ('', 'mmcma', 'mmengine'):
         return None
     chain = [place.registry]
@@ -170,10 +170,10 @@ def _find(place: Place, name: str, where: str):
     for node in reversed(chain):  # The child's names win.
         node.import_from_location()
         known.update(node.module_dict)
-    if short not in known:
-        hint = _scope_hint(place, short) or did_you_mean(short, sorted(known))
-        raise ConfigError(f'{where}={name!r}: there is no such {place.kind}.{hint}')
-    return known[short]
+    if own not in known:
+        hint = _scope_hint(place, own) or did_you_mean(own, sorted(known))
+        raise ConfigError(f'{where}={short(name)}: there is no such {place.kind}.{hint}')
+    return known[own]
 
 
 def _scope_hint(place: Place, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcma.registry import build_failure
-from mmcma.utils.errors import ConfigError, UserError
+from mmcma.utils.errors import ConfigError, UserError, one_short_line
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _located(error: Exception, cfg: Config) -> ConfigError:
     """The error as one line, with the part that mmengine was building when it came up, and its place."""
     built = _innermost_build(error.__traceback__)
     if built is None:
-        reason = ' '.join(str(error).split())
+        reason = one_short_line(str(error))
         return ConfigError(f'{cfg.filename or "config"} cannot be built: {type(error).__name__}: {reason}')
     builder, node, given = built
     where = next((path for path, other in parts(cfg.to_dict()) if other == node), 'a part of it')

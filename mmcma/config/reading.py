@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmcma.config.options import RUNNER_KEYS, replace_variable, resolve_options
 from mmcma.config.sharing import SHARED, share
-from mmcma.utils.errors import ConfigError, did_you_mean, short
+from mmcma.utils.errors import ConfigError, did_you_mean, one_short_line, short
 
 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
@@ -86,4 +86,4 @@ def _where(error: Exception) -> str:
 
 def _one_line(error: Exception) -> str:
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return ' '.join(str(text).split())
+    return one_short_line(str(text))

@@ -164,8 +164,11 @@ class CrossModalRetriever(SwitchedAdapters):
 
     @contextmanager
     def remembering_captions(self):
-        """A context in which predict mode encodes each distinct caption once; the weights must stay as they are."""
-        self._texts = TextMemory('cpu')
+        """A context in which predict mode encodes each distinct caption once; the weights must stay as they are.
+
+        Where the similarity compares words, which take much memory, once a batch.
+        """
+        self._texts = None if self.head.similarity.needs_text_tokens else TextMemory('cpu')
         try:
             yield
         finally:
