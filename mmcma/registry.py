@@ -53,7 +53,7 @@ MODEL_WRAPPERS = _child('model wrapper', root.MODEL_WRAPPERS, 'mmcma.engine')
 PARAM_SCHEDULERS = _child('parameter scheduler', root.PARAM_SCHEDULERS, 'mmcma.engine')
 # Nothing of ours is in these; without a child mmengine warns that it looks the name up in its own.
 DATA_SAMPLERS = _child('data sampler', root.DATA_SAMPLERS)
-OPTIMIZERS = _child('optimizer', root.OPTIMIZERS)
+OPTIMIZERS = _child('optimizer', root.OPTIMIZERS, 'mmcma.engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', root.OPTIM_WRAPPERS)
 EVALUATOR = _child('evaluator', root.EVALUATOR)
 LOG_PROCESSORS = _child('log_processor', root.LOG_PROCESSORS)

@@ -17,7 +17,7 @@ def describe(source: str | Path) -> dict[str, str]:
     """Facts by name, in words, of all that :func:`~mmcma.checkpoints.sources.resolve_model` reads.
 
     Raises:
-        UserError: As from there.
+        UserError: The source is faulty or cannot be read.
     """
     config, checkpoint, name = resolve_model(source)
     backbone = {'name': ' + '.join(dict.fromkeys(_towers(config)))} if checkpoint is None else \

@@ -39,9 +39,9 @@ class EncodedBatch(NamedTuple):
     """What became of a few paths.
 
     Attributes:
-        paths: Those that were read, in order.
-        features: Theirs, row by row; None where there are none.
-        failures: The others, each with what is wrong with it.
+        paths: The files that were read, in order.
+        features: One row a path; None where there are no paths.
+        failures: The other files, each with what is wrong with it.
     """
     paths: list[str]
     features: Features | None
@@ -125,14 +125,14 @@ class RetrievalInferencer:
         Raises:
             DataError: There is no path.
         """
-        paths = [str(path) for path in _listed(paths, 'paths')]
-        loader = DataLoader(MediaPaths(paths, frame_pipeline(self.model.cfg)), self.batch_size,
+        files = [str(path) for path in _listed(paths, 'paths')]
+        loader = DataLoader(MediaPaths(files, frame_pipeline(self.model.cfg)), self.batch_size,
                             num_workers=self.num_workers, collate_fn=list)
-        for rows, outcomes in zip(blocks(len(paths), self.batch_size), loader):
-            failures = {path: outcome for path, outcome in zip(paths[rows], outcomes)
+        for rows, outcomes in zip(blocks(len(files), self.batch_size), loader):
+            failures = {path: outcome for path, outcome in zip(files[rows], outcomes)
                         if isinstance(outcome, MediaError)}
             clips = [(outcome.frames, outcome.mask) for outcome in outcomes if isinstance(outcome, Clip)]
-            yield EncodedBatch([path for path in paths[rows] if path not in failures],
+            yield EncodedBatch([path for path in files[rows] if path not in failures],
                                self._encode_clips(clips) if clips else None, failures)
 
     @torch.no_grad()
@@ -146,7 +146,7 @@ class RetrievalInferencer:
             clips: N arrays, uint8 RGB ``(T, H, W, 3)``, of any T, H and W; an image has T = 1.
 
         Returns:
-            As :meth:`encode_visual`, T the most frames of a clip.
+            The same as :meth:`encode_visual`, T the most frames of a clip.
 
         Raises:
             DataError: There is no clip, or one is no such array.
@@ -208,7 +208,7 @@ class RetrievalInferencer:
         else:
             gallery, visual = self._encode_readable(gallery, 'skip')
             scores = (self.visual_similarity(self.encode_visual([query]), visual) if is_media(query) else
-                      self.similarity(self.encode_text([query]), visual))[0]
+                      self.similarity(self.encode_text([str(query)]), visual))[0]
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
         return [Match(gallery[index], scores[index].item()) for index in best]
 

@@ -47,7 +47,7 @@ def write_adapter_folder(folder: Path, state: Mapping[str, Tensor], content: Map
     Args:
         folder: Must not exist, or be empty.
         state: Trained tensors by name.
-        content: Of ``adapter_config.json``, without the version.
+        content: What ``adapter_config.json`` says, without the version.
         card: Text of the model card.
 
     Raises:

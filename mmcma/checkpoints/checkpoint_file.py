@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from torch import nn
 
 from mmcma.checkpoints.identity import backbone_identity, check_backbone
+from mmcma.models import CrossModalRetriever
 from mmcma.models.trained_state import check_trained_state
 from mmcma.utils.errors import WeightsError
 
@@ -39,7 +39,7 @@ def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
     return checkpoint
 
 
-def check_checkpoint(checkpoint: Mapping, model: nn.Module, *, source: str, identity: dict | None = None,
+def check_checkpoint(checkpoint: Mapping, model: CrossModalRetriever, *, source: str, identity: dict | None = None,
                      allow_other_backbone: bool = False) -> None:
     """Refuses a checkpoint that does not fit the model.
 
@@ -58,7 +58,7 @@ def check_checkpoint(checkpoint: Mapping, model: nn.Module, *, source: str, iden
     check_trained_state(checkpoint['state_dict'], model, source)
 
 
-def load_trained(model: nn.Module, checkpoint: str | Path | Mapping, *, source: str = 'the checkpoint',
+def load_trained(model: CrossModalRetriever, checkpoint: str | Path | Mapping, *, source: str = 'the checkpoint',
                  allow_other_backbone: bool = False) -> None:
     """Loads the trained tensors of a checkpoint into a model with its pretrained backbone.
 

@@ -15,9 +15,9 @@ def model_card(content: Mapping[str, Any], report: Mapping[str, Any], name: str)
     """Text of the card.
 
     Args:
-        content: Of ``adapter_config.json``.
-        report: Of ``report.json``; empty where there is none.
-        name: Of the adapter.
+        content: What ``adapter_config.json`` says.
+        report: What ``report.json`` says; empty where there is none.
+        name: The adapter's name.
     """
     return '\n'.join(['---', _front_matter(content, report, name), '---', *_body(content, name), *_metrics(report)])
 

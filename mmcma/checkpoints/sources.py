@@ -1,7 +1,7 @@
 """What a model can be made from: a config, a checkpoint, an exported folder, or the name of a pretrained model."""
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -12,7 +12,8 @@ from mmcma.models.backbones.pretrained import may_be_on_the_hub, names_beside, r
 from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean, short
 
 #: Short names of pretrained models: what :func:`zero_shot_config` takes.
-NAMED = {'tiny': dict(pretrained='mmcma/clip-tiny-glyphs', num_frames=8, fps=None, max_words=32)}
+NAMED: dict[str, dict[str, Any]] = {
+    'tiny': dict(pretrained='mmcma/clip-tiny-glyphs', num_frames=8, fps=None, max_words=32)}
 
 
 class ModelSource(NamedTuple):
@@ -94,10 +95,10 @@ def zero_shot_config(pretrained: str, *, num_frames: int = 12, fps: float | None
     """A config for a pretrained model as it is, on videos and images of one's own.
 
     Args:
-        pretrained: As in :class:`~mmcma.models.HFVisionTower`.
-        num_frames: As in :class:`~mmcma.datasets.LoadVideoFrames`.
-        fps: Likewise.
-        max_words: As in :class:`~mmcma.models.RetrievalDataPreprocessor`.
+        pretrained: A model's name or folder, for :class:`~mmcma.models.HFVisionTower`.
+        num_frames: Frames of a clip.
+        fps: Frames to take per second; None takes all of the clip.
+        max_words: Most tokens of a caption; None for the model's own limit.
 
     Raises:
         WeightsError: The model's config cannot be had.

@@ -112,13 +112,17 @@ def read_config(args: argparse.Namespace):
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2."""
+    """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2, an interruption 130."""
     try:
         main()
     except UserError as error:
         sys.stdout.flush()
         print(f'error: {one_line(error)}', file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)  # 128 + SIGINT, as from a shell
 
 
 def one_line(error: UserError) -> str:

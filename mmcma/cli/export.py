@@ -18,7 +18,7 @@ from mmcma.utils.errors import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG', help='config that it was trained with')
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='what tools/train.py wrote')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='the trained weights, a .pth of tools/train.py')
     parser.add_argument('folder', metavar='FOLDER', help='where to; a new folder')
     parser.add_argument('--base-model', metavar='NAME', help='name of the pretrained model on the Hub, where the '
                         'config names a local copy')

@@ -19,7 +19,8 @@ from mmcma.cli.arguments import check_at_least, items_bar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folder', metavar='FOLDER', help='videos and images, in subfolders or not')
     parser.add_argument('--model', required=True, help="'tiny', an exported folder, or a config file")
-    parser.add_argument('--checkpoint', metavar='FILE', help='what tools/train.py wrote, with a config file')
+    parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where it '
+                        'is a config file: a .pth of tools/train.py')
     parser.add_argument('--out', required=True, metavar='GALLERY', help='folder of the gallery')
     parser.add_argument('--store', metavar='URI', help='a Milvus server, as in http://localhost:19530 '
                         '(default: a file in the gallery)')

@@ -7,7 +7,6 @@
 mmcma COMMAND --help says what a command takes.
 """
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -31,12 +30,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs one command."""
-    _run(make_parser().parse_args(argv))
+    args = make_parser().parse_args(argv)
+    run_tool(lambda: args.run(args))
 
 
 def run_script(name: str) -> None:
     """Runs one command as the script of its own that ``tools/`` has for it."""
-    _run(_fill(argparse.ArgumentParser(), name).parse_args())
+    args = _fill(argparse.ArgumentParser(), name).parse_args()
+    run_tool(lambda: args.run(args))
 
 
 def _module(name: str):
@@ -49,10 +50,3 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser
     command.add_arguments(parser)
     parser.set_defaults(run=command.run)
     return parser
-
-
-def _run(args: argparse.Namespace) -> None:
-    try:
-        run_tool(lambda: args.run(args))
-    except KeyboardInterrupt:
-        sys.exit('interrupted')

@@ -11,7 +11,8 @@ from mmcma.cli.arguments import add_run_arguments, check_can_be_written, nothing
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', nargs='?',
-                        help='what was trained; without it the pretrained model is tested, zero-shot')
+                        help='the trained weights, a .pth of tools/train.py; without them the pretrained model '
+                        'is tested, zero-shot')
     parser.add_argument('--out', metavar='FILE', help='write the metrics there as JSON')
     add_run_arguments(parser)
     parser.set_defaults(instead_of_options={

@@ -6,11 +6,12 @@ missing one that no builder supplies. Dicts whose place says nothing about
 their registry are left to whoever reads them. One fit of parts is checked as
 well: a part that relates the frames of a clip is given more than one.
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from mmengine.config import Config
 from mmengine.registry import Registry
+from torch.utils.data import DataLoader
 
 from mmcma import registry
 from mmcma.utils.arguments import check_arguments
@@ -65,6 +66,9 @@ _TOP = {
 }
 _DATALOADER = {'dataset': DATASET, 'sampler': SAMPLER, 'batch_sampler': SAMPLER, 'collate_fn': FUNCTION,
                'worker_init_fn': FUNCTION}
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+#: What mmengine takes out before it builds a loader.
+_LOADER_EXTRAS = ('num_batch_per_epoch', 'disable_subprocess_warning')
 #: Within a place: key -> place of what stands there.
 _INNER = {
     MODEL: {'necks': MODEL},
@@ -76,7 +80,6 @@ _INNER = {
 }
 #: Top-level dicts that are built from no registry, with the keys of those of which unknown ones would change nothing.
 _DICTS: dict[str, frozenset[str]] = {
-    'train_dataloader': frozenset(), 'val_dataloader': frozenset(), 'test_dataloader': frozenset(),
     'default_hooks': frozenset(), 'randomness': frozenset(),
     'env_cfg': frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
     'auto_scale_lr': frozenset({'enable', 'base_batch_size'}),
@@ -92,6 +95,8 @@ def check_config(cfg: Config) -> None:
             several frames and the training data have one.
     """
     _check_dicts(cfg)
+    for loader in _LOADERS:
+        _check_loader(cfg.get(loader), f'{cfg.filename or "config"}: {loader}')
     builders = {}
     for path, node, place in _parts(cfg.to_dict()):
         where = f'{cfg.filename or "config"}: {path}'
@@ -100,6 +105,8 @@ def check_config(cfg: Config) -> None:
         name = node.get('type', place.default_type)
         if name is None and place is not LOOP and place is not METRIC:
             raise ConfigError(f'{where} needs a type: the name of a {place.kind}.')
+        if name is not None and not isinstance(name, str) and not callable(name):
+            raise ConfigError(f'{where}.type={short(name)} must be the name of a {place.kind}.')
         if isinstance(name, str):
             builder = _find(place, name, f'{where}.type')
             if builder is not None:
@@ -115,6 +122,19 @@ def _check_dicts(cfg: Config) -> None:
             raise ConfigError(f'{where} must be a dict; got {short(node)}.')
         for key in sorted((node or {}).keys() - known) if known else ():
             raise ConfigError(f'{where} takes no {short(key)}.{did_you_mean(key, sorted(known))}')
+
+
+def _check_loader(node: Mapping | None, where: str) -> None:
+    """Refuses arguments that a data loader does not take."""
+    if node is None:
+        return
+    if not isinstance(node, Mapping):
+        raise ConfigError(f'{where} must be a dict with a dataset; got {short(node)}.')
+    given = {key: value for key, value in node.items() if key not in (*_DATALOADER, *_LOADER_EXTRAS)}
+    try:
+        check_arguments(DataLoader, given, complete=False)
+    except ConfigError as error:
+        raise ConfigError(f'{where}: {error}') from error
 
 
 def _check_frames(builders: dict[str, tuple], source: str) -> None:
@@ -135,7 +155,7 @@ def _parts(cfg: dict) -> Iterator[tuple[str, object, Place]]:
         yield from _walk(cfg.get(key), key, place)
     for name, hook in (cfg.get('default_hooks') or {}).items():
         yield from _walk(hook, f'default_hooks.{name}', HOOK)
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+    for loader in _LOADERS:
         for key, place in _DATALOADER.items():
             yield from _walk((cfg.get(loader) or {}).get(key), f'{loader}.{key}', place)
 

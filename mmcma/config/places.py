@@ -39,22 +39,24 @@ def _placed(error: ConfigError, cfg: Config) -> ConfigError:
 
 def _located(error: Exception, cfg: Config) -> ConfigError:
     """The error as one line, with the part that mmengine was building when it came up, and its place."""
-    built = _innermost_build(error.__traceback__)
-    if built is None:
-        reason = one_short_line(str(error))
-        return ConfigError(f'{cfg.filename or "config"} cannot be built: {type(error).__name__}: {reason}')
-    builder, node, given = built
-    where = next((path for path, other in parts(cfg.to_dict()) if other == node), 'a part of it')
-    return ConfigError(f'{cfg.filename or "config"}: {where}: {build_failure(builder, given, error)}')
+    source = cfg.filename or 'config'
+    built = _innermost(error.__traceback__, 'build_from_cfg', 'obj_cls')
+    if built is not None:
+        where = next((path for path, other in parts(cfg.to_dict()) if other == dict(built['cfg'])), 'a part of it')
+        return ConfigError(f'{source}: {where}: {build_failure(built["obj_cls"], dict(built["args"]), error)}')
+    reason = f'cannot be built: {type(error).__name__}: {one_short_line(str(error))}'
+    loaded = _innermost(error.__traceback__, 'build_dataloader', 'dataloader')
+    loader = next((key for key, node in cfg.items() if loaded and node == loaded['dataloader']), None)
+    return ConfigError(f'{source}: {loader} {reason}' if loader else f'{source} {reason}')
 
 
-def _innermost_build(trace: TracebackType | None) -> tuple[Any, dict, dict] | None:
-    """Of mmengine's calls of ``build_from_cfg`` the last: class, config node and arguments."""
+def _innermost(trace: TracebackType | None, function: str, variable: str) -> dict[str, Any] | None:
+    """The variables of the last call of mmengine's ``function`` that came as far as to set ``variable``."""
     found = None
     while trace is not None:
         local = trace.tb_frame.f_locals
-        if trace.tb_frame.f_code.co_name == 'build_from_cfg' and 'obj_cls' in local:
-            found = local['obj_cls'], dict(local['cfg']), dict(local['args'])
+        if trace.tb_frame.f_code.co_name == function and variable in local:
+            found = dict(local)
         trace = trace.tb_next
     return found
 

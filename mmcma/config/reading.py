@@ -72,8 +72,8 @@ def _first_syntax_error(path: Path) -> SyntaxError | None:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', None) == '_base_':
             bases = ast.literal_eval(node.value)
             for base in [bases] if isinstance(bases, str) else bases:
-                if error := _first_syntax_error(path.parent / base):
-                    return error
+                if found := _first_syntax_error(path.parent / base):
+                    return found
     return None
 
 

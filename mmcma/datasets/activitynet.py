@@ -3,7 +3,7 @@ from typing import Any
 
 from mmcma.datasets.annotations.reading import read_ids, read_json
 from mmcma.datasets.annotations.texts import check_caption
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, short
 
@@ -16,7 +16,7 @@ class ActivityNetCaptions(RetrievalDataset):
     moments, are stripped and joined to one caption of the whole video; a blank
     one adds nothing to it.
     """
-    SPLITS = {'train': Standard(10009, 10009), 'val_1': Standard(4917, 4917)}
+    SPLITS = {'train': SplitSize(10009, 10009), 'val_1': SplitSize(4917, 4917)}
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/train.json', '{ann}/val_1.json', '{visual}/v_uqiMw7tQ1Cc.mp4 and so on')
 

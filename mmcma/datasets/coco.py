@@ -7,7 +7,7 @@ from mmcma.datasets.annotations.karpathy import karpathy_items
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
 from mmcma.datasets.annotations.reading import read_json
 from mmcma.datasets.annotations.texts import check_caption, check_id
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, few, short
 
@@ -20,7 +20,7 @@ class COCO(RetrievalDataset):
     only ``coco_karpathy_{split}.json`` of BLIP is there, that one is read.
     ``ann_file`` may name a file of either form.
     """
-    SPLITS = {'train': Standard(113287, 566747), 'val': Standard(5000, 25010), 'test': Standard(5000, 25010)}
+    SPLITS = {'train': SplitSize(113287, 566747), 'val': SplitSize(5000, 25010), 'test': SplitSize(5000, 25010)}
     DATA_PREFIX = dict(ann='', visual='images')
     LAYOUT = ('{ann}/dataset_coco.json (or coco_karpathy_train.json, _val.json and _test.json)',
               '{visual}/train2014/COCO_train2014_000000000009.jpg and so on',

@@ -6,7 +6,7 @@ from mmengine.logging import print_log
 from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES
 from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
 from mmcma.datasets.annotations.texts import check_caption, check_id
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, cause
 
@@ -28,7 +28,7 @@ class DiDeMo(RetrievalDataset):
     is none, the split is every video of its JSON. Published lists of ``train``
     differ by a few.
     """
-    SPLITS = {'train': Standard(8395, 8395), 'val': Standard(1065, 1065), 'test': Standard(1004, 1004)}
+    SPLITS = {'train': SplitSize(8395, 8395), 'val': SplitSize(1065, 1065), 'test': SplitSize(1004, 1004)}
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/train_data.json', '{ann}/val_data.json', '{ann}/test_data.json', '{ann}/train_list.txt '
               'and so on (or no lists)', '{visual}/54322086@N00_2408598493_274c77d26a.avi and so on')

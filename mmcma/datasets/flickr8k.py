@@ -3,7 +3,7 @@ from mmcma.datasets.annotations.karpathy import karpathy_items
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
 from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
 from mmcma.datasets.annotations.texts import check_caption
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, short
 
@@ -15,7 +15,7 @@ class Flickr8k(RetrievalDataset):
     With ``ann_file='dataset_flickr8k.json'``, Karpathy's file, that one alone is
     read; the splits are the same, and its ``val`` is ``dev``.
     """
-    SPLITS = {'train': Standard(6000, 30000), 'dev': Standard(1000, 5000), 'test': Standard(1000, 5000)}
+    SPLITS = {'train': SplitSize(6000, 30000), 'dev': SplitSize(1000, 5000), 'test': SplitSize(1000, 5000)}
     DATA_PREFIX = dict(ann='', visual='images')
     LAYOUT = ('{ann}/Flickr8k.token.txt', '{ann}/Flickr_8k.trainImages.txt', '{ann}/Flickr_8k.devImages.txt',
               '{ann}/Flickr_8k.testImages.txt', '{visual}/1000268201_693b08cb0e.jpg and so on')

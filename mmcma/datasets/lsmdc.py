@@ -1,7 +1,7 @@
 """LSMDC, the Large Scale Movie Description Challenge of 2016 (Rohrbach et al., IJCV 2017)."""
 from mmcma.datasets.annotations.reading import read_lines
 from mmcma.datasets.annotations.texts import check_caption, check_id
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, short
 
@@ -20,7 +20,7 @@ class LSMDC(RetrievalDataset):
     from the start of the movie, are not used.
     """
     # The published 101,079 are lines of the training file; where clips come twice, a warning says the items are fewer.
-    SPLITS = {'train': Standard(101079, 101079), 'val': Standard(7408, 7408), 'test': Standard(1000, 1000)}
+    SPLITS = {'train': SplitSize(101079, 101079), 'val': SplitSize(7408, 7408), 'test': SplitSize(1000, 1000)}
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/LSMDC16_annos_training.csv', '{ann}/LSMDC16_annos_val.csv',
               '{ann}/LSMDC16_challenge_1000_publictect.csv',

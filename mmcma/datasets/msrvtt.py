@@ -1,7 +1,7 @@
 """MSR-VTT (Xu et al., CVPR 2016)."""
 from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_table
 from mmcma.datasets.annotations.texts import check_caption, check_id
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, cause, short
 
@@ -23,9 +23,9 @@ class MSRVTT(RetrievalDataset):
             above contain ``val``: to choose by validation, train on ``train``.
     """
     SPLITS = {
-        'train-9k': Standard(9000, 180000), 'train-7k': Standard(7010, 140200),
-        'test-1kA': Standard(1000, 1000),
-        'train': Standard(6513, 130260), 'val': Standard(497, 9940), 'test-full': Standard(2990, 59800),
+        'train-9k': SplitSize(9000, 180000), 'train-7k': SplitSize(7010, 140200),
+        'test-1kA': SplitSize(1000, 1000),
+        'train': SplitSize(6513, 130260), 'val': SplitSize(497, 9940), 'test-full': SplitSize(2990, 59800),
     }
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/MSRVTT_data.json (or .json.gz)', '{ann}/MSRVTT_train.9k.csv',

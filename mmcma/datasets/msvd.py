@@ -4,7 +4,7 @@ from typing import Any
 from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_lines
 from mmcma.datasets.annotations.texts import check_caption, one_name
 from mmcma.datasets.annotations.unpickling import load_plain_pickle
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, short
 
@@ -15,7 +15,7 @@ class MSVD(RetrievalDataset):
 
     Every caption of a test clip is a query (splits of Venugopalan et al., 2015).
     """
-    SPLITS = {'train': Standard(1200, 48774), 'val': Standard(100, 4290), 'test': Standard(670, 27763)}
+    SPLITS = {'train': SplitSize(1200, 48774), 'val': SplitSize(100, 4290), 'test': SplitSize(670, 27763)}
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/raw-captions.pkl', '{ann}/train_list.txt', '{ann}/val_list.txt', '{ann}/test_list.txt',
               '{visual}/-4wsuPCjDBc_5_15.avi and so on')

@@ -13,11 +13,11 @@ from mmengine.logging import print_log
 from mmcma.datasets.annotations.items import ItemList, check_items
 from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, MediaFolder
 from mmcma.registry import TRANSFORMS
-from mmcma.utils.errors import ConfigError, DataError, MediaError, did_you_mean, few, short
+from mmcma.utils.errors import ConfigError, DataError, MediaError, argument_error, did_you_mean, few, short
 
 
-class Standard(NamedTuple):
-    """What a split of the published protocol holds."""
+class SplitSize(NamedTuple):
+    """Items and captions of a split, as published or as found."""
     items: int
     captions: int
 
@@ -57,7 +57,7 @@ class RetrievalDataset(BaseDataset):
         DataError: When files are missing or wrong; the message says what is expected.
     """
     #: Splits by name with their published sizes.
-    SPLITS: dict[str, Standard] = {}
+    SPLITS: dict[str, SplitSize] = {}
     #: Folders inside ``data_root``.
     DATA_PREFIX: dict[str, str] = dict(visual='')
     #: The files expected, with ``{ann}`` and ``{visual}`` for the folders.
@@ -65,7 +65,7 @@ class RetrievalDataset(BaseDataset):
     #: Suffixes of the media files, best first.
     SUFFIXES: Sequence[str] = VIDEO_SUFFIXES
     #: What the annotation files list, its files there or not; None where ``load_data_list`` is the subclass's own.
-    listed: Standard | None = None
+    listed: SplitSize | None = None
     #: Ids of the listed items that ``missing='skip'`` left out.
     absent: Sequence[str] = ()
 
@@ -94,14 +94,13 @@ class RetrievalDataset(BaseDataset):
             indices=indices, serialize_data=serialize_data, test_mode=test_mode, lazy_init=True,
             max_refetch=max_refetch)
         # After super(): it would look for a file called 'train'.
-        self._metainfo = {'dataset': type(self).__name__, 'split': split, **self._metainfo}
+        self._metainfo = {'dataset': type(self).__name__, 'split': split, **self.metainfo}
         if not lazy_init:
             self.full_init()
 
     def _check_option(self, name: str, value: Any, known: list[str]) -> None:
         if value not in known:
-            raise ConfigError(f'{type(self).__name__}: {name}={short(value)} is none of {known}.'
-                              f'{did_you_mean(str(value), known)}')
+            raise argument_error(self, name, value, f'is none of {known}.{did_you_mean(str(value), known)}')
 
     @property
     def title(self) -> str:
@@ -159,7 +158,7 @@ class RetrievalDataset(BaseDataset):
     def _compare_with_standard(self, items: list[dict]) -> None:
         standard = self.SPLITS.get(self.split)
         captions = sum(len(item['captions']) for item in items)
-        self.listed = Standard(len(items), captions)
+        self.listed = SplitSize(len(items), captions)
         if standard is None or standard == self.listed:
             return
         message = (f'{self.title} lists {len(items):,} items and {captions:,} captions; the published split '
@@ -235,7 +234,7 @@ class RetrievalDataset(BaseDataset):
         return len(self.items) if self.test_mode else self.num_captions
 
     def get_data_info(self, idx: int) -> dict:
-        """What the pipeline receives for sample ``idx``."""
+        """The fields that the pipeline receives for sample ``idx``."""
         idx = range(len(self))[idx]
         if self.test_mode:
             return dict(self.items[idx], item_index=idx, sample_idx=idx)

@@ -3,7 +3,7 @@ from typing import Any
 
 from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
 from mmcma.datasets.annotations.texts import check_caption, check_id
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, cause, short
 
@@ -19,7 +19,7 @@ class VATEX(RetrievalDataset):
     of the same 3,000: 776 of them are in ``val_list.txt``, so it is no test set
     for a checkpoint chosen on ``val``, and is not read.
     """
-    SPLITS = {'train': Standard(25991, 259910), 'val': Standard(1500, 15000), 'test': Standard(1500, 15000)}
+    SPLITS = {'train': SplitSize(25991, 259910), 'val': SplitSize(1500, 15000), 'test': SplitSize(1500, 15000)}
     DATA_PREFIX = dict(ann='', visual='videos')
     LAYOUT = ('{ann}/vatex_training_v1.0.json', '{ann}/vatex_validation_v1.0.json', '{ann}/train_list.txt',
               '{ann}/val_list.txt', '{ann}/test_list.txt', '{visual}/Ptf_2VRj-V0_000122_000132.mp4 and so on')

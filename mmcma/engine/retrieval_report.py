@@ -64,7 +64,7 @@ def print_report(measured: Mapping[str, Measured], checkpoint: Path | None, page
     """Prints the results as tables, and where the weights and the page lie.
 
     Args:
-        measured: As for :func:`write_report`.
+        measured: The results by name, which :func:`write_report` takes too.
         checkpoint: The weights that were tested; None where the model came without.
         page: The report.
     """

@@ -77,7 +77,8 @@ class CrossModalRetriever(SwitchedAdapters):
                                     tokenizer=text.tokenizer, context_length=text.context_length,
                                     pads_to_limit=text.pads_to_limit,
                                     num_prompts=0 if self.neck is None else self.neck.num_text_prompts)
-        self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale, logit_bias=text.logit_bias)
+        self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale, logit_bias=text.logit_bias,
+                       text_tower=text, max_words=self.data_preprocessor.limit)
         if self.neck is not None:
             self.neck.attach(vision=vision, text=text)
 

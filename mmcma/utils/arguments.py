@@ -41,20 +41,29 @@ def check_arguments(builder: Callable, given: Mapping[str, Any], *, supplied: It
 
 
 def _parameters(builder: Callable) -> dict[str, inspect.Parameter]:
-    """The constructor's parameters; with those of the base that a ``…SchedulerMixin`` passes all on to."""
+    """The constructor's parameters, with those of the base that its ``**kwargs`` are known to go to."""
     parameters = dict(inspect.signature(builder).parameters)
-    mro = getattr(builder, '__mro__', ())
-    mixin = next((base for base in mro if base.__name__.endswith('SchedulerMixin')), None)
-    if mixin is not None and 'kwargs' in parameters:
-        base = dict(inspect.signature(mro[mro.index(mixin) + 1]).parameters)
+    base = _base(builder) if 'kwargs' in parameters else None
+    if base is not None:
         own = {key: parameter for key, parameter in parameters.items() if key not in ('args', 'kwargs')}
-        parameters = {key: parameter for key, parameter in {**base, **own}.items() if key != 'param_name'}
+        parameters = {key: parameter for key, parameter in {**_parameters(base), **own}.items() if key != 'param_name'}
     return parameters
+
+
+def _base(builder: Callable) -> type | None:
+    """The base that gets what is left over: behind a ``…SchedulerMixin``, or behind a class of ours with a constructor.
+    """
+    mro = getattr(builder, '__mro__', ())
+    passing = next((base for base in mro if base.__name__.endswith('SchedulerMixin')), None)
+    if passing is None and builder.__module__.partition('.')[0] == 'mmcma':
+        passing = next((base for base in mro if '__init__' in vars(base)), None)
+    return None if passing is None else mro[mro.index(passing) + 1]
 
 
 def _check_kinds(builder: Callable, given: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
     try:
-        hints = typing.get_type_hints(builder.__init__ if isinstance(builder, type) else builder)
+        # mypy takes the class for an instance, whose subclass might take other arguments.
+        hints = typing.get_type_hints(builder.__init__ if isinstance(builder, type) else builder)  # type: ignore[misc]
     except (NameError, TypeError, AttributeError):  # annotations that only a type checker can read
         return
     for key, value in given.items():

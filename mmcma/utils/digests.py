@@ -38,8 +38,11 @@ def tensor_digests(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, str]:
 
 
 def _tensor_digest(tensor: Tensor) -> str:
-    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return hashlib.blake2b(raw.numpy(), digest_size=_SIZE).hexdigest()
+    return hashlib.blake2b(_raw(tensor), digest_size=_SIZE).hexdigest()
+
+
+def _raw(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
@@ -50,5 +53,5 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=_SIZE)
     for name, tensor in sorted(state.items()):
         digest.update(f'{name}{tuple(tensor.shape)}'.encode())
-        digest.update(tensor.detach().to('cpu', torch.float32).contiguous().numpy())
+        digest.update(_raw(tensor.to('cpu', torch.float32)))
     return digest.hexdigest()

@@ -31,7 +31,7 @@ def film_strip(frames: Tensor, count: int = 4, height: int = 112, gap: int = 3) 
     Args:
         frames: uint8 ``(T, 3, H, W)``.
         count: Frames in the strip; all if there are fewer.
-        height: Of the strip, in pixels.
+        height: Height of the strip, pixels.
         gap: White pixels between frames.
     """
     strip = frame_row(frames[evenly_spaced(len(frames), count)], height, gap)

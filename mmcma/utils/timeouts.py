@@ -11,7 +11,7 @@ _given_up: list[Thread] = []
 
 
 def run_with_timeout(seconds: float | None, work: Callable[[], Result], what: str) -> Result:
-    """What ``work`` returns or raises, if it does so in time.
+    """Calls ``work`` and gives what it returns or raises, if it does so in time.
 
     For a data loader's workers, which may have no processes of their own (tools use
     ``watched_jobs``). The work runs in a thread: a signal would not end a call into C,

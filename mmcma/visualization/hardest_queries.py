@@ -43,7 +43,7 @@ def hardest_queries(result: RetrievalResult, count: int, read: Callable[[int], d
     Captions that found their item first are left out.
 
     Args:
-        result: Of the test set.
+        result: Result of the test set.
         count: How many captions.
         read: Gives an item of the data set by its ``item_index``, as the data set does.
         retrieved: How many of the best ranked items to show.

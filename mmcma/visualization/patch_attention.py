@@ -22,7 +22,7 @@ def patch_attention(model, frames: Tensor, mask: Tensor | None = None, layer: in
         model: A :class:`~mmcma.models.CrossModalRetriever` on a ViT of ``transformers`` with a class token.
         frames: uint8 ``(B, T, 3, H, W)``.
         mask: bool ``(B, T)``, False on padding frames.
-        layer: Of the vision tower, from 0 at the input; negative from the last.
+        layer: Number of the vision tower's layer, from 0 at the input; negative from the last.
 
     Returns:
         float32 ``(B, T, h, w)`` on a grid of patches; the sum over a frame is 1

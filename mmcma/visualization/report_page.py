@@ -15,7 +15,7 @@ def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[H
     """The report as HTML with its images inside.
 
     Args:
-        report: As written to ``report.json``; see :func:`~mmcma.engine.retrieval_report.write_report`.
+        report: The content of ``report.json``; see :func:`~mmcma.engine.retrieval_report.write_report`.
         plots: PNG bytes of ``rank_histogram_t2v``, ``rank_histogram_v2t`` and, where there are kinds of
             captions, ``recall_by_kind``.
         hardest: The queries to show.

@@ -19,7 +19,7 @@ def result_panels(model, result: RetrievalResult, read: Callable[[int], dict], c
 
     Args:
         model: The :class:`~mmcma.models.CrossModalRetriever` that was tested, in eval mode.
-        result: Of the test.
+        result: Result of the test.
         read: Gives an item of the data set by its ``item_index``, as the data set does.
         count: How many of each.
         k: Answers of each; at most ``top_k`` of the metric.

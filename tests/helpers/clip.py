@@ -9,14 +9,16 @@ VOCABULARY = dict(vocab_size=1369, bos_token_id=1367, eos_token_id=1368, pad_tok
 
 
 def clip_config(*, vision_layers: int = 2, text_layers: int = 2, vision_width: int = 64, text_width: int = 48,
-                image_size: int = 32, patch_size: int = 16, context: int = 40) -> dict:
+                image_size: int = 32, patch_size: int = 16, context: int = 40, embed: int = 32,
+                mlp_ratio: int = 2) -> dict:
     """Config of a very small CLIP: model_type and the fields of CLIPConfig."""
     return dict(
-        model_type='clip', projection_dim=32,
-        vision_config=dict(hidden_size=vision_width, intermediate_size=2 * vision_width, image_size=image_size,
+        model_type='clip', projection_dim=embed,
+        vision_config=dict(hidden_size=vision_width, intermediate_size=mlp_ratio * vision_width, image_size=image_size,
                            patch_size=patch_size, num_hidden_layers=vision_layers, num_attention_heads=2),
-        text_config=dict(hidden_size=text_width, intermediate_size=2 * text_width, max_position_embeddings=context,
-                         num_hidden_layers=text_layers, num_attention_heads=2, **VOCABULARY))
+        text_config=dict(hidden_size=text_width, intermediate_size=mlp_ratio * text_width,
+                         max_position_embeddings=context, num_hidden_layers=text_layers, num_attention_heads=2,
+                         **VOCABULARY))
 
 
 def write_clip(folder: Path, seed: int = 0, **sizes) -> str:

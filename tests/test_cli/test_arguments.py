@@ -1,6 +1,11 @@
 """What the tools share."""
 import argparse
 import os
+import signal
+import subprocess
+import sys
+
+import pytest
 
 from mmcma.cli.arguments import add_config_options, add_worker_arguments, items_bar
 
@@ -23,3 +28,20 @@ def test_the_bar_says_how_far_it_is(capsys):
     output, errors = capsys.readouterr()
     assert output == '' and errors.startswith('decoding') and '3/7' in errors and '1 failed' in errors
     assert 'items/s' in errors
+
+
+@pytest.mark.parametrize('run', ['run_tool(work)', "sys.modules['mmcma.cli.info'].run = work; main(['info', 'tiny'])",
+                                 "sys.modules['mmcma.cli.train'].run = work; main(['train', 'a.py'])"])
+def test_an_interruption_is_one_line_and_exit_code_130(run):
+    script = ('import sys, time\n'
+              'from mmcma.cli import info, train\n'
+              'from mmcma.cli.arguments import run_tool\n'
+              'from mmcma.cli.main import main\n'
+              'def work(*_):\n'
+              '    print("working", flush=True)\n'
+              '    time.sleep(60)\n' + run)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, '-c', script], stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout.readline() == 'working\n'
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == ('', 'interrupted\n') and process.returncode == 130

@@ -96,4 +96,5 @@ def test_interrupted(mmcma, tmp_path, monkeypatch):
         raise KeyboardInterrupt
     monkeypatch.setattr(apis, 'init_model', interrupt)
     folder = write_folder(tmp_path / 'media', 1, 0)
-    assert mmcma('index', folder, '--model', 'm', '--out', tmp_path / 'gallery')[0] == 'interrupted'
+    code, out, errors = mmcma('index', folder, '--model', 'm', '--out', tmp_path / 'gallery')
+    assert (code, out, errors) == (130, '', 'interrupted\n')

@@ -86,7 +86,7 @@ def test_a_right_config_passes(tiny_clip, tmp_path):
     ('custom_hooks.0.type', 'FrozenParamHook', ['custom_hooks[0].type', "'FrozenParameterHook'"]),
     ('default_hooks.logger.intervall', 3, ['default_hooks.logger', "'interval'"]),
     ('optim_wrapper.optimizer.type', 'AdamWW', ['optim_wrapper.optimizer.type', "'AdamW'"]),
-    ('optim_wrapper.optimizer.beta', 1, ["AdamW takes no 'beta'", "'betas'"]),
+    ('optim_wrapper.optimizer.beta', 1, ["BertAdam takes no 'beta'", "'betas'"]),
     ('optim_wrapper.clip_grads', {}, ['optim_wrapper', "'clip_grad'"]),
     ('param_scheduler.0.warmup', 1, ['param_scheduler[0]', "'warmup_ratio'"]),
     ('val_evaluator.type', 'RetrievalMetrics', ["'RetrievalMetric'"]),
@@ -96,7 +96,7 @@ def test_a_right_config_passes(tiny_clip, tmp_path):
     ('env_cfg.cudnn_benchmrk', True, ["env_cfg takes no 'cudnn_benchmrk'", "'cudnn_benchmark'"]),
     ('auto_scale_lr.enabled', True, ["auto_scale_lr takes no 'enabled'", "'enable'"]),
     ('default_hooks', 'logger', ["default_hooks must be a dict; got 'logger'"]),
-    ('train_dataloader', 3, ['train_dataloader must be a dict; got 3']),
+    ('train_dataloader', 3, ['train_dataloader must be a dict with a dataset; got 3']),
 ])
 def test_typos_are_found_with_place_and_near_matches(tiny_clip, tmp_path, key, value, parts):
     cfg = load_config(write_config(tmp_path, tiny_clip), {key: value})

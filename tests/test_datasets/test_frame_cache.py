@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmcma.datasets import LoadImage, LoadVideoFrames, ResizeCrop
 from mmcma.datasets.transforms import LoadCachedFrames
-from mmcma.datasets.video.cache import FrameCache, Manifest, frame_settings
+from mmcma.datasets.video.cache import CacheManifest, FrameCache, frame_settings
 from mmcma.utils.errors import ConfigError, DataError, MediaError
 
 STEPS = [dict(type='LoadVideoFrames', num_frames=4, fps=2.0), dict(type='ResizeCrop', size=32)]
@@ -60,7 +60,7 @@ def test_jpeg_is_near_and_frames_stay_apart(tmp_path):
 @given(st.sets(st.text(min_size=1, max_size=400), min_size=2, max_size=4))
 def test_every_id_has_a_file_of_its_own(ids):
     cache = object.__new__(FrameCache)
-    cache.folder, cache.manifest = Path('/cache'), Manifest({}, 4, 32, None, '')
+    cache.folder, cache.manifest = Path('/cache'), CacheManifest({}, 4, 32, None, '')
     try:
         paths = {cache.path(name) for name in ids}
     except UnicodeEncodeError:  # half of a surrogate pair is no text
@@ -95,6 +95,13 @@ def test_other_frames_than_asked_for(tmp_path, place, change, message):
         new_cache(tmp_path, steps)
     with pytest.raises(ConfigError, match='JPEG quality None and not 90'):
         new_cache(tmp_path, quality=90)
+
+
+def test_frames_of_another_resize_are_not_taken(tmp_path, monkeypatch):
+    new_cache(tmp_path)
+    monkeypatch.setattr(ResizeCrop, 'version', ResizeCrop.version + 1)
+    with pytest.raises(ConfigError, match=r'ResizeCrop.version=3.*made with 2'):
+        LoadCachedFrames(cache=str(tmp_path), steps=STEPS)
 
 
 def test_settings_hold_the_defaults():

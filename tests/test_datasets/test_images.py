@@ -8,7 +8,7 @@ from helpers.media import SHARED, needs_shared_data, write_image
 
 from mmcma.datasets import COCO, Flickr8k, Flickr30k
 from mmcma.datasets.annotations.media_folder import MediaFolder
-from mmcma.datasets.retrieval_dataset import Standard
+from mmcma.datasets.retrieval_dataset import SplitSize
 from mmcma.utils.errors import DataError
 
 IMAGES = {'train': 'COCO_train2014_000000000009.jpg', 'restval': 'COCO_val2014_000000000042.jpg',
@@ -175,7 +175,7 @@ def test_images_missing(tmp_path):
 
 def test_list_of_another_split(tmp_path, monkeypatch):
     root = write_flickr30k(tmp_path)
-    monkeypatch.setitem(Flickr30k.SPLITS, 'val', Standard(3, 6))
+    monkeypatch.setitem(Flickr30k.SPLITS, 'val', SplitSize(3, 6))
     broken(root / 'dataset_flickr30k.json', lambda d: [image.update(split='test') for image in d['images']])
     with pytest.raises(DataError, match="lists 3 items .*the size of 'val'"):
         Flickr30k(split='test', data_root=str(root))

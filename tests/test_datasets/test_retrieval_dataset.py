@@ -212,9 +212,9 @@ def test_files_are_found_by_id(tmp_path, warned):
 
 
 def test_another_split_in_the_place_of_this_one(tmp_path, warned, monkeypatch):
-    from mmcma.datasets.retrieval_dataset import Standard
+    from mmcma.datasets.retrieval_dataset import SplitSize
     root = write_msrvtt(tmp_path)
-    monkeypatch.setattr(MSRVTT, 'SPLITS', {'train-9k': Standard(5, 10), 'train-7k': Standard(4, 8)})
+    monkeypatch.setattr(MSRVTT, 'SPLITS', {'train-9k': SplitSize(5, 10), 'train-7k': SplitSize(4, 8)})
     MSRVTT(split='train-9k', data_root=str(root))
     assert warned == []
     (root / 'MSRVTT_train.9k.csv').write_text((root / 'MSRVTT_train.7k.csv').read_text())

@@ -27,6 +27,24 @@ def test_the_optimizer_gets_what_trains_and_decays_no_vectors(build, tiny_clip, 
     assert 'requires_grad' not in capsys.readouterr().out
 
 
+def decaying(model) -> set[str]:
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {names[id(p)] for group in build_wrapper(model).optimizer.param_groups if group['weight_decay']
+            for p in group['params']}
+
+
+def test_prompts_do_not_decay_and_their_maps_do(build, tiny_clip):
+    model = build(model_config(tiny_clip, neck=dict(type='MaPLe', num_prompts=2, depth=2)))
+    assert decaying(model) == {'neck.coupling.0.weight', 'neck.coupling.1.weight'}
+    both = dict(type='CombinedNeck', necks=[dict(type='VPT'), dict(type='AdaptFormer')])
+    assert {name.split('.')[2] for name in decaying(build(model_config(tiny_clip, neck=both)))} == {'1'}
+
+
+def test_mv_adapter_decays_all_but_biases(build, tiny_clip):
+    model = build(model_config(tiny_clip, neck=dict(type='MVAdapter', tied_layers=1)))
+    assert decaying(model) == {name for name in model.trainable_parameters() if not name.endswith('bias')}
+
+
 def test_custom_keys_scale_rate_and_decay(build, tiny_clip):
     model = build(model_config(tiny_clip))
     groups = build_wrapper(model, custom_keys={
@@ -61,6 +79,14 @@ def test_the_rate_rises_for_a_tenth_and_falls_along_a_cosine():
     assert found[10:] == pytest.approx([1 + math.cos(math.pi * i / 90) for i in range(90)])
 
 
+def test_the_released_cosine_is_over_all_of_training():
+    """Of 100 steps the tenth that warms up rises from 0; at its end the cosine is at (1 + cos(0.1 pi)) / 2 = 0.9755."""
+    found = rates(100, cosine_over='all')
+    assert found[:10] == pytest.approx([2.0 * i / 10 for i in range(10)])
+    assert found[10:] == pytest.approx([1 + math.cos(math.pi * i / 100) for i in range(10, 100)])
+    assert found[10] == pytest.approx(2 * 0.97553, rel=1e-5)
+
+
 @pytest.mark.parametrize('end', [1, 2, 5, 10, 11])
 def test_short_runs_reach_the_full_rate(end):
     assert max(rates(end)) == pytest.approx(2.0, rel=0.05)
@@ -71,3 +97,5 @@ def test_arguments_out_of_range_are_errors():
         rates(10, warmup_ratio=1.5)
     with pytest.raises(ConfigError, match='by_epoch=True'):
         rates(10, by_epoch=True)
+    with pytest.raises(ConfigError, match="cosine_over='some'"):
+        rates(10, cosine_over='some')

@@ -1,12 +1,16 @@
 """Similarities with weights against their formulas, written pair by pair without padding."""
+import json
 import math
 
 import pytest
 import torch
-from helpers.clip import model_config
+from helpers import head_reference as reference
+from helpers.architectures import write_dual
+from helpers.clip import model_config, write_clip
 from torch.nn import functional as F
 
 from mmcma.models.similarities import MeanPool, SeqLSTM, SeqTransformer, TightTransformer, TokenWise, XPool, chunks
+from mmcma.registry import MODELS
 from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError
 
@@ -94,8 +98,13 @@ def plain_score(similarity, t, words, frames):
             return F.cosine_similarity(t, similarity.norm_out(pooled + similarity.linear(pooled)), dim=0)
         case TokenWise():
             cosines = F.normalize(words, dim=-1) @ F.normalize(frames, dim=-1).T
-            by_word = torch.softmax(similarity.word_weight(words)[:, 0], 0) @ cosines.max(dim=1).values
-            by_frame = torch.softmax(similarity.frame_weight(frames)[:, 0], 0) @ cosines.max(dim=0).values
+            by_word, by_frame = cosines.max(dim=1).values, cosines.max(dim=0).values
+            if len(frames) < 5:  # of `features`: padding is a match of 0
+                by_word = by_word.clamp(min=0)
+            if len(words) < 6:
+                by_frame = by_frame.clamp(min=0)
+            by_word = torch.softmax(similarity.word_weight(words)[:, 0], 0) @ by_word
+            by_frame = torch.softmax(similarity.frame_weight(frames)[:, 0], 0) @ by_frame
             return (by_word + by_frame) / 2
 
 
@@ -107,6 +116,76 @@ def test_scores_are_the_plain_formula(kind, dim):
     text, visual = features(d=dim)
     expected = pair_by_pair(lambda *pair: plain_score(similarity, *pair), text, visual)
     torch.testing.assert_close(similarity(text, visual), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize('case', reference.CASES)
+@torch.no_grad()
+def test_scores_are_those_of_the_public_code(case):
+    similarity = MODELS.build(reference.CASES[case])
+    similarity.bind(reference.DIM)
+    found, golden = reference.fill(similarity)(*reference.features(case)), json.loads(reference.GOLDEN.read_text())
+    torch.testing.assert_close(found, torch.tensor(golden[case]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('kind', [SeqTransformer, TightTransformer])
+@torch.no_grad()
+def test_a_released_start_is_that_of_the_text_tower(kind, tmp_path, build):
+    """The bundled tower's first layer, run by transformers and by the copy of it."""
+    tower = build(dict(type='HFTextTower', pretrained=write_clip(tmp_path, text_width=64, mlp_ratio=4)))
+    torch.nn.init.normal_(tower.blocks[0].self_attn.q_proj.bias)
+    similarity = kind(num_layers=1, max_frames=9, init='released')
+    similarity.bind(tower.width)
+    similarity.bind_text(tower, 32)
+    hidden = torch.randn(2, 5, tower.width)
+    torch.testing.assert_close(similarity.eval().layers(hidden), tower.blocks[0](hidden, None))
+    assert torch.equal(similarity.positions, tower.positions[:len(similarity.positions)])
+    assert similarity.positions.requires_grad and similarity.positions.data_ptr() != tower.positions.data_ptr()
+
+
+def test_other_released_starts():
+    """TightTransformer has dropout before its layers, DRL's weights a deviation of 0.02, an LSTM PyTorch's bound."""
+    tight = bound(TightTransformer, 64, random=False, init='released')
+    text, visual = features(d=64)
+    assert torch.equal(tight(text, visual), tight(text, visual)) and tight.dropout.p == 0.1
+    assert not torch.equal(tight.train()(text, visual), tight(text, visual))
+    words = bound(TokenWise, 256, random=False, init='released')
+    for network in (words.word_weight, words.frame_weight):
+        assert network[0].weight.std().item() == pytest.approx(0.02, rel=0.05) and not network[0].bias.any()
+        assert network[2].weight.std().item() == pytest.approx(0.02, rel=0.2)
+    lstm = bound(SeqLSTM, 64, random=False, init='released').lstm
+    assert 0.12 < lstm.weight_ih_l0[128:192].abs().max() <= 64 ** -0.5
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(num_layers=3), '3 layers, 9 positions, width 64 .* from the text tower, and .* has 2 layers'),
+    (dict(max_frames=41), '41 positions.*has 2 layers, 40 positions'),
+    (dict(init='relaesed'), "SeqTransformer.init='relaesed' must be")])
+def test_a_released_start_that_does_not_fit_is_refused(tmp_path, build, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        build(model_config(write_clip(tmp_path, text_width=64, embed=64, mlp_ratio=4), head=dict(
+            type='RetrievalHead', loss=dict(type='SymmetricInfoNCE'),
+            similarity=dict(dict(type='SeqTransformer', num_layers=2, max_frames=9, init='released'), **changes))))
+
+
+def test_a_released_start_needs_the_width_of_the_text_tower_and_its_layers(tmp_path, build, tiny_clip):
+    head = dict(type='RetrievalHead', loss=dict(type='SymmetricInfoNCE'),
+                similarity=dict(type='SeqTransformer', num_layers=2, max_frames=9, init='released'))
+    with pytest.raises(ConfigError, match='init=.released. copies .* width .* from the text tower, and .* width 48'):
+        build(model_config(tiny_clip, head=head))
+    with pytest.raises(ConfigError, match="copies layers of CLIP's text tower, and .* has none such; use init="):
+        build(model_config(write_dual(tmp_path, 'chinese_clip'), head=head,
+                           data_preprocessor=dict(type='RetrievalDataPreprocessor')))
+
+
+def test_a_caption_of_the_most_tokens_has_no_padding():
+    """One frame that no word is like: a short caption's padding matches it better than its words."""
+    similarity = bound(TokenWise, 2, random=False)
+    frames = Features(torch.tensor([[1.0, 0]]), torch.tensor([[[1.0, 0]]]), torch.ones(1, 1, dtype=torch.bool))
+    words = Features(-frames.pooled, -frames.tokens.expand(1, 2, 2), torch.ones(1, 2, dtype=torch.bool))
+    similarity.bind_text(None, 2)
+    assert similarity(words, frames).item() == -1
+    similarity.bind_text(None, 3)
+    assert similarity(words, frames).item() == -0.5
 
 
 def plain_weights(similarity, t, words, frames):
@@ -191,7 +270,10 @@ def test_token_wise_starts_with_equal_weights():
 
     def mean_of_best(t, words, frames):
         cosines = F.normalize(words, dim=-1) @ F.normalize(frames, dim=-1).T
-        return (cosines.amax(1).mean() + cosines.amax(0).mean()) / 2
+        best_frame, best_word = cosines.amax(1), cosines.amax(0)
+        best_frame = best_frame.relu() if len(frames) < 5 else best_frame  # padding, where there is some, matches by 0
+        best_word = best_word.relu() if len(words) < 6 else best_word
+        return (best_frame.mean() + best_word.mean()) / 2
 
     torch.testing.assert_close(similarity(text, visual), pair_by_pair(mean_of_best, text, visual))
 

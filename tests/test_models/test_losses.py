@@ -80,14 +80,35 @@ def test_only_the_scale_of_a_softmax_is_bounded(build, bias, factor):
 def test_dual_softmax_by_hand():
     """Each text prefers item 0 by 3 to 1.
 
-    To visual, an item's two texts are equally likely: every logit is halved,
-    and the rows are (sqrt 3, 1) before normalising. To text, logits of item 0
-    are multiplied by 3/4, but its two captions stay equal.
+    To visual, an item's two texts are equally likely, as likely as by chance:
+    logits stay, and the rows are (3, 1) before normalising. To text, logits of
+    item 0 are multiplied by 2 x 3/4, but its two captions stay equal.
     """
-    root = math.sqrt(3)
-    t2v = -(math.log(root / (root + 1)) + math.log(1 / (root + 1))) / 2
-    loss = DualSoftmaxLoss()(torch.tensor([[LN3, 0], [LN3, 0]]), EYE)
+    t2v = -(math.log(3 / 4) + math.log(1 / 4)) / 2
+    loss = DualSoftmaxLoss(temperature=1)(torch.tensor([[LN3, 0], [LN3, 0]]), EYE)
     torch.testing.assert_close(loss, torch.tensor((t2v + math.log(2)) / 2))
+
+
+def test_dual_softmax_is_that_of_the_released_code():
+    """Each logit times its softmax over the other axis times the length of that axis, at a temperature of 1000."""
+    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(1)) * 300
+    positives = torch.arange(4)[torch.arange(6) % 4, None] == torch.arange(4)
+    t2v = torch.stack([6 * row * torch.exp(row / 1000) / torch.exp(row / 1000).sum() for row in logits.T], 1)
+    v2t = torch.stack([4 * row * torch.exp(row / 1000) / torch.exp(row / 1000).sum() for row in logits])
+    expected = (sum(row[hit].logsumexp(0) - row.logsumexp(0) for row, hit in zip(t2v, positives)) / 6
+                + sum(row[hit].logsumexp(0) - row.logsumexp(0) for row, hit in zip(v2t.T, positives.T)) / 4) / -2
+    torch.testing.assert_close(DualSoftmaxLoss()(logits, positives), expected)
+
+
+def test_dual_softmax_lets_a_batch_learn_at_the_scale_of_clip():
+    """Without its factor the logits of 128 pairs would shrink by 128, and the gradient with them."""
+    cosines = 0.2 + 0.04 * torch.randn(128, 128, generator=torch.Generator().manual_seed(2))
+    positives, gradients = torch.eye(128, dtype=torch.bool), []
+    for loss in (SymmetricInfoNCE(), DualSoftmaxLoss()):
+        own = (cosines + 0.08 * positives).requires_grad_()
+        loss(100 * own, positives).backward()
+        gradients.append(own.grad.norm().item())
+    assert gradients[1] == pytest.approx(gradients[0], rel=0.05)
 
 
 def test_dual_softmax_with_a_flat_prior_is_info_nce():
@@ -95,6 +116,6 @@ def test_dual_softmax_with_a_flat_prior_is_info_nce():
     positives = torch.eye(5, dtype=torch.bool)
     positives[0, 1] = positives[1, 0] = True
     torch.testing.assert_close(DualSoftmaxLoss(temperature=1e6)(logits, positives),
-                               SymmetricInfoNCE()(logits / 5, positives), atol=1e-5, rtol=1e-5)
+                               SymmetricInfoNCE()(logits, positives), atol=1e-4, rtol=1e-4)
     with pytest.raises(ConfigError, match='DualSoftmaxLoss.temperature=0 must be above 0'):
         DualSoftmaxLoss(temperature=0)

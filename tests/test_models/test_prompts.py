@@ -1,9 +1,12 @@
 """Prompt methods against plain loops over the layers, and what towers and captions must offer them."""
 import copy
+import json
 from functools import partial
 
 import pytest
 import torch
+from helpers import official_reference
+from helpers import prompt_reference as reference
 from helpers.architectures import ARCHITECTURES, CONTEXT, write_dual
 from helpers.clip import model_config, write_clip
 from helpers.fake_tower import FakeTower
@@ -86,9 +89,9 @@ def test_vision_prompts_are_a_plain_loop_over_the_layers(prompted, name):
         embedded = tower(pixels)
         with model.zero_shot():
             plain = tower(pixels)
-            x = tower.encoder.pre_layrnorm(tower.encoder.embeddings(pixels))
             first, *deep = tokens(model.neck, 'vision')
-            x = through_layers(tower, put_in(x, first, 0), deep)
+            x = tower.encoder.pre_layrnorm(put_in(tower.encoder.embeddings(pixels), first, 0))
+            x = through_layers(tower, x, deep)
             oracle = tower.projection(tower.encoder.post_layernorm(x[:, 0]))
     torch.testing.assert_close(embedded, oracle)
     assert (embedded - plain).abs().max() > 1e-2
@@ -112,6 +115,37 @@ def test_text_prompts_are_a_plain_loop_over_the_layers(prompted, name):
             oracle = tower.projection(tower.encoder.final_layer_norm(x)[torch.arange(3), end])
     torch.testing.assert_close(pooled, oracle)
     assert (pooled - plain).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize('case', reference.CASES)
+def test_features_are_those_of_the_public_code(tmp_path, build, case):
+    model = build(model_config(official_reference.write_hf_folder(tmp_path), neck=reference.CASES[case],
+                               data_preprocessor=dict(type='RetrievalDataPreprocessor'))).eval()
+    weights, (frames, ids) = reference.weights(), reference.inputs()
+    found = {}
+    with torch.no_grad():
+        for modality in ('vision', 'text'):
+            if hasattr(model.neck, modality):
+                own = getattr(model.neck, modality).tokens
+                own.copy_(weights[modality][:len(own)])
+        for layer, linear in enumerate(getattr(model.neck, 'coupling', [])):
+            linear.weight.copy_(weights['weight'][layer])
+            linear.bias.copy_(weights['bias'][layer])
+        found = dict(vision=model.vision_backbone(frames), text=model.text_backbone(ids, ids != 0).pooled)
+    golden = json.loads(reference.GOLDEN.read_text())[case]
+    for side, expected in golden.items():
+        torch.testing.assert_close(found[side], torch.tensor(expected), atol=1e-5, rtol=1e-5)
+    assert set(golden) == ({'vision', 'text'} if case in ('vl-prompt', 'maple') else
+                           {'text'} if case == 'coop' else {'vision'})
+
+
+def test_maps_of_maple_start_equal_but_for_the_first(build, tiny_clip):
+    neck = build(model_config(tiny_clip, neck=dict(type='MaPLe', num_prompts=2, depth=2))).neck
+    assert not torch.equal(neck.coupling[0].weight, neck.coupling[1].weight)
+    neck = MaPLe(num_prompts=2, depth=3)
+    neck.attach(vision=FakeTower(3, 8), text=FakeText(3, 4))
+    assert torch.equal(neck.coupling[1].weight, neck.coupling[2].weight)
+    assert neck.coupling[1].weight is not neck.coupling[2].weight
 
 
 @pytest.mark.parametrize('start', [0, 1])

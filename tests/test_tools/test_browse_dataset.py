@@ -12,7 +12,7 @@ from mmcv.transforms import BaseTransform
 
 from mmcma.cli.arguments import run_tool
 from mmcma.datasets import Flickr8k
-from mmcma.datasets.retrieval_dataset import Standard
+from mmcma.datasets.retrieval_dataset import SplitSize
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import WeightsError
 from mmcma.visualization.caption_tokens import CaptionTokens
@@ -126,7 +126,7 @@ def test_check_of_the_counts(browse, tmp_path, monkeypatch):
     assert 'Flickr8k dev: lists 1 items and 5 captions; the published split has 1,000 and 5,000' in shown
     assert '1 read, 0 unreadable, 0 without a file; something is wrong' in shown
     assert 'items 1 (published: 1,000)' in shown and 'seconds a clip' not in shown
-    monkeypatch.setattr(Flickr8k, 'SPLITS', {'dev': Standard(1, 5)})
+    monkeypatch.setattr(Flickr8k, 'SPLITS', {'dev': SplitSize(1, 5)})
     assert browse(config, *options)[0] == 0
 
 

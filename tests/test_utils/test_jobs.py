@@ -98,3 +98,18 @@ def runs(pid: int) -> bool:
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
     except FileNotFoundError:
         return False
+
+
+def test_a_value_that_cannot_be_pickled_costs_its_task():
+    found = list(watched_jobs(lambda task: (lambda: task) if task else 0, [0, 1, 0], workers=1, seconds=30))
+    assert [outcome.error is None for outcome in found] == [True, False, True]
+    assert 'pickle' in found[1].error.lower()
+
+
+def test_tensors_outlive_the_process_that_made_them():
+    jobs = watched_jobs(ones_or_die, [1, 0, 2, 0, 3, 0], workers=2, seconds=30)
+    assert sorted(outcome.value.sum().item() for outcome in jobs if outcome.error is None) == [1e5, 2e5, 3e5]
+
+
+def ones_or_die(task):
+    return torch.full((100_000,), float(task)) if task else os._exit(1)

@@ -9,6 +9,7 @@ turns, so that what else the machine does meets all of them; ratios are taken wi
 docs/data.md and docs/scale.md say what was measured, and how.
 """
 import argparse
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -21,6 +22,10 @@ def main() -> None:
     args = parser().parse_args()
     module, function = args.run
     getattr(import_module(f'benchmarks.{module}'), function)(args)
+
+
+#: Adds a sub-command: name, module and function, what it measures, rounds.
+Command = Callable[[str, tuple[str, str], str, int], argparse.ArgumentParser]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
         added.add_argument('--out', type=Path, metavar='FILE', help='add the raw figures to this JSON file')
         return added
 
+    training_commands(command)
+    evaluation_commands(command)
+    data_commands(command)
+    return result
+
+
+def training_commands(command: Command) -> None:
+    """Adds what measures training steps."""
     steps(command('train', ('training', 'train'), 'Time of a training step; all variants are in memory at once.', 5),
           ['float32', 'bf16', 'bf16-compiled', 'full-float32'])
     steps(command('memory', ('training', 'memory'), 'Peak memory of a training step beyond weights and batch.', 1),
@@ -48,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
                      help="the GPU's stated dense bf16 peak (default: what a large product reaches on it)")
     gpu.add_argument('--clips', type=Path, metavar='DIR', help='videos for the rate of the input pipeline')
 
+
+def evaluation_commands(command: Command) -> None:
+    """Adds what measures scores and ranks, and how costs grow."""
     similarity = command('similarity', ('similarity', 'similarity'),
                          'Time and memory of the similarity that weighs frames by the query.', 5)
     numbers(similarity, size=(1000, 'texts, and videos'), large=(5000, 'size that ours does alone'),
@@ -67,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
                          help=f'of {", ".join(map(repr, CURVES))} (default: all)')
     scaling.add_argument('--plots', type=Path, metavar='DIR', help='put the plots there, a PNG a curve')
 
+
+def data_commands(command: Command) -> None:
+    """Adds what measures decoding, frame caches and galleries."""
     clips = 'folder of videos, and captions.json, a list of {"video", "captions"}, if there is one'
     command('data', ('data', 'data'), 'Clips per second that become what the model reads, on one core, beside decord, '
             'Pillow and ToTensor. A second is one of processor time, of all threads.', 5
@@ -79,7 +98,6 @@ def parser() -> argparse.ArgumentParser:
             frames=(12, 'of each of its items'), rerank=(100, 'candidates that are read'))
     search.add_argument('--gallery', metavar='DIR', help='measure the recall of this gallery instead')
     search.add_argument('--queries', type=Path, metavar='FILE', help='texts for --gallery, a line each')
-    return result
 
 
 def steps(command: argparse.ArgumentParser, variants: list[str], **defaults) -> None:

@@ -40,7 +40,7 @@ def main() -> None:
     on_sheet = spread(size, args.num)
     read = range(size) if args.check else on_sheet
     opened = range(size) if args.check else sorted({*on_sheet, *spread(size, LENGTHS)})
-    looks = look(Look(dataset, set(read), set(on_sheet)), opened, args)
+    looks = look(ItemReader(dataset, set(read), set(on_sheet)), opened, args)
     tokens, without_tokens = find_tokenizer(cfg.get('model') or {})
     summary = summarise(dataset, [of.value for of in looks.values() if of.value], tokens) | without_tokens
     sheet = Path(args.out or Path('work_dirs', Path(args.config).stem, 'browse')) / f'{args.split}.html'
@@ -76,13 +76,13 @@ def spread(size: int, count: int) -> list[int]:
     return [index * size // count for index in range(count)]
 
 
-class Look:
+class ItemReader:
     """Opens one item; the job of a process.
 
     Args:
-        dataset: Of items.
+        dataset: The items.
         read: Indices of the items that go through the pipeline; of the others only the length is taken.
-        on_sheet: Those of them whose frames are kept.
+        on_sheet: Indices of those whose frames are kept.
     """
 
     def __init__(self, dataset, read: set[int], on_sheet: set[int]) -> None:
@@ -117,7 +117,7 @@ def clip_seconds(item: dict) -> float | None:
     return None if end is None else end - start
 
 
-def look(job: Look, indices, args: argparse.Namespace) -> dict:
+def look(job: ItemReader, indices, args: argparse.Namespace) -> dict:
     """Index -> outcome, with a progress bar."""
     from rich.console import Console
     from rich.progress import track

@@ -53,7 +53,7 @@ def _label_rises(points: Sequence[Point]) -> list[float]:
     means = np.array([point.mean for point in points])
     heights = means * 200 / max(np.ptp(means), 1.0)  # in points: what the figure's size leaves for the marks
     width = max(np.ptp(logs), 1.0)
-    places = {}
+    places: dict[int, float] = {}
     for number in np.argsort(-heights):
         near = [place for other, place in places.items() if abs(logs[other] - logs[number]) < 0.1 * width]
         places[number] = min([heights[number], *(place - 10 for place in near)])

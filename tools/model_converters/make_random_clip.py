@@ -10,6 +10,8 @@ import argparse
 import json
 from pathlib import Path
 
+from mmcma.cli.arguments import run_tool
+
 # image side and patch; vision width, layers, heads; text width, layers, heads; joint dimensions; vocabulary
 # (Radford et al., 2021, table 20; the tiny one is for trying whether something runs)
 SIZES = {'vit-b32': (224, 32, 768, 12, 12, 512, 12, 8, 512, 49408),
@@ -57,4 +59,4 @@ def clip_config(size: str, tokenizer) -> dict:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

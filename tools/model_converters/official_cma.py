@@ -13,6 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmcma.cli.arguments import run_tool
+
 # Parameter of the released code -> (modality, part) of a slot; row i of each stack is slot i.
 STACKS = {
     'visual_adapter_down': 'vision.down', 'visual_adapter_up_unique': 'vision.up',
@@ -123,4 +125,4 @@ def _read(path: Path) -> dict:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -61,7 +61,7 @@ class Checkpoint(NamedTuple):
     Attributes:
         state: OpenAI's names -> tensors.
         layout: ``'openai'``, ``'open_clip'`` or ``'mmpretrain'``.
-        config: Of an open_clip folder, else empty.
+        config: The config of an open_clip folder, else empty.
     """
     state: dict
     layout: str
@@ -268,7 +268,8 @@ def convert(source: Path, target: Path, *, model: str | None = None, activation:
     """Writes the folder; returns what it holds, in words.
 
     Raises:
-        WeightsError: See :func:`read`, :func:`activation_of`, :func:`fill`; or ``target`` holds a model already.
+        WeightsError: The checkpoint cannot be read or used (:func:`read`, :func:`activation_of`, :func:`fill`), or
+            ``target`` holds a model already.
     """
     from transformers import CLIPModel
     if (target / 'config.json').exists():

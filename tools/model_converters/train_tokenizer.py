@@ -11,6 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
+from mmcma.cli.arguments import run_tool
+
 EVERYDAY = """
 a an the this that these those it its he she they we you his her their there here is are was be been being has have
 having do does doing can will and or but not no with without of in on at to from into onto over under by for near
@@ -65,4 +67,4 @@ def train(corpus: list[str], vocab_size: int):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

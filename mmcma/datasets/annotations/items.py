@@ -16,7 +16,7 @@ class ItemList(Sequence):
     def __len__(self) -> int:
         return BaseDataset.__len__(self._dataset)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> dict:  # type: ignore[override]  # no slices: each item is unpickled anew
         if not -len(self) <= index < len(self):
             raise IndexError(f'item {index} of {len(self)}')
         # The base class's own: a subclass gives samples, which in training are no items.
@@ -29,7 +29,7 @@ class ItemList(Sequence):
 
 
 def check_items(items: Sequence[dict], title: str, source: str = '') -> None:
-    """What every reader must deliver; nothing is dropped.
+    """Checks what a reader delivers; nothing is dropped.
 
     Args:
         items: All of a data set.

@@ -2,7 +2,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
 
 from mmcma.datasets.annotations.texts import one_name
 
@@ -58,11 +57,11 @@ class MediaFolder:
         subfolder, slash, name = one_name(item_id).partition('/')
         if slash:
             below = self._subfolder(subfolder)
-            return below and below.find(name)
+            return below.find(name) if below else None
         return self._names.get(subfolder) or self._stems.get(subfolder) or self._others.get(subfolder)
 
-    def _subfolder(self, name: str) -> Optional['MediaFolder']:
+    def _subfolder(self, name: str) -> 'MediaFolder | None':
         if name not in self._below:
             folder = self._folders.get(name)
-            self._below[name] = folder and MediaFolder(folder, self._suffixes)
+            self._below[name] = MediaFolder(folder, self._suffixes) if folder else None
         return self._below[name]

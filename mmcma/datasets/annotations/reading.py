@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,12 @@ def read_text(path: str | Path) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """What :func:`parse_json` makes of the file."""
+    """Reads a JSON file with :func:`parse_json`."""
     return parse_json(read_text(path), str(path))
 
 
 def parse_json(text: str, where: str) -> Any:
-    """As ``json.loads``, but of two equal keys the first is not dropped in silence.
+    """Reads JSON; of two equal keys, unlike with ``json.loads``, none is dropped in silence.
 
     Raises:
         DataError: When ``text`` is not JSON, with line and column, or an object has a key twice.
@@ -60,8 +61,7 @@ def parse_json(text: str, where: str) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f'the key {short(twice)} comes twice')
     return fields
 
@@ -115,7 +115,7 @@ def read_ids(rows: Iterable[tuple[str, str]]) -> list[str]:
 
 def check_all_captioned(ids: Sequence[str], captions: Mapping[str, Sequence], path: str | Path, split: str, *,
                         items: str = 'videos', texts: str = 'captions') -> None:
-    """Raises: DataError: When the file gives some of the split's ids no caption; the message counts and names them."""
+    """Refuses a file that leaves some of the split's ids without caption: a DataError counts and names them."""
     bare = [item_id for item_id in ids if not captions.get(item_id)]
     if bare:
         raise DataError(f"{path}: no {texts} for {len(bare):,} of the {len(ids):,} {items} of "

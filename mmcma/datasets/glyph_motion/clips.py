@@ -36,7 +36,7 @@ class Recipe:
 
     Attributes:
         train, val, test: Clips in each split.
-        seed: Of scenes, captions and textures.
+        seed: Fixes scenes, captions and textures.
         size: Side of the square frames in pixels; even.
         num_frames: Frames of a clip. With 22, a uniform sample of 8 takes every third one from the
             first to the last, so that the sample of a reversed clip is the reversed sample.
@@ -134,7 +134,7 @@ def _render_folder(recipe: Recipe, folder: Path) -> None:
     try:
         scenes = [(split, number, scene) for split in SPLITS
                   for number, scene in enumerate(plan_scenes(split, getattr(recipe, split), recipe.seed))]
-        items = {split: [] for split in SPLITS}
+        items: dict[str, list[dict]] = {split: [] for split in SPLITS}
         for split in SPLITS:
             (partial / split).mkdir()
         for split, number, scene in track(scenes, f'Rendering GlyphMotion into {folder}'):

@@ -5,14 +5,14 @@ from mmcma.datasets.annotations.reading import read_json
 from mmcma.datasets.glyph_motion.captions import CAPTIONS_PER_CLIP
 from mmcma.datasets.glyph_motion.clips import Recipe, ensure_rendered
 from mmcma.datasets.glyph_motion.scenes import SPLITS
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, Standard
+from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import argument_error
 
 
-def _sizes(recipe: Recipe) -> dict[str, Standard]:
+def _sizes(recipe: Recipe) -> dict[str, SplitSize]:
     counts = {split: getattr(recipe, split) for split in SPLITS}
-    return {split: Standard(count, CAPTIONS_PER_CLIP * count) for split, count in counts.items()}
+    return {split: SplitSize(count, CAPTIONS_PER_CLIP * count) for split, count in counts.items()}
 
 
 @DATASETS.register_module()
@@ -42,8 +42,8 @@ class GlyphMotion(RetrievalDataset):
         data_root: Where the folder lies, or is made.
         num_clips: Clips by split where they are not the usual
             ``dict(train=2000, val=200, test=400)``; at least 8.
-        seed: Of scenes, captions and textures; another seed is another data set.
-        **kwargs: See ``RetrievalDataset``.
+        seed: Fixes scenes, captions and textures; another seed is another data set.
+        **kwargs: Arguments of ``RetrievalDataset``.
     """
     SPLITS = _sizes(Recipe())
 
@@ -51,8 +51,8 @@ class GlyphMotion(RetrievalDataset):
                  num_clips: dict[str, int] | None = None, seed: int = 0, **kwargs) -> None:
         num_clips = {} if num_clips is None else num_clips
         if not isinstance(num_clips, dict) or not all(isinstance(size, int) for size in num_clips.values()):
-            raise ConfigError(f'GlyphMotion: num_clips={num_clips!r} is no dict of whole numbers by split, '
-                              'such as dict(train=200)')
+            raise argument_error(self, 'num_clips', num_clips, 'is no dict of whole numbers by split, such as '
+                                 'dict(train=200).')
         for name in num_clips:
             self._check_option('num_clips', name, list(SPLITS))
         self.recipe = Recipe(**num_clips, seed=seed)

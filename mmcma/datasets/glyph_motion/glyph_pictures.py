@@ -88,7 +88,9 @@ class GlyphPictures(Dataset):
         return f'{_article(" ".join(first))} {relation} {_article(" ".join(second))}'
 
     def _distinct_draws(self) -> list[int]:
-        draws, captions, number = [], set(), 0
+        draws: list[int] = []
+        captions: set[str] = set()
+        number = 0
         while len(draws) < self.length:
             caption = self.draw(number)[1]
             if caption not in captions:

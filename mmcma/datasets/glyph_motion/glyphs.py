@@ -56,7 +56,7 @@ def _master(name: str) -> Image.Image:
     font = ImageFont.truetype(str(folder / 'DejaVuSans.ttf'), _MASTER_SIZE)
     char = chr(GLYPHS[name])
     left, top, right, bottom = font.getbbox(char)
-    width, height = right - left, bottom - top
+    width, height = int(right - left), int(bottom - top)
     ink = Image.new('L', (width, height))
     ImageDraw.Draw(ink).text((-left, -top), char, font=font, fill=255)
     scale = _MASTER_SIZE / max(width, height)

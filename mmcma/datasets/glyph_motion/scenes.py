@@ -33,11 +33,11 @@ _EVENTS = dict(
     solo=('stays still', 'spins', 'blinks', 'flashes', 'pulses', 'bounces', 'sways', 'circles'),
     row=('spins', 'blinks', 'flashes', 'pulses', 'bounces'),
     column=('spins', 'blinks', 'flashes', 'pulses', 'sways'))
-_ORDERS = dict(
+_ORDERS: dict[str, list[tuple[str, ...]]] = dict(
     solo=[('moves left',), ('moves up',), ('grows',), ('appears',)],
     row=[('moves up', 'stays still'), ('moves up', 'moves down')],
     column=[('moves left', 'stays still'), ('moves left', 'moves right')])
-_ORDERS_OF_TWO = [
+_ORDERS_OF_TWO: list[tuple[str, ...]] = [
     ('grows', 'stays still'), ('grows', 'shrinks'), ('appears', 'stays still'), ('appears', 'vanishes'),
     ('comes first', 'comes second'), ('approaches', 'approaches')]
 _CELLS = dict(
@@ -141,9 +141,7 @@ class _Planner:
         raise ConfigError(f'num_clips[{self.split!r}] of GlyphMotion is too large: no further {kind} scene '
                           f'has a meaning of its own after {len(self.casts)} groups; lower it')
 
-    def _admit(self, draft: Scene, scenes: list[Scene] | None) -> bool:
-        if scenes is None:
-            return False
+    def _admit(self, draft: Scene, scenes: list[Scene]) -> bool:
         cast = frozenset((a.glyph, a.colour) for a in draft.actors)
         meanings = {scene.meaning for scene in scenes}
         looks = {triple[:2] for scene in scenes for triple in scene.triples}
@@ -166,26 +164,26 @@ class _Planner:
         for cell, glyph in zip(cells, self.rng.sample(list(GLYPHS), len(cells))):
             colour = self.rng.choice(colours[glyph])
             actor = Actor(glyph, colour, 'drifts', (0.5, 0.5), cell, size, self.rng.random())
-            home = tuple(middle + self.rng.uniform(-0.8, 0.8) * room
-                         for middle, room in zip(actor.middle, actor.room))
-            actors.append(replace(actor, home=home))
+            x, y = (middle + self.rng.uniform(-0.8, 0.8) * room for middle, room in zip(actor.middle, actor.room))
+            actors.append(replace(actor, home=(x, y)))
         return tuple(actors)
 
     def _appearance(self, draft: Scene) -> list[Scene]:
         return [draft]
 
-    def _event(self, draft: Scene) -> list[Scene] | None:
+    def _event(self, draft: Scene) -> list[Scene]:
         """Siblings: the same cast, four different happenings."""
         events = _EVENTS[draft.layout]
         if draft.layout == 'solo':
-            happenings = [(event,) for event in events]
+            happenings: list[tuple[str, ...]] = [(event,) for event in events]
         else:
             happenings = [('touches', 'touches'), ('stays still', 'stays still')]
             happenings += [(event, 'stays still') for event in events]
             happenings += [('stays still', event) for event in events]
             happenings += [(event, event) for event in events if event != 'flashes']
-        scenes = [self._stage(draft, happening) for happening in happenings]
-        scenes = [scene for scene in scenes if scene is not None]
+        scenes = [self._stage(draft, happening) for happening in happenings
+                  if not any(event == 'spins' and actor.glyph in ROUND_GLYPHS
+                             for event, actor in zip(happening, draft.actors))]
         return self.rng.sample(scenes, SIBLINGS)
 
     def _order(self, draft: Scene) -> list[Scene]:
@@ -193,14 +191,12 @@ class _Planner:
         orders = _ORDERS[draft.layout] + ([] if draft.layout == 'solo' else _ORDERS_OF_TWO)
         events = self.rng.choice(orders)
         # Which actor does what, so that 'first' is not always the left one.
-        events = self.rng.sample(events, len(events))
+        events = tuple(self.rng.sample(events, len(events)))
         scene = self._stage(draft, events)
         return self.rng.sample([scene, scene.reverse()], 2)
 
-    def _stage(self, draft: Scene, events: tuple[str, ...]) -> Scene | None:
-        """``draft`` with each actor's event; None where a glyph cannot do it."""
-        if any(event == 'spins' and a.glyph in ROUND_GLYPHS for event, a in zip(events, draft.actors)):
-            return None
+    def _stage(self, draft: Scene, events: tuple[str, ...]) -> Scene:
+        """``draft`` with each actor's event."""
         actors = []
         for event, actor in zip(events, draft.actors):
             others = [c for c in self.colours['deeds'][actor.glyph] if c != actor.colour]

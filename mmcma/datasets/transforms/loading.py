@@ -6,7 +6,7 @@ from mmcv.transforms import BaseTransform
 from mmcma.datasets.video.reader import check_backend, open_video
 from mmcma.datasets.video.sampling import THINNING, sample_frames
 from mmcma.registry import TRANSFORMS
-from mmcma.utils.errors import ConfigError, MediaError, did_you_mean
+from mmcma.utils.errors import MediaError, argument_error, did_you_mean
 from mmcma.utils.images import read_image
 from mmcma.utils.timeouts import run_with_timeout
 
@@ -28,7 +28,7 @@ class LoadVideoFrames(BaseTransform):
         sampling: How they are thinned out where they are more than ``num_frames``: ``'uniform'``,
             ``'head'`` or ``'tail'`` (CLIP4Clip's ``slice_framepos`` 2, 0 and 1), or ``'random'``,
             one from each of ``num_frames`` equal segments, for training; numpy's global seed fixes it.
-        backend: See :func:`mmcma.datasets.open_video`.
+        backend: ``'pyav'``, ``'decord'`` or ``'auto'``, as for :func:`mmcma.datasets.open_video`.
         folder_fps: Images per second at which folders of frames were written.
         timeout: Seconds after which a file is given up, so that a decoder that hangs does
             not stop the job; None waits for ever.
@@ -37,14 +37,14 @@ class LoadVideoFrames(BaseTransform):
     def __init__(self, *, num_frames: int = 12, fps: float | None = 1.0, sampling: str = 'uniform',
                  backend: str = 'auto', folder_fps: float = 1.0, timeout: float | None = 60.0) -> None:
         if not isinstance(num_frames, int) or num_frames < 1:
-            raise ConfigError(f'LoadVideoFrames: num_frames={num_frames!r} must be a whole number from 1 up')
+            raise argument_error(self, 'num_frames', num_frames, 'must be a whole number from 1 up.')
         for name, value, unit in (('fps', fps, 'frames per second'), ('timeout', timeout, 'seconds'),
                                   ('folder_fps', folder_fps, 'frames per second')):
-            if not (name != 'folder_fps' and value is None) and not 0 < value < float('inf'):
-                raise ConfigError(f'LoadVideoFrames: {name}={value!r} must be above 0 {unit}')
+            if not (name != 'folder_fps' if value is None else 0 < value < float('inf')):
+                raise argument_error(self, name, value, f'must be above 0 {unit}.')
         if sampling not in THINNING:
-            raise ConfigError(f'LoadVideoFrames: sampling={sampling!r} is none of {list(THINNING)}.'
-                              f'{did_you_mean(str(sampling), list(THINNING))}')
+            raise argument_error(self, 'sampling', sampling, f'is none of {list(THINNING)}.'
+                                 f'{did_you_mean(str(sampling), list(THINNING))}')
         check_backend(backend)
         self.num_frames, self.fps, self.sampling, self.timeout = num_frames, fps, sampling, timeout
         self.backend, self.folder_fps = backend, folder_fps

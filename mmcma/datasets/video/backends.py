@@ -1,4 +1,4 @@
-"""What reads the frames of a video: PyAV, decord, and folders of images, behind one protocol."""
+"""Readers of the frames of a video: PyAV, decord, and folders of images, behind one protocol."""
 import os
 import re
 from abc import ABC, abstractmethod
@@ -35,7 +35,7 @@ class VideoReader(ABC):
         return self.num_frames / self.duration
 
     @abstractmethod
-    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+    def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames ``indices`` (each in ``[0, num_frames)``): uint8 RGB ``(n, H, W, 3)``, upright."""
 
     @abstractmethod
@@ -50,7 +50,7 @@ class VideoReader(ABC):
 
 
 class _Start(NamedTuple):
-    """Where decoding can begin.
+    """A place where decoding can begin.
 
     Attributes:
         seek_to: Place in the file, in the stream's time base.
@@ -63,7 +63,7 @@ class _Start(NamedTuple):
 
 
 class _Packet(NamedTuple):
-    """What is kept of a packet: times in the stream's time base, and the first packet of its group with its number."""
+    """A packet's times in the stream's time base, and the first packet of its group with its number."""
     pts: int | None
     dts: int | None
     duration: int | None
@@ -109,22 +109,26 @@ class PyAVReader(VideoReader):
         packets, same_parameters = self._list_packets()
         if not packets:
             raise ValueError('no frames in the video stream')
-        timed = self._container.format.name != 'avi' and all(packet.pts is not None for packet in packets)
-        self._times = sorted({packet.pts for packet in packets}) if timed else None
-        ticks, tick = self._times or [packet.dts for packet in packets], float(self._stream.time_base)
-        self._starts = self._find_starts(packets) if same_parameters and None not in ticks else {}
-        if None in ticks:
-            ticks, tick = range(len(ticks)), 1 / float(self._stream.average_rate or 1)
+        shown = [packet.pts for packet in packets if packet.pts is not None]
+        decoded = [packet.dts for packet in packets if packet.dts is not None]
+        timed = self._container.format.name != 'avi' and len(shown) == len(packets)
+        self._times = sorted(set(shown)) if timed else None
+        ticks, tick = self._times or decoded, float(self._stream.time_base or 1)
+        self._starts = self._find_starts(packets) if same_parameters else {}
+        if not timed and len(decoded) < len(packets):
+            ticks, tick = list(range(len(packets))), 1 / float(self._stream.average_rate or 1)
         self.timestamps = (np.array(ticks, dtype=np.float64) - ticks[0]) * tick
-        last = max(packets, key=lambda packet: packet.pts) if timed else packets[-1]
+        last = packets[shown.index(max(shown))] if timed else packets[-1]
         period = self.timestamps[-1] / (len(ticks) - 1) if len(ticks) > 1 else \
             1 / float(self._stream.average_rate or 1)
         # A container does not always know how long the last frame stands.
         self.duration = float(self.timestamps[-1] + max(period, (last.duration or 0) * tick))
 
     def _list_packets(self) -> tuple[list[_Packet], bool]:
-        """Those of frames that are shown, and whether the parameters of all groups are the same."""
-        codec, packets, first, parameters, changes = self._stream.codec_context, [], None, set(), False
+        """The packets of frames that are shown, and whether the parameters of all groups are the same."""
+        codec, first, changes = self._stream.codec_context, None, False
+        packets: list[_Packet] = []
+        parameters = set()
         for packet in self._container.demux(self._stream):
             if not packet.size:
                 continue
@@ -148,17 +152,18 @@ class PyAVReader(VideoReader):
 
     def _find_starts(self, packets: list[_Packet]) -> dict[int, _Start]:
         """Where the decoding of each frame begins, by what the frame is known by: its timestamp, or its number."""
-        marks = [self._mark(packet) for packet in packets]
-        if len(set(marks)) < len(marks):
+        marks = [mark for packet in packets if (mark := self._mark(packet)) is not None]
+        if len(set(marks)) < len(packets):
             return {}
         starts = {}
         for key, packet in zip(marks if self._times else range(len(marks)), packets):
             if packet.first is not None:
                 number, first = packet.first
-                starts[key] = _Start(first.pts if first.dts is None else first.dts, self._mark(first), number)
+                if (seek_to := first.pts if first.dts is None else first.dts) is not None:
+                    starts[key] = _Start(seek_to, self._mark(first), number)
         return starts
 
-    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+    def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         keys = [self._times[index] if self._times else int(index) for index in indices]
         groups: dict[_Start | None, set[int]] = {}
         for key in keys:
@@ -253,7 +258,7 @@ class DecordReader(VideoReader):
         period = starts[-1] / (count - 1) if count > 1 else 1 / self._reader.get_avg_fps()
         self.duration = float(starts[-1] + period)
 
-    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+    def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         wanted = {int(index) for index in indices}
         frames: dict[int, np.ndarray] = {}
         self._reader.seek(0)
@@ -278,7 +283,7 @@ class FolderReader(VideoReader):
         self.timestamps = np.arange(len(self._paths)) / fps
         self.duration = len(self._paths) / fps
 
-    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+    def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         return np.stack([read_image(self._paths[index]) for index in indices])
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ LONGEST_SIDE = 65500
 
 
 def frame_settings(steps: Sequence[dict]) -> dict[str, Any]:
-    """All that decides what frames the steps of a pipeline make, defaults too.
+    """All that decides what frames the steps of a pipeline make, defaults and the steps' versions too.
 
     ``{'steps': 'LoadVideoFrames, ResizeCrop', 'LoadVideoFrames.num_frames': 12, ..., 'ResizeCrop.size': 224}``
 
@@ -46,17 +46,19 @@ def frame_settings(steps: Sequence[dict]) -> dict[str, Any]:
         names.append(transform.__name__)
         settings.update({f'{transform.__name__}.{key}': value for key, value in call.arguments.items()
                          if key not in NO_MATTER})
+        if hasattr(transform, 'version'):
+            settings[f'{transform.__name__}.version'] = transform.version
     return {'steps': ', '.join(names), **settings}
 
 
-class Manifest(NamedTuple):
-    """What a cache holds.
+class CacheManifest(NamedTuple):
+    """How the frames of a cache were made.
 
     Attributes:
-        settings: As of :func:`frame_settings`.
+        settings: :func:`frame_settings` of the pipeline.
         num_frames: Frames of a sample, padding included.
         size: Side of a frame, pixels.
-        quality: Of JPEG; None where frames are stored as they are.
+        quality: JPEG quality; None where frames are stored as they are.
         config: Path of the config that it was made from.
     """
     settings: dict[str, Any]
@@ -84,7 +86,7 @@ class FrameCache:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.manifest = Manifest(**json.loads((self.folder / 'manifest.json').read_text()))
+            self.manifest = CacheManifest(**json.loads((self.folder / 'manifest.json').read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f'{folder}: no frame cache (manifest.json: {error}); make it with python '
                             f'tools/dataset_converters/cache_frames.py CONFIG --out {folder}') from error
@@ -100,8 +102,8 @@ class FrameCache:
         if settings.get('LoadVideoFrames.sampling') == 'random':
             raise ConfigError("LoadVideoFrames: sampling='random' draws other frames each time and a cache always "
                               "gives the same; set sampling='uniform'")
-        manifest = Manifest(settings, settings.get('LoadVideoFrames.num_frames', 1), settings['ResizeCrop.size'],
-                            quality, config)
+        manifest = CacheManifest(settings, settings.get('LoadVideoFrames.num_frames', 1),
+                                 settings['ResizeCrop.size'], quality, config)
         if quality and manifest.num_frames * manifest.size > LONGEST_SIDE:
             raise ConfigError(f'{manifest.num_frames} frames of {manifest.size} pixels are more than a JPEG image '
                               f'can hold ({LONGEST_SIDE} pixels); leave out --jpeg')
@@ -116,7 +118,7 @@ class FrameCache:
         return cls(folder)
 
     def check(self, settings: dict[str, Any]) -> None:
-        """Raises: ConfigError: When frames of these settings are not what is in here."""
+        """Refuses settings that make other frames than those in here, with a ConfigError."""
         held = self.manifest.settings
         for key in {**held, **settings}:
             asked, there = settings.get(key), held.get(key)

@@ -14,7 +14,7 @@ def parameters_of_start(packet: bytes, extradata: bytes | None) -> bytes | None:
 
     Args:
         packet: All of one picture, or at least its first slice and what precedes it.
-        extradata: Of the stream; says how units are told apart.
+        extradata: The stream's; says how units are told apart.
     """
     found = b''
     for unit in _units(packet, extradata):

@@ -31,39 +31,39 @@ class _FallbackReader(VideoReader):
         self._path = path
         self._waiting = dict(backends)
         self._failures: list[str] = []
-        self._reader: VideoReader | None = None
-        self._open_next()
+        self._reader = self._open_next()
         self.timestamps, self.duration = self._reader.timestamps, self._reader.duration
 
-    def _open_next(self) -> None:
+    def _open_next(self) -> VideoReader:
         while self._waiting:
-            self._name = next(iter(self._waiting))
+            self._name, reader = next(iter(self._waiting)), None
             try:
-                self._reader = self._waiting.pop(self._name)(self._path)
-                if not 0 < self._reader.duration < float('inf'):
-                    raise ValueError(f'{self._reader.num_frames} frames in {self._reader.duration} s')
-                return
+                reader = self._waiting.pop(self._name)(self._path)
+                if not 0 < reader.duration < float('inf'):
+                    raise ValueError(f'{reader.num_frames} frames in {reader.duration} s')
+                return reader
             except Exception as error:  # each library has errors of its own
-                self._give_up(error)
+                self._give_up(reader, error)
         raise MediaError(f"{self._path}: cannot be read ({'; '.join(self._failures)})")
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, reader: VideoReader | None, error: Exception) -> None:
         self._failures.append(f'{self._name}: {_reason(error)}')
-        self.close()
+        if reader is not None:
+            reader.close()
 
-    def get_batch(self, indices: Sequence[int]) -> np.ndarray:
+    def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         while True:
             try:
                 frames = self._reader.get_batch(self._places(indices))
             except Exception as error:
-                self._give_up(error)
-                self._open_next()
+                self._give_up(self._reader, error)
+                self._reader = self._open_next()
             else:
                 self._count()
                 return frames
 
-    def _places(self, indices: Sequence[int]) -> np.ndarray:
-        """What is shown at the same times: backends may count the frames of a damaged file differently."""
+    def _places(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The frames shown at the same times: backends may count the frames of a damaged file differently."""
         if self._reader.timestamps is self.timestamps:
             return np.asarray(indices)
         seconds = self.timestamps[np.asarray(indices)]
@@ -79,13 +79,11 @@ class _FallbackReader(VideoReader):
                       logger='current', level=logging.WARNING)
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        self._reader.close()
 
 
 def check_backend(backend: str) -> None:
-    """Raises: ConfigError: When ``backend`` is none of ``'auto'``, ``'pyav'``, ``'decord'``."""
+    """Refuses a backend other than ``'auto'``, ``'pyav'`` and ``'decord'``, with a ConfigError."""
     known = ['auto', *BACKENDS]
     if backend not in known:
         raise ConfigError(f'backend {backend!r}: choose one of {known}.{did_you_mean(str(backend), known)}')

@@ -56,7 +56,7 @@ def sample_frames(timestamps: np.ndarray, duration: float, limit: int, *, fps: f
 
 
 def _part(timestamps: np.ndarray, duration: float, start: float, end: float | None) -> tuple[int, int, float]:
-    """Its first frame, the one after its last, and its end in seconds."""
+    """The clip's first frame, the one after its last, and its end in seconds."""
     if not 0 <= start < duration:
         raise ValueError(f'start {start:g} s is beyond its end at {duration:g} s' if start > 0 else
                          f'start {start:g} s is no time in it')

@@ -1,4 +1,6 @@
 """Parameter groups of a parameter-efficient run."""
+from collections.abc import Callable
+
 import torch
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
@@ -9,7 +11,10 @@ from mmcma.utils.errors import ConfigError
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class TrainedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Gives the optimizer what trains, without weight decay on biases and gains.
+    """Gives the optimizer what trains, without weight decay on biases and gains or what a part says does not decay.
+
+    A part says so by a method ``decays(name, parameter)``, which is asked for all
+    parameters in it (``name`` counts from the part); of parts in one another the innermost.
 
     mmengine's own constructor warns once for every frozen tensor, hands the
     frozen ones to the optimizer unless ``paramwise_cfg`` is set, and makes one
@@ -23,6 +28,7 @@ class TrainedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ConfigError: ``paramwise_cfg`` holds another key, or a custom key matches no
             trained parameter.
     """
+    paramwise_cfg: dict
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module=None) -> None:
         """Appends the groups of ``module`` to ``params``; vectors and scalars do not decay."""
@@ -35,7 +41,7 @@ class TrainedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             key = max((key for key in custom if key in name), key=len, default=None)
             matched.add(key)
             mult = custom.get(key, {})
-            decay = 0.0 if parameter.ndim < 2 else mult.get('decay_mult', 1.0)
+            decay = mult.get('decay_mult', 1.0) if _decays(module, name, parameter) else 0.0
             groups.setdefault((mult.get('lr_mult', 1.0), decay), []).append(parameter)
         if unused := custom.keys() - matched:
             raise ConfigError(f'optim_wrapper.paramwise_cfg.custom_keys {sorted(unused)} match nothing that '
@@ -60,3 +66,13 @@ class TrainedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # each of the first steps, for an array of the log that grows.
         wrapper.update_params = torch.compiler.disable(wrapper.update_params)
         return wrapper
+
+
+def _decays(model: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    """What the innermost part around a parameter says; without one, that matrices decay and vectors do not."""
+    parts = name.split('.')
+    for end in range(len(parts) - 1, -1, -1):
+        decays: Callable | None = getattr(model.get_submodule('.'.join(parts[:end])), 'decays', None)
+        if decays is not None:
+            return decays('.'.join(parts[end:]), parameter)
+    return parameter.ndim > 1

@@ -22,14 +22,16 @@ class Half:
         projection: Name in the dual encoder; None where the encoder's pooled output lies in the joint space.
         joint_width: Without a projection: field of the half's config that gives the joint space's width.
         prompt_start: Place in the sequence where learned tokens may be put in, after the class or start token if any.
-        stem: The modules that run before the first layer.
+        embeddings: What embeds the input.
+        pre_norm: What normalises the embedded sequence before the first layer, if anything does.
         blocks: The list of layers.
         branches: The residual branches of a layer.
     """
     projection: str | None = None
     joint_width: str = 'hidden_size'
     prompt_start: int = 1
-    stem: tuple[str, ...] = ('embeddings',)
+    embeddings: str = 'embeddings'
+    pre_norm: str | None = None
     blocks: str = 'encoder.layers'
     branches: tuple[Branch, ...] = _PRE_NORM
 
@@ -40,6 +42,7 @@ class TextHalf(Half):
 
     Attributes:
         token_embedding: The table of token vectors.
+        positions: The table of learned positions.
         token_head: What takes a single token to the joint space, where that is not the projection.
         pools_first_token: Whether the first token is pooled, and not what the encoder itself pools.
         masked: Whether attention must be kept from padding; causal encoders that pool the end token need no mask.
@@ -47,6 +50,7 @@ class TextHalf(Half):
         lower_case: Whether it was trained on lower-case captions, whatever its tokenizer says.
     """
     token_embedding: str = 'embeddings.token_embedding'
+    positions: str = 'embeddings.position_embedding'
     token_head: str | None = None
     pools_first_token: bool = False
     masked: bool = False
@@ -60,7 +64,7 @@ class Architecture(NamedTuple):
     text: TextHalf
 
 
-_CLIP = Architecture(Half(projection='visual_projection', stem=('embeddings', 'pre_layrnorm')),
+_CLIP = Architecture(Half(projection='visual_projection', pre_norm='pre_layrnorm'),
                      TextHalf(projection='text_projection'))
 
 #: By ``model_type`` of the model's config. The fixed-resolution checkpoints of SigLIP 2 are of type ``siglip``.
@@ -70,7 +74,8 @@ ARCHITECTURES = {
     'chinese_clip': Architecture(
         _CLIP.vision,
         TextHalf(projection='text_projection', blocks='encoder.layer', branches=_BERT, masked=True,
-                 token_embedding='embeddings.word_embeddings', pools_first_token=True)),
+                 token_embedding='embeddings.word_embeddings', positions='embeddings.position_embeddings',
+                 pools_first_token=True)),
     'siglip': Architecture(
         Half(prompt_start=0),
         TextHalf(joint_width='projection_size', prompt_start=0, token_head='head', pads_to_limit=True,

@@ -63,7 +63,13 @@ class HFTower(Tower):
     @property
     def stem(self) -> list[nn.Module]:
         """The embeddings, and in a vision tower of CLIP the LayerNorm before the first layer."""
-        return [self.encoder.get_submodule(name) for name in self.half.stem]
+        embeddings = self.encoder.get_submodule(self.half.embeddings)
+        return [embeddings] if self.pre_norm is None else [embeddings, self.pre_norm]
+
+    @property
+    def pre_norm(self) -> nn.Module | None:
+        """The LayerNorm between embeddings and layers that CLIP's vision towers have."""
+        return None if self.half.pre_norm is None else self.encoder.get_submodule(self.half.pre_norm)
 
     @property
     def sites(self) -> list[Site]:
@@ -142,6 +148,11 @@ class HFTextTower(TextTower, HFTower):
     def token_embedding(self) -> nn.Module:
         """Maps token ids ``(N, L)`` to the vectors ``(N, L, width)`` that the positions are added to."""
         return self.encoder.get_submodule(self.half.token_embedding)
+
+    @property
+    def positions(self) -> nn.Parameter:
+        """Learned positions ``(context, width)`` that are added to the vectors of tokens."""
+        return self.encoder.get_parameter(f'{self.half.positions}.weight')
 
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions, with the arguments and the result of :meth:`TextTower.forward`.

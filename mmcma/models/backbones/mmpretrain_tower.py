@@ -85,6 +85,12 @@ class MMPretrainTower(VisionTower):
         return [module for name in names if (module := getattr(self.backbone, name, None)) is not None]
 
     @property
+    def pre_norm(self) -> nn.Module | None:
+        """The LayerNorm between embeddings and layers, of backbones that have one (``pre_norm=True``)."""
+        module = getattr(self.backbone, 'pre_norm', None)
+        return None if isinstance(module, nn.Identity) else module
+
+    @property
     def stem_parameters(self) -> list[nn.Parameter]:
         """The weights that act before the first layer, among them class token and positions, which no module holds."""
         return [*super().stem_parameters, *self.backbone.parameters(recurse=False)]

@@ -62,6 +62,11 @@ class Tower(BaseModule):
         raise NotImplementedError
 
     @property
+    def pre_norm(self) -> nn.Module | None:
+        """What normalises the embedded sequence ``(N, L, width)`` before the first layer; None where nothing does."""
+        return None
+
+    @property
     def stem_parameters(self) -> list[nn.Parameter]:
         """The weights that act before the first layer."""
         return [parameter for module in self.stem for parameter in module.parameters()]
@@ -159,6 +164,11 @@ class TextTower(Tower):
     @property
     def token_embedding(self) -> nn.Module | None:
         """Maps token ids ``(N, L)`` to the vectors ``(N, L, width)`` that the positions are added to; None without."""
+        return None
+
+    @property
+    def positions(self) -> nn.Parameter | None:
+        """Learned positions ``(context, width)`` that are added to the vectors of tokens; None without."""
         return None
 
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:

@@ -5,6 +5,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmcma.models.backbones.tower import TextTower
 from mmcma.models.heads.gather import gather_constant, gather_features
 from mmcma.registry import MODELS
 from mmcma.structures import Features
@@ -40,9 +41,20 @@ class RetrievalHead(BaseModule):
         self.train_logit_scale = train_logit_scale
         self.logit_scale = nn.Parameter(torch.tensor(0.0))
 
-    def bind(self, *, embed_dim: int, logit_scale: float, logit_bias: float | None = None) -> None:
-        """Takes the width of the joint space, the log of the scale and the bias, if any, from the backbone."""
+    def bind(self, *, embed_dim: int, logit_scale: float, logit_bias: float | None = None,
+             text_tower: TextTower | None = None, max_words: int = 0) -> None:
+        """Takes from the backbone what it needs.
+
+        Args:
+            embed_dim: Width of the joint space.
+            logit_scale: Log of the scale.
+            logit_bias: Bias of the logits, if the backbone has one.
+            text_tower: What encodes the texts.
+            max_words: Most tokens of a caption.
+        """
         self.similarity.bind(embed_dim)
+        if text_tower is not None:
+            self.similarity.bind_text(text_tower, max_words)
         self.loss_fn.bind(logit_bias)
         if logit_bias is not None:
             self.max_logit_scale = math.inf  # SigLIP's has no bound, and ends above CLIP's

@@ -1,4 +1,6 @@
 """Multi-modal prompt learning (MaPLe: Khattak et al., CVPR 2023; arXiv 2210.03117)."""
+from copy import deepcopy
+
 from torch import Tensor, nn
 
 from mmcma.models.backbones.tower import TextTower, VisionTower
@@ -12,7 +14,8 @@ class MaPLe(Neck):
     """Deep text prompts, from which a linear map of each layer makes the vision prompts.
 
     ``V_j = F_j(T_j)`` for the layers j of both towers, counted from the input
-    (section 3.2.3). All text prompts start at random; the paper starts those of
+    (section 3.2.3). The maps of all layers but the first start equal, as in the
+    released code. All text prompts start at random; the paper starts those of
     the first layer from "a photo of a", a template for names of classes, which
     captions are not.
 
@@ -37,7 +40,8 @@ class MaPLe(Neck):
         for modality, tower in (('vision', vision), ('text', text)):
             prompted_layers(self, tower, modality, self.depth)
         self.text = Prompts(width=text.width, **sizes)
-        self.coupling = nn.ModuleList(nn.Linear(text.width, vision.width) for _ in range(self.depth))
+        first, deeper = (nn.Linear(text.width, vision.width) for _ in range(2))
+        self.coupling = nn.ModuleList([first, *(deepcopy(deeper) for _ in range(self.depth - 1))])
         prompt_text(self, text, self.text, **sizes)
         prompt_vision(self, vision, self.vision_prompts, **sizes)
 

@@ -80,6 +80,10 @@ class MVAdapter(Neck):
                     tied = len(tower.blocks) - 1 - site.layer
                     self._add(name, site, adapt, tied if tied < self.tied_layers else None)
 
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """All but biases, as in the released code: gains, positions, tokens and factors too."""
+        return not name.endswith('bias')
+
     def _add(self, name: str, site: Site, adapt: Callable, tied: int | None) -> None:
         factor_dim = None if tied is None else len(self.factors[tied])
         options = dict(dim=site.dim, **self.branch_options)

@@ -1,8 +1,9 @@
 """Learned tokens in the sequences of a tower: the mechanism of every prompt method.
 
 Prompts stand at ``tower.prompt_start``, after the class or start token where
-there is one. Vision prompts come with the first layer and are gone after the
-last, so that whatever pools over tokens never sees them. Text prompts take
+there is one. Vision prompts come before what normalises the embedded patches,
+or with the first layer where nothing does, and are gone after the last layer,
+so that whatever pools over tokens never sees them. Text prompts take
 places in the caption itself, before the backbone looks at it: positions, causal
 mask and end token come out right by themselves, and the caption keeps its words.
 """
@@ -37,6 +38,10 @@ class Prompts(nn.Module):
         """The layer's tokens ``(count, width)``."""
         return self.tokens[layer]
 
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """No: a token is no map that weight decay would keep small."""
+        return False
+
 
 def check_count(neck: Neck, name: str, count: int) -> None:
     """Refuses fewer than one token.
@@ -66,11 +71,16 @@ def prompted_layers(neck: Neck, tower: Tower, modality: str, depth: int | None) 
 
 
 def prompt_vision(neck: Neck, tower: VisionTower, prompts: LayerPrompts, *, depth: int, count: int) -> None:
-    """Hooks ``count`` tokens into the first ``depth`` layers; each layer's take the place of the previous one's."""
+    """Hooks ``count`` tokens into the first ``depth`` layers; each layer's take the place of the previous one's.
+
+    Those of the first layer go through CLIP's norm before it, as in the public code of multi-modal prompt learning
+    (https://github.com/muzairkhattak/multimodal-prompt-learning, clip/model.py).
+    """
     start: int = tower.prompt_start  # type: ignore[assignment]  # a tower without has no `prompted_layers`
     for layer, block in enumerate(tower.blocks[:depth]):
         write = partial(_write, prompts, layer, start, count if layer else 0)
-        neck.rewrite_input(block, write, f'vision layer {layer}')
+        place = tower.pre_norm if layer == 0 and tower.pre_norm is not None else block
+        neck.rewrite_input(place, write, f'vision layer {layer}')
     neck.rewrite_output(tower.blocks[-1], partial(_remove, start, count), f'vision layer {len(tower.blocks) - 1}')
 
 

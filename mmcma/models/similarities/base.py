@@ -1,10 +1,16 @@
 """Interface of the similarities."""
+from typing import Literal
+
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmcma.models.backbones.tower import TextTower
 from mmcma.structures import Features
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, argument_error
+
+#: How a similarity with weights starts: at the scores of a simpler one, or as its released code has it.
+Init = Literal['identity', 'released']
 
 
 class Similarity(BaseModule):
@@ -25,6 +31,13 @@ class Similarity(BaseModule):
 
     def bind(self, embed_dim: int) -> None:
         """Learns the width D of the embeddings; one with weights builds them here."""
+
+    def bind_text(self, tower: TextTower, max_words: int) -> None:
+        """Learns, after the width, what encodes the texts and how many tokens a caption may have.
+
+        Raises:
+            ConfigError: The similarity starts from the tower's weights, and they do not fit.
+        """
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Scores ``(N, M)``, float32, of ``N`` texts and ``M`` visual items; cosines are not scaled."""
@@ -50,3 +63,13 @@ def require_tokens(visual: Features, name: str) -> Tensor:
         raise ConfigError(f'{name} weighs frames, but the vision tower gives no frame '
                           'embeddings; use a similarity of pooled embeddings or another tower.')
     return visual.tokens
+
+
+def check_init(part: Similarity, init: str) -> None:
+    """Refuses what is no :data:`Init`.
+
+    Raises:
+        ConfigError: ``init``, an argument of ``part``, is neither.
+    """
+    if init not in ('identity', 'released'):
+        raise argument_error(part, 'init', init, "must be 'identity' or 'released'.")

@@ -2,9 +2,10 @@
 import torch
 from torch import Tensor, nn
 
-from mmcma.models.similarities.base import Similarity, require_tokens
+from mmcma.models.backbones.tower import TextTower
+from mmcma.models.similarities.base import Init, Similarity, check_init, require_tokens
 from mmcma.models.similarities.mean_pool import mean_cosine
-from mmcma.models.similarities.transformer import clip_layers, require_positions
+from mmcma.models.similarities.transformer import clip_layers, require_positions, start_from_text_tower
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
@@ -13,23 +14,26 @@ from mmcma.structures import Features
 class SeqTransformer(Similarity):
     """:class:`~mmcma.models.MeanPool` of ``f + transformer(f + p)``, with frames f and learned positions p.
 
-    Trains ``num_layers (12 D^2 + 13 D) + max_frames D`` parameters. CLIP4Clip
-    starts its layers from CLIP's text tower; here positions and the end of
-    every residual branch start at zero, so that training begins with exactly
-    the scores of MeanPool. On images it works, and knows one position.
+    Trains ``num_layers (12 D^2 + 13 D) + max_frames D`` parameters. On images
+    it works, and knows one position.
 
     Args:
         num_layers: Depth.
         max_frames: Most frames of a clip.
+        init: ``'identity'``: positions and the end of every residual branch start at zero, so that training begins
+            with exactly the scores of MeanPool. ``'released'``, as CLIP4Clip: with the first layers and positions of
+            CLIP's text tower.
 
     Raises:
-        ConfigError: A clip has more frames than ``max_frames``.
+        ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
 
-    def __init__(self, *, num_layers: int = 4, max_frames: int = 64) -> None:
+    def __init__(self, *, num_layers: int = 4, max_frames: int = 64, init: Init = 'identity') -> None:
         super().__init__()
+        check_init(self, init)
         self.num_layers = num_layers
         self.max_frames = max_frames
+        self.init = init
 
     def bind(self, embed_dim: int) -> None:
         """Builds positions and layers for embeddings of width D."""
@@ -39,6 +43,11 @@ class SeqTransformer(Similarity):
             for last in (layer.self_attn.out_proj, layer.linear2):
                 nn.init.zeros_(last.weight)
                 nn.init.zeros_(last.bias)
+
+    def bind_text(self, tower: TextTower, max_words: int) -> None:
+        """Starts from the tower's layers where asked to."""
+        if self.init == 'released':
+            start_from_text_tower(self, self.layers, self.positions, tower)
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Cosines ``(N, M)``, float32, of N texts and M visual items."""

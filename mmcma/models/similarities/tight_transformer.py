@@ -3,11 +3,19 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from mmcma.models.similarities.base import Similarity, require_tokens
+from mmcma.models.backbones.tower import TextTower
+from mmcma.models.similarities.base import Init, Similarity, check_init, require_tokens
 from mmcma.models.similarities.chunks import score_in_chunks
-from mmcma.models.similarities.transformer import clip_layers, require_positions
+from mmcma.models.similarities.transformer import (
+    clip_layers,
+    require_positions,
+    start_as_bert,
+    start_from_text_tower,
+)
 from mmcma.registry import MODELS
 from mmcma.structures import Features
+
+_RELEASED_DROPOUT = 0.1
 
 
 @MODELS.register_module()
@@ -16,9 +24,9 @@ class TightTransformer(Similarity):
 
     The text's place in the last layer goes through LayerNorm, a hidden layer
     and a linear one to the score. It is no cosine and the head does not scale
-    it. Everything starts at random, as in CLIP4Clip, so that the scores mean
-    nothing before training. Position 0 is the text's, so that text and frames
-    need no embedding of their type. On images it works.
+    it. The scorer starts at random, so that the scores mean nothing before
+    training. Position 0 is the text's, so that text and frames need no embedding
+    of their type. On images it works.
 
     Trains ``num_layers (12 D^2 + 13 D) + (1 + max_frames) D + D^2 + 4 D`` parameters. A pair
     costs the whole transformer: on large galleries let it re-rank
@@ -27,16 +35,21 @@ class TightTransformer(Similarity):
     Args:
         num_layers: Depth.
         max_frames: Most frames of a clip.
+        init: ``'identity'``: layers and positions start at random too. ``'released'``, as CLIP4Clip: with the first
+            layers and positions of CLIP's text tower, and with its dropout of 0.1 on what goes into the layers.
 
     Raises:
-        ConfigError: A clip has more frames than ``max_frames``.
+        ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
     is_cosine = False
 
-    def __init__(self, *, num_layers: int = 4, max_frames: int = 64) -> None:
+    def __init__(self, *, num_layers: int = 4, max_frames: int = 64, init: Init = 'identity') -> None:
         super().__init__()
+        check_init(self, init)
         self.num_layers = num_layers
         self.max_frames = max_frames
+        self.init = init
+        self.dropout = nn.Dropout(_RELEASED_DROPOUT if init == 'released' else 0.0)
 
     def bind(self, embed_dim: int) -> None:
         """Builds positions, layers and scorer for embeddings of width D."""
@@ -46,6 +59,13 @@ class TightTransformer(Similarity):
         # No last bias: what is added to every score changes neither a rank nor a softmax.
         self.scorer = nn.Sequential(nn.LayerNorm(embed_dim), nn.Linear(embed_dim, embed_dim), ACT2FN['quick_gelu'],
                                     nn.Linear(embed_dim, 1, bias=False))
+        if self.init == 'released':
+            start_as_bert(self.scorer)
+
+    def bind_text(self, tower: TextTower, max_words: int) -> None:
+        """Starts from the tower's layers where asked to."""
+        if self.init == 'released':
+            start_from_text_tower(self, self.layers, self.positions, tower)
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Logits ``(N, M)``, float32, of N texts and M visual items."""
@@ -63,5 +83,6 @@ class TightTransformer(Similarity):
         padding = None
         if visual.mask is not None:
             padding = nn.functional.pad(~visual.mask, (1, 0)).repeat(num_texts, 1)  # (N * M, 1 + T)
-        hidden = self.layers((pairs + self.positions[:1 + num_frames]).flatten(0, 1), src_key_padding_mask=padding)
+        entering = self.dropout(pairs + self.positions[:1 + num_frames])
+        hidden = self.layers(entering.flatten(0, 1), src_key_padding_mask=padding)
         return self.scorer(hidden[:, 0]).view(num_texts, num_items)

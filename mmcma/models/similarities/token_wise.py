@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmcma.models.similarities.base import Similarity, require_tokens, unit
+from mmcma.models.backbones.tower import TextTower
+from mmcma.models.similarities.base import Init, Similarity, check_init, require_tokens, unit
 from mmcma.models.similarities.chunks import score_in_chunks
+from mmcma.models.similarities.transformer import start_as_bert
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError
@@ -18,17 +20,35 @@ class TokenWise(Similarity):
     With words x_i, frames y_j and c_ij their cosines, the score is
     ``(sum_i u_i max_j c_ij + sum_j v_j max_i c_ij) / 2``; the weights u and v
     are softmaxes over words and frames of a small network's output, one for
-    each modality. Padding words and frames are left out of both.
+    each modality. Padding has no weight; to what looks for its best match it is,
+    as in DRL's code, a match of cosine 0: every caption shorter than the most
+    tokens has such padding, and every clip shorter than its mask.
 
-    Trains ``2 (D^2 + 2 D)`` parameters. Each network's last layer starts at
-    zero: training begins with equal weights. On images it works, with one
-    frame; a text tower must give embeddings of words.
+    Trains ``2 (D^2 + 2 D)`` parameters. On images it works, with one frame; a
+    text tower must give embeddings of words.
+
+    Args:
+        init: ``'identity'``: each network's last layer starts at zero, and training begins with equal weights.
+            ``'released'``, as DRL: weights from a normal distribution of standard deviation 0.02.
     """
     needs_text_tokens = True
+
+    def __init__(self, *, init: Init = 'identity') -> None:
+        super().__init__()
+        check_init(self, init)
+        self.init = init
+        self.max_words = 0  # not known
 
     def bind(self, embed_dim: int) -> None:
         """Builds the networks that weigh words and frames, for embeddings of width D."""
         self.word_weight, self.frame_weight = (_weight_network(embed_dim) for _ in range(2))
+        if self.init == 'released':
+            start_as_bert(self.word_weight)
+            start_as_bert(self.frame_weight)
+
+    def bind_text(self, tower: TextTower, max_words: int) -> None:
+        """Learns from how many tokens on a caption has no padding."""
+        self.max_words = max_words
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Weighted means of cosines ``(N, M)``, float32, of N texts and M visual items."""
@@ -44,7 +64,8 @@ class TokenWise(Similarity):
 
     def _score(self, text: Features, visual: Features) -> Tensor:
         by_word, by_frame, word_weights, frame_weights = self._compare(text, visual)
-        best_frame, best_word = by_word.amax(dim=3), by_frame.amax(dim=2)  # (N, M, L), (N, M, T)
+        best_frame = _or_padding(by_word.amax(dim=3), _padded(visual.mask)[:, None])  # (N, M, L)
+        best_word = _or_padding(by_frame.amax(dim=2), _padded(text.mask, self.max_words)[:, None, None])  # (N, M, T)
         return (torch.einsum('nml,nl->nm', best_frame, word_weights)
                 + torch.einsum('nmt,mt->nm', best_word, frame_weights)) / 2
 
@@ -76,6 +97,16 @@ def _weight_network(embed_dim: int) -> nn.Sequential:
     last = nn.Linear(embed_dim, 1, bias=False)
     nn.init.zeros_(last.weight)
     return nn.Sequential(nn.Linear(embed_dim, embed_dim), nn.ReLU(), last)
+
+
+def _padded(mask: Tensor | None, limit: int = 0) -> Tensor:
+    """Which rows of a mask ``(B, L)`` have padding, or would have it at a length of ``limit``: bool ``(B,)``."""
+    return torch.zeros(1, dtype=torch.bool) if mask is None else mask.sum(dim=1) < max(limit, mask.shape[1])
+
+
+def _or_padding(best: Tensor, padded: Tensor) -> Tensor:
+    """The best cosines, or 0 where that is better and there is padding."""
+    return torch.where(padded.to(best.device), best.relu(), best)
 
 
 def _gaps(tokens: Tensor, mask: Tensor | None) -> Tensor:

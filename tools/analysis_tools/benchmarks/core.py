@@ -98,7 +98,7 @@ class Cost(NamedTuple):
     """What a piece of work took.
 
     Attributes:
-        seconds: Of the clock.
+        seconds: Seconds of the clock.
         peak_bytes: The most memory in use during it beyond what was in use when the workload was ready; of the GPU's
             allocator where there is a GPU, else of the process, by Linux's account.
         process_bytes: The most memory of the whole process during it, libraries included.

@@ -12,11 +12,11 @@ from make_random_clip import SIZES
 
 
 def clip_flops(size: str, *, frames: int, words: int, full: bool, bottleneck: int = 8) -> int:
-    """Of one video and its caption, forward and backward.
+    """Operations of one video and its caption, forward and backward.
 
     Args:
-        size: Of ``make_random_clip.SIZES``.
-        frames: Of the video.
+        size: One of ``make_random_clip.SIZES``.
+        frames: Frames of the video.
         words: Tokens of the caption, padding among them.
         full: Full fine-tuning, and not adapters after both branches of every layer.
         bottleneck: Width of the adapters.
@@ -31,7 +31,7 @@ def clip_flops(size: str, *, frames: int, words: int, full: bool, bottleneck: in
 
 
 def _layers(width: int, layers: int, tokens: int, full: bool, bottleneck: int) -> int:
-    """Of all layers of a tower on one sequence."""
+    """Operations of all layers of a tower on one sequence."""
     weights, attention = 24 * width**2 * tokens, 4 * tokens**2 * width  # of a layer, forward
     if full:
         return layers * 3 * (weights + attention)

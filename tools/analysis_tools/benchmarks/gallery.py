@@ -43,7 +43,7 @@ class Ranking(Workload):
 
     Args:
         size: Texts, and items.
-        dim: Of a vector.
+        dim: Length of a vector.
     """
 
     def __init__(self, size: int, dim: int) -> None:

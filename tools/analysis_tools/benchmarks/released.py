@@ -39,7 +39,7 @@ def make_importable(checkout: Path) -> None:
 
 
 def released_model(checkout: Path, folder: Path, *, half: bool = False):
-    """Its ``CLIP4Clip`` with the weights of the folder, all but the adapters frozen as by its train.py.
+    """The released code's ``CLIP4Clip`` with the weights of the folder, all but the adapters frozen as by its train.py.
 
     Args:
         checkout: The released code.

@@ -20,7 +20,7 @@ class ReleasedStep(Step):
 
     Args:
         checkout: The released code.
-        folder: Of :func:`~benchmarks.steps.write_job`.
+        folder: Written by :func:`~benchmarks.steps.write_job`.
     """
 
     def __init__(self, checkout: Path, folder: Path) -> None:
@@ -46,7 +46,7 @@ class ReleasedStep(Step):
         return loss.item()
 
     def gradients(self) -> dict[str, torch.Tensor]:
-        """Its gradients by our names."""
+        """The gradients of the released model by our names."""
         return to_ours(super().gradients())
 
 

@@ -22,7 +22,7 @@ THEIR_NAMES = dict(zip(FIGURES, ('R1', 'R5', 'R10', 'MeanR')))
 
 
 class ReleasedTest:
-    """Its ``eval_epoch`` on its own loader, as it stands.
+    """The released code's ``eval_epoch`` on its own loader, as it stands.
 
     Three things had to be added. It has no reader for a test set with several captions a video, only the branch of
     ``eval_epoch`` for one: a reader gives it what that branch expects. The tokenizer is the small CLIP's, whose words
@@ -30,7 +30,7 @@ class ReleasedTest:
 
     Args:
         checkout: The released code.
-        folder: Of :func:`~benchmarks.test_set.write_test_set`.
+        folder: Written by :func:`~benchmarks.test_set.write_test_set`.
         videos: Only the first of them.
         batch: Captions at a time; 16 is its default.
     """

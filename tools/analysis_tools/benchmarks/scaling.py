@@ -86,9 +86,9 @@ class Loss(Workload):
     """The contrastive loss of a global batch of random features, forward and backward.
 
     Args:
-        pairs: Of a text and a video.
-        frames: Of a video.
-        dim: Of an embedding.
+        pairs: Pairs of a text and a video.
+        frames: Frames of a video.
+        dim: Length of an embedding.
         tiled: Whether scores are computed in chunks, and again in the backward pass, where they are many.
     """
 

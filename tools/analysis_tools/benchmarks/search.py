@@ -88,7 +88,7 @@ def both_clocks(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def milliseconds(seconds: list[tuple[float, float]]) -> dict[str, int]:
-    """Of many :func:`both_clocks`, in short."""
+    """Many :func:`both_clocks` in short."""
     clock, processor = zip(*seconds)
     return dict(median_ms=round(1000 * median(clock)), best_ms=round(1000 * min(clock)),
                 processor_ms=round(1000 * median(processor)))

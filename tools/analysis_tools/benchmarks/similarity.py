@@ -78,8 +78,8 @@ class Scores(Workload):
 
     Args:
         size: Number of texts, and of videos.
-        frames: Of a video.
-        dim: Of an embedding; its length is about that of CLIP's for 512.
+        frames: Frames of a video.
+        dim: Length of an embedding; its length is about that of CLIP's for 512.
         rows: Only the first texts; None for all.
     """
 

@@ -39,7 +39,7 @@ def write_test_set(folder: Path, videos: int, captions: int) -> None:
     Args:
         folder: Where to.
         videos: How many, of 12 frames.
-        captions: Of all videos together, as equally many of each as can be.
+        captions: Captions of all videos together, as equally many of each as can be.
     """
     rng = np.random.default_rng(0)
     vocabulary = sorted(word.removesuffix('</w>') for word in AutoTokenizer.from_pretrained(locate(CLIP)).get_vocab()
@@ -67,7 +67,7 @@ class OurTest:
     """The test that tools/test.py runs, without the images and tables that its report draws.
 
     Args:
-        folder: Of :func:`write_test_set`.
+        folder: Written by :func:`write_test_set`.
         videos: Only the first of them.
         cached: Whether frames come from the cache, and not from images.
     """
