@@ -25,7 +25,8 @@ class RetrievalSample(BaseDataElement):
     Fields added by ``CrossModalRetriever`` in predict mode, float32 on the CPU:
         visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation.
         text_pooled (Tensor): ``(len(captions), D)`` before normalisation.
-        caption_keys (list[str]): Parallel to ``captions``; equal for captions that are equal to the model.
+        caption_keys (list[tuple[int, ...]]): Parallel to ``captions``, their tokens; captions with equal ones are
+            one to the model.
         text_tokens (Tensor): ``(len(captions), L, D)`` embeddings of words, where the
             similarity compares them; L is that of the batch.
         text_mask (Tensor): bool ``(len(captions), L)``, False on padding; with ``text_tokens``.

@@ -1,7 +1,7 @@
 """The metric of a retrieval test set."""
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -248,7 +248,7 @@ def _texts(samples: list[dict]) -> tuple[Features, Tensor | None]:
     Equal captions were perhaps encoded in batches of different shape, which may differ in the last bits.
     None, and all N features, where no two captions are equal.
     """
-    numbers: dict[str, int] = {}
+    numbers: dict[Hashable, int] = {}
     of_caption = torch.tensor([numbers.setdefault(key, len(numbers))
                                for sample in samples for key in sample['caption_keys']])
     first = first_of(of_caption)

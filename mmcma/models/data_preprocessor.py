@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmcma.models.caption_cleaning import clean_caption, has_ftfy, is_clip_tokenizer
+from mmcma.models.text_memory import CaptionKey
 from mmcma.registry import MODELS
 from mmcma.utils.errors import argument_error
 
@@ -70,25 +71,26 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         Args:
             data: ``inputs``, a list of uint8 ``(T, 3, H, W)``, and
                 ``data_samples``, a list of :class:`RetrievalSample`.
-            training: Not used; part of mmengine's interface.
+            training: Whether ``caption_keys`` are left out.
 
         Returns:
             ``data_samples`` as they were, and ``inputs``: ``pixels`` float32 ``(B, T, 3, H, W)`` and ``mask`` bool
             ``(B, T)``; of the N captions of all samples, in order, ``token_ids`` int64 and ``token_mask`` bool
-            ``(N, L)``.
+            ``(N, L)``, and ``caption_keys``, see :meth:`tokenise_with_keys`.
         """
         samples = data['data_samples']
         clips = self.cast_data(dict(frames=torch.stack(data['inputs']),
                                     mask=torch.stack([sample.frame_mask for sample in samples])))
-        token_ids, token_mask = self.tokenise([caption for sample in samples for caption in sample.captions])
+        token_ids, token_mask, keys = self.tokenise_with_keys(
+            [caption for sample in samples for caption in sample.captions])
         return dict(inputs=dict(pixels=self.normalise(clips['frames']), mask=clips['mask'], token_ids=token_ids,
-                                token_mask=token_mask), data_samples=samples)
+                                token_mask=token_mask, **({} if training else dict(caption_keys=keys))),
+                    data_samples=samples)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Frames uint8 ``(..., 3, H, W)`` as the vision tower takes them: float32 of the same shape."""
         return (frames.float() - self.mean) / self.std
 
-    @torch.compiler.disable
     def tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids int64 and mask bool (False on padding), both ``(N, L)`` on the device.
 
@@ -98,10 +100,19 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         Args:
             captions: N texts.
         """
+        token_ids, mask, _ = self.tokenise_with_keys(captions)
+        return token_ids, mask
+
+    @torch.compiler.disable
+    def tokenise_with_keys(self, captions: list[str]) -> tuple[Tensor, Tensor, list[CaptionKey]]:
+        """What :meth:`tokenise` gives, and for each caption a key: equal where the model reads the same."""
         limit = min(self.limit, self.context_length - self.num_prompts)
         encoded = self.tokenizer(self._cleaned(captions), padding=self.padding, truncation=True, max_length=limit,
-                                 return_attention_mask=True, return_tensors='pt')
-        return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)
+                                 return_attention_mask=True)
+        keys = [tuple(ids[:len(mask) - mask[::-1].index(1)])
+                for ids, mask in zip(encoded.input_ids, encoded.attention_mask)]
+        token_ids, mask = torch.tensor(encoded.input_ids), torch.tensor(encoded.attention_mask).bool()
+        return token_ids.to(self.device), mask.to(self.device), keys
 
     def token_counts(self, captions: list[str]) -> list[int]:
         """Tokens of each caption, start and end included, before any is cut."""

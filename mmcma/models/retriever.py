@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from mmcma.models.adapters import SwitchedAdapters
 from mmcma.models.backbones.pretrained import shared_reads
 from mmcma.models.backbones.tower import TextTower, Tower, VisionTower, fingerprint
-from mmcma.models.text_memory import TextMemory, caption_keys
+from mmcma.models.text_memory import CaptionKey, TextMemory
 from mmcma.registry import MODELS
 from mmcma.structures import AnyFeatures, Features, RetrievalSample, VisualFeatures
 from mmcma.utils.errors import ConfigError, NonFiniteError, argument_error
@@ -161,7 +161,8 @@ class CrossModalRetriever(SwitchedAdapters):
             ``pooled`` ``(N, D)``; where the head's similarity compares words,
             also ``tokens`` ``(N, L, D)`` and ``mask`` bool ``(N, L)``.
         """
-        return self._encode_distinct(*self.data_preprocessor.tokenise(captions))
+        token_ids, mask, keys = self.data_preprocessor.tokenise_with_keys(captions)
+        return TextMemory().features(keys, token_ids, mask, self._encode_sorted)
 
     @contextmanager
     def remembering_captions(self):
@@ -175,13 +176,8 @@ class CrossModalRetriever(SwitchedAdapters):
         finally:
             self._texts = None
 
-    def _encode_distinct(self, token_ids: Tensor, mask: Tensor) -> Features:
-        """Features of captions, equal ones encoded once."""
-        return TextMemory().features(caption_keys(token_ids, mask), token_ids, mask, self._encode_sorted)
-
     def _encode_sorted(self, token_ids: Tensor, mask: Tensor) -> Features:
         """Features of captions, like lengths together: each pads to the longest beside it, not to that of all."""
-        token_ids, mask = self.data_preprocessor.trim(token_ids, mask)
         if len(token_ids) <= _CAPTIONS_AT_ONCE:
             return self._encode_tokens(token_ids, mask)
         order = mask.sum(dim=1).argsort(stable=True)
@@ -205,7 +201,7 @@ class CrossModalRetriever(SwitchedAdapters):
 
         Args:
             inputs: ``pixels`` float32 ``(B, T, 3, H, W)``, ``mask`` bool ``(B, T)``, and of all captions
-                ``token_ids`` int64 ``(N, L)`` and ``token_mask`` bool ``(N, L)``.
+                ``token_ids`` int64 ``(N, L)``, ``token_mask`` bool ``(N, L)`` and, to predict, ``caption_keys``.
             data_samples: One :class:`RetrievalSample` per item.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
 
@@ -222,8 +218,8 @@ class CrossModalRetriever(SwitchedAdapters):
             return self.loss(text, visual, data_samples)
         visual = self._encode_pixels(*clips)
         if mode == 'tensor':
-            return self._encode_distinct(*captions), visual
-        keys = caption_keys(*captions)
+            return self._encode_sorted(*captions), visual
+        keys = inputs['caption_keys']
         text = (self._texts or TextMemory()).features(keys, *captions, self._encode_sorted)
         return self.predict(text, visual, data_samples, keys)
 
@@ -244,7 +240,7 @@ class CrossModalRetriever(SwitchedAdapters):
 
     @staticmethod
     def predict(text: Features, visual: VisualFeatures, data_samples: list[RetrievalSample],
-                keys: list[str]) -> list[RetrievalSample]:
+                keys: list[CaptionKey]) -> list[RetrievalSample]:
         """The samples with their features on the CPU and the keys of their captions; see :class:`RetrievalSample`."""
         counts = [len(sample.captions) for sample in data_samples]
         remaining = iter(keys)

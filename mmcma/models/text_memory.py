@@ -1,21 +1,12 @@
 """Texts that are encoded once, however often they come."""
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from mmcma.structures import Features
-from mmcma.utils.digests import bytes_digest
 
-
-def caption_keys(token_ids: Tensor, mask: Tensor) -> list[str]:
-    """A digest for each of N captions of what the model reads of it: equal for equal ones, in any batch.
-
-    Args:
-        token_ids: int64 ``(N, L)``.
-        mask: bool ``(N, L)``, False on padding.
-    """
-    return [bytes_digest(ids[:length].tobytes()) for ids, length in zip(token_ids.cpu().numpy(), _lengths(mask))]
+#: What the model reads of a caption: its tokens without padding, by which equal captions are known.
+CaptionKey = tuple[int, ...]
 
 
 class TextMemory:
@@ -29,14 +20,14 @@ class TextMemory:
 
     def __init__(self, device: str | None = None) -> None:
         self._device = device
-        self._known: dict[str, Features] = {}
+        self._known: dict[CaptionKey, Features] = {}
 
-    def features(self, keys: list[str], token_ids: Tensor, mask: Tensor,
+    def features(self, keys: list[CaptionKey], token_ids: Tensor, mask: Tensor,
                  encode: Callable[[Tensor, Tensor], Features]) -> Features:
         """Features of N captions; ``encode`` gets those that are new, each once.
 
         Args:
-            keys: Theirs, see :func:`caption_keys`.
+            keys: The N captions' own.
             token_ids: int64 ``(N, L)``.
             mask: bool ``(N, L)``, False on padding.
             encode: Features of captions from their token ids and mask.
@@ -46,13 +37,8 @@ class TextMemory:
         if rows:
             encoded = encode(token_ids[rows], mask[rows])
             encoded = encoded if self._device is None else encoded.to(self._device)
-            if len(rows) == len(keys) and not self._known and self._device is None:
-                return encoded  # nothing to be remembered for
-            for place, (row, length) in enumerate(zip(rows, _lengths(mask[rows]))):
-                self._known[keys[row]] = encoded.rows(slice(place, place + 1)).cut(length)
+            if len(rows) == len(keys) and self._device is None:
+                return encoded  # nothing came twice, and nothing is to be remembered
+            for place, row in enumerate(rows):
+                self._known[keys[row]] = encoded.rows(slice(place, place + 1)).cut(len(keys[row]))
         return Features.join([self._known[key] for key in keys])
-
-
-def _lengths(mask: Tensor) -> list[int]:
-    """For each caption the tokens up to its last one that is no padding."""
-    return (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(dim=1).tolist()

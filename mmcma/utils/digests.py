@@ -1,4 +1,4 @@
-"""BLAKE2b digests, 32 hex characters each, of texts, bytes, files and tensors."""
+"""BLAKE2b digests, 32 hex characters each, of texts, files and tensors."""
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,12 +11,7 @@ _SIZE = 16  # bytes
 
 def text_digest(text: str) -> str:
     """Digest of a text as UTF-8."""
-    return bytes_digest(text.encode())
-
-
-def bytes_digest(content: bytes) -> str:
-    """Digest of bytes."""
-    return hashlib.blake2b(content, digest_size=_SIZE).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=_SIZE).hexdigest()
 
 
 def file_digest(path: Path) -> str:
