@@ -1,13 +1,14 @@
 """Encode the videos and images of a folder, so that they can be searched.
 
   mmcma index videos/ --model tiny --out gallery/
-  mmcma index videos/ --model configs/cma/cma_vit-b16_msrvtt.py --checkpoint best.pth --out gallery/
+  mmcma index videos/ --model cma-msrvtt --out gallery/
   mmcma index videos/ --model tiny --out gallery/ --store http://localhost:19530
   mmcma index videos/ --model tiny --out gallery/ --ray auto
 
 Killed at any moment and started again, it goes on where it stopped. Run again later, it encodes what is new or has
 changed and forgets what is gone. A file that cannot be read is listed with the reason in GALLERY/failures.jsonl and
-tried again next time. The folder itself is only read.
+tried again next time. The folder itself is only read. A folder of mmcma export, as cma-msrvtt, is found again by the
+gallery; a config with its checkpoint has to be named for every search too.
 """
 import argparse
 import sys
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, workers=1, timeout=0.001)
     from mmcma.apis import RetrievalInferencer, init_model
+    from mmcma.checkpoints.sources import is_data
     from mmcma.search import index_folder
     from mmcma.search.indexing import check_request
     check_request(args.folder, args.out, args.store)
@@ -48,5 +50,8 @@ def run(args: argparse.Namespace) -> None:
                               progress=show)
     print(f'{args.out}: {report.items:,} items; {report.added:,} added, {report.updated:,} updated, '
           f'{report.deleted:,} deleted, {report.unchanged:,} unchanged')
+    if not is_data(args.model):
+        named = f'--model {args.model}' + (f' --checkpoint {args.checkpoint}' if args.checkpoint else '')
+        print(f'to search it, add {named}; a gallery finds an exported folder again by itself (mmcma export)')
     if report.failed:
         print(f'{report.failed:,} files could not be read, see {Path(args.out, "failures.jsonl")}', file=sys.stderr)

@@ -18,4 +18,6 @@ def run(args: argparse.Namespace) -> None:
     facts = describe(args.model)
     width = max(map(len, facts))
     for key, value in facts.items():
-        print(f'{key:<{width}}  {value}')
+        # What a file says must not steer the terminal.
+        shown = ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
+        print(f'{key:<{width}}  {shown}')

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from mmcma import __version__
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import add_trust_arguments, run_tool, trusting
 
 COMMANDS = ('train', 'test', 'index', 'search', 'serve', 'export', 'info')
 
@@ -30,14 +30,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs one command."""
-    args = make_parser().parse_args(argv)
-    run_tool(lambda: args.run(args))
+    _run(make_parser().parse_args(argv))
 
 
 def run_script(name: str) -> None:
     """Runs one command as the script of its own that ``tools/`` has for it."""
-    args = _fill(argparse.ArgumentParser(), name).parse_args()
-    run_tool(lambda: args.run(args))
+    _run(_fill(argparse.ArgumentParser(), name).parse_args())
 
 
 def _module(name: str):
@@ -48,5 +46,13 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser
     command = _module(name)
     parser.description, parser.formatter_class = command.__doc__, argparse.RawDescriptionHelpFormatter
     command.add_arguments(parser)
+    add_trust_arguments(parser)
     parser.set_defaults(run=command.run)
     return parser
+
+
+def _run(args: argparse.Namespace) -> None:
+    def command() -> None:
+        with trusting(args):
+            args.run(args)
+    run_tool(command)

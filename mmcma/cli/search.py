@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', nargs=2, type=float, metavar=('MIN', 'MAX'), help='only of this length')
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument('--html', metavar='FILE', help='write a page with the frames that matched')
-    parser.add_argument('--model', help='the model that made the gallery, where it has moved (default: the one '
-                        'that the gallery names)')
+    parser.add_argument('--model', help='the model that made the gallery, where it has moved or is a config or a '
+                        'checkpoint (default: the one that the gallery names)')
     parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where they have '
                         'moved (default: those that the gallery names)')
     parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-k', type=int, default=12, help='how many to show (default: 12)')
     parser.add_argument('--max-upload', type=int, default=100, metavar='MB',
                         help='largest image or video that is taken as a query (default: 100)')
-    parser.add_argument('--model', help='the model that made the gallery, where it has moved (default: the one '
-                        'that the gallery names)')
+    parser.add_argument('--model', help='the model that made the gallery, where it has moved or is a config or a '
+                        'checkpoint (default: the one that the gallery names)')
     parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where they have '
                         'moved (default: those that the gallery names)')
     parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')

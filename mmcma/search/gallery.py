@@ -1,5 +1,4 @@
 """A folder of encoded files that can be searched: first among pooled vectors, then exactly."""
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmcma.apis import RetrievalInferencer, init_model
-from mmcma.datasets.annotations.texts import fault_of
 from mmcma.search.frame_store import FrameStore, Item
 from mmcma.search.manifest import VERSION, GalleryManifest, read_manifest
+from mmcma.search.queries import check_query
 from mmcma.search.vector_store import MOST_HITS, VectorStore, check_uri
 from mmcma.structures import Features, padded
-from mmcma.utils.errors import ConfigError, DataError, WeightsError, short
+from mmcma.utils.errors import ConfigError, DataError, WeightsError
 
 #: Seconds to wait for another process: a short search, or decoders that outlive an indexing that was killed.
 PATIENCE = 10
@@ -241,30 +240,26 @@ def open_gallery(folder: str | Path, *, model: str | None = None, checkpoint: st
 
     Args:
         folder: Where it lies.
-        model: In place of the one that ``gallery.json`` names, should it have moved.
+        model: In place of the one in ``gallery.json``: where that has moved, or is a config or a checkpoint.
         checkpoint: In place of the trained weights that ``gallery.json`` names, should they have moved.
         device: Where the model works.
 
     Raises:
         DataError: There is no gallery, or it is damaged or in use.
-        ConfigError: There is no such model.
+        ConfigError: There is no such model, or the gallery names one that is no data.
         WeightsError: It is another model.
     """
     manifest = read_manifest(folder)
     if manifest.store is None:
         _locked(Path(folder)).release()  # before a model is built for nothing
     if model is None:
+        manifest.check_model(folder)
         model, checkpoint = manifest.model, checkpoint or manifest.checkpoint
     return Gallery.open(folder, RetrievalInferencer(init_model(model, checkpoint, device)))
 
 
 def check_free(folder: Path, root: str, store: str | None) -> None:
-    """Refuses a gallery that is there and cannot take the files of ``root``.
-
-    Raises:
-        ConfigError: It was made of another folder or for another store.
-        DataError: Another process has it, or it is damaged.
-    """
+    """Refuses a gallery that is in use, or was made of another folder or store: a DataError or ConfigError says so."""
     if (folder / 'gallery.json').exists():
         _check_same(folder, read_manifest(folder), root, store)
     if (folder / 'lock').exists():
@@ -302,20 +297,3 @@ def _locked(folder: Path) -> FileLock:
     except Timeout:
         raise DataError(f'{folder} is in use by another process; wait for it or stop it') from None
     return lock
-
-
-def check_query(query: str, preprocessor) -> None:
-    """Refuses a query that says nothing or too much.
-
-    Raises:
-        DataError: It is empty or longer than the model reads.
-    """
-    if not query.strip():
-        raise DataError('the query is empty; describe what is to be found')
-    if (fault := fault_of(query)) is not None:
-        raise DataError(f'the query {short(query)} holds {fault}')
-    (tokens,), limit = preprocessor.token_counts([query]), preprocessor.limit
-    if tokens > limit:
-        words = len(query.split())
-        raise DataError(f'the query has {tokens} tokens ({words} words), and the model reads {limit}; shorten it to '
-                        f'about {math.floor(words * (limit - 2) / tokens)} words')

@@ -122,6 +122,26 @@ def test_a_folder_cannot_name_code_or_files_to_load(model, tmp_path, part, value
         init_model(folder)
 
 
+def test_a_changed_bit_of_the_weights_is_damage(model, tmp_path):
+    folder = tmp_path / 'cma'
+    export_adapter(model, folder)
+    weights = folder / 'adapter_model.safetensors'
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(WeightsError, match='is damaged: it differs from the weights_digest'):
+        init_model(folder)
+    content = json.loads((folder / 'adapter_config.json').read_text())
+    del content['weights_digest']  # as in folders of before
+    (folder / 'adapter_config.json').write_text(json.dumps(content))
+    init_model(folder, device='cpu')
+
+
+def test_a_part_of_a_notebook_is_not_exported(model, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmcma.models.necks.cross_modal_adapter.CrossModalAdapter.__module__', '__main__')
+    with pytest.raises(ConfigError, match='move it to a module of its own'):
+        export_adapter(model, tmp_path / 'cma')
+
+
 def test_wrong_shapes_name_the_tensor(model, tmp_path):
     folder = tmp_path / 'cma'
     export_adapter(model, folder)

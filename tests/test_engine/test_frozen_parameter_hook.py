@@ -47,6 +47,8 @@ def test_a_run_is_reported_proved_and_saved_without_what_is_frozen(tiny_clip, tm
     for name in ('epoch_2.pth', 'best.pth'):
         checkpoint = torch.load(f'{runner.work_dir}/{name}', weights_only=False)
         assert checkpoint['state_dict'] and all(key.startswith('neck.') for key in checkpoint['state_dict'])
+        assert checkpoint['meta']['cfg'] == runner.cfg.to_dict()  # data, and no program
+        assert 'cfg' not in checkpoint['message_hub']['runtime_info']
         assert checkpoint['backbone'] == dict(name=runner.model.backbone_name,
                                               fingerprint=runner.model.backbone_fingerprint())
 

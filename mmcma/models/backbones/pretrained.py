@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol
 
 import torch
@@ -135,7 +136,8 @@ def read_dual(*, pretrained: str | None = None, config: dict | None = None) -> D
 def _from_config(config: dict) -> DualEncoder:
     fields = dict(config)
     architecture(fields['model_type'])
-    return AutoModel.from_config(AutoConfig.for_model(fields.pop('model_type'), **fields))
+    config_of_type = AutoConfig.for_model(fields.pop('model_type'), **fields)
+    return AutoModel.from_config(config_of_type, trust_remote_code=False)
 
 
 def read_config(pretrained: str) -> PreTrainedConfig:
@@ -149,7 +151,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
         _ask_the_hub_once(pretrained)
     with _quiet():
         try:
-            config = AutoConfig.from_pretrained(source)
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
     architecture(config.model_type, pretrained)
@@ -161,9 +163,12 @@ def _from_pretrained(pretrained: str) -> DualEncoder:
     with _quiet():
         try:
             model, info = AutoModel.from_pretrained(source, config=config, dtype=torch.float32,
-                                                    output_loading_info=True)
+                                                    output_loading_info=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
+        except UnpicklingError as error:
+            raise WeightsError(f'pretrained={pretrained!r}: its weights are a pickle that holds more than tensors; '
+                               'take the model.safetensors of that model.') from error
     if info['missing_keys']:
         raise WeightsError(f'pretrained={pretrained!r}: the checkpoint lacks {sorted(info["missing_keys"])[:3]} '
                            f'({len(info["missing_keys"])} tensors in all); it is no complete dual encoder.')
