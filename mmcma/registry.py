@@ -6,7 +6,7 @@ from mmengine import registry as root
 from mmengine.registry import Registry
 
 from mmcma.utils.arguments import check_arguments
-from mmcma.utils.errors import ConfigError, UserError, short
+from mmcma.utils.errors import ConfigError, UserError, one_short_line, short
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:
@@ -20,7 +20,7 @@ def _guarded(parent: Registry) -> Callable:
             raise ConfigError(f'{short(cfg)} is no {registry.name}: it must be a dict with a type.')
         builder = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
         if builder is None:
-            raise ConfigError(f'type={cfg["type"]!r}: there is no such {registry.name}.')
+            raise ConfigError(f'type={short(cfg["type"])}: there is no such {registry.name}.')
         given = {key: value for key, value in cfg.items() if key not in ('type', '_scope_')}
         check_arguments(builder, given, supplied=kwargs, complete=not (args or kwargs))
         try:
@@ -34,7 +34,7 @@ def _guarded(parent: Registry) -> Callable:
 
 def build_failure(builder: Any, given: dict, error: Exception) -> ConfigError:
     """What to say of a part whose constructor raised something that it did not mean for users."""
-    reason = ' '.join(str(error).split()) or 'no reason given'
+    reason = one_short_line(str(error)) or 'no reason given'
     name = getattr(builder, '__name__', str(builder))
     return ConfigError(f'{name}({short(given)[1:-1]}) cannot be built: {type(error).__name__}: {reason}')
 

@@ -25,6 +25,8 @@ class RetrievalSample(BaseDataElement):
     Fields added by ``CrossModalRetriever`` in predict mode, float32 on the CPU:
         visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation.
         text_pooled (Tensor): ``(len(captions), D)`` before normalisation.
+        caption_keys (list[tuple[int, ...]]): Parallel to ``captions``, their tokens; captions with equal ones are
+            one to the model.
         text_tokens (Tensor): ``(len(captions), L, D)`` embeddings of words, where the
             similarity compares them; L is that of the batch.
         text_mask (Tensor): bool ``(len(captions), L)``, False on padding; with ``text_tokens``.
@@ -73,6 +75,11 @@ class Features(NamedTuple):
         if mask is None:
             mask = torch.ones(self.tokens.shape[:2], dtype=torch.bool, device=self.tokens.device)
         return self._replace(tokens=F.pad(self.tokens, (0, 0, 0, missing)), mask=F.pad(mask, (0, missing)))
+
+    def cut(self: 'AnyFeatures', length: int) -> 'AnyFeatures':
+        """The same with no more than the first ``length`` tokens."""
+        tokens, mask = (None if field is None else field[:, :length] for field in (self.tokens, self.mask))
+        return self._replace(tokens=tokens, mask=mask)
 
     def rows(self: 'AnyFeatures', index: slice | Tensor) -> 'AnyFeatures':
         """The items that ``index`` (a slice, or an int or bool tensor) picks."""

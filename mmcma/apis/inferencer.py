@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmcma.apis.media import Clip, MediaPaths, frame_pipeline, is_media, preparation
 from mmcma.checkpoints.identity import backbone_identity
+from mmcma.datasets.annotations.texts import fault_of
 from mmcma.datasets.video.cache import frame_settings
 from mmcma.models import CrossModalRetriever
 from mmcma.models.backbones.tower import fingerprint
@@ -21,7 +22,7 @@ from mmcma.models.similarities.base import unit
 from mmcma.models.trained_state import trained_state
 from mmcma.structures import Features
 from mmcma.utils.digests import tensor_digests, text_digest
-from mmcma.utils.errors import ConfigError, DataError, MediaError
+from mmcma.utils.errors import ConfigError, DataError, MediaError, short
 from mmcma.utils.slices import blocks
 
 PathType = str | PathLike
@@ -85,12 +86,14 @@ class RetrievalInferencer:
             and ``mask`` bool ``(N, L)``.
 
         Raises:
-            DataError: There is no text, or an empty one.
+            DataError: There is no text, an empty one, or one with a NUL or half a surrogate pair.
         """
         texts = _listed(texts, 'texts')
         for number, text in enumerate(texts):
             if not isinstance(text, str) or not text.strip():
-                raise DataError(f'text {number} is {text!r}: write a few words.')
+                raise DataError(f'text {number} is {short(text)}: write a few words.')
+            if (fault := fault_of(text)) is not None:
+                raise DataError(f'text {number}, {short(text)}, holds {fault}.')
         self._warn_of_cuts(texts)
         return Features.join([self.model.encode_text(texts[rows]).to('cpu')
                               for rows in blocks(len(texts), self.batch_size)])
@@ -255,9 +258,9 @@ class RetrievalInferencer:
 
     def _warn_of_cuts(self, texts: list[str]) -> None:
         preprocessor = self.model.data_preprocessor
-        for text, ids in zip(texts, preprocessor.tokenizer(texts).input_ids):
-            if len(ids) > preprocessor.limit:
-                print_log(f'the text {text[:40]!r}... has {len(ids)} tokens and is cut to {preprocessor.limit}, the '
+        for text, count in zip(texts, preprocessor.token_counts(texts)):
+            if count > preprocessor.limit:
+                print_log(f'the text {text[:40]!r}... has {count} tokens and is cut to {preprocessor.limit}, the '
                           'most that the model reads.', logger='current', level=logging.WARNING)
 
 

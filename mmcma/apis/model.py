@@ -10,7 +10,7 @@ from mmcma.checkpoints.sources import resolve_model
 from mmcma.config import building
 from mmcma.models import CrossModalRetriever
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError, WeightsError
+from mmcma.utils.errors import ConfigError, WeightsError, cause, short
 
 
 def init_model(source: str | Path | Config, checkpoint: str | Path | None = None,
@@ -30,6 +30,7 @@ def init_model(source: str | Path | Config, checkpoint: str | Path | None = None
         ConfigError: The source is none of these, or its config holds a value that cannot work.
         WeightsError: Pretrained weights or the trained ones are missing or do not fit.
     """
+    place = usable_device(device)
     config, trained, name, _ = resolve_model(source, checkpoint)
     config = Config(config.to_dict(), filename=config.filename)  # the caller's stays as it is
     if base_model is not None:
@@ -42,7 +43,21 @@ def init_model(source: str | Path | Config, checkpoint: str | Path | None = None
     if trained is not None:
         load_trained(model, trained, source=name)
     model.cfg = config
-    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+    return model.to(place).eval()
+
+
+def usable_device(device: str | torch.device | None) -> torch.device:
+    """The device; without one a GPU where there is one.
+
+    Raises:
+        ConfigError: This machine has no such device.
+    """
+    try:
+        place = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ConfigError(f'device {short(device)} cannot be had here ({cause(error)}); cpu always can') from error
+    return place
 
 
 def load_adapter(model: CrossModalRetriever, name: str, source: str | Path, *,

@@ -6,6 +6,7 @@ that own parts come from), ``weights_digest`` and the whole ``config``. Such a
 folder may come from anywhere, and reading one runs nothing that it names.
 """
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,17 @@ _KIND = 'an exported adapter'
 
 def is_adapter_folder(path: Path) -> bool:
     """Whether the folder is one that :func:`write_adapter_folder` writes, whole or damaged."""
-    return (path / CONFIG).is_file()
+    return os.path.isfile(path / CONFIG)  # also of a name too long for a file
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuses a folder that holds something.
+
+    Raises:
+        ConfigError: It does, or is a file.
+    """
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f'{str(folder)!r} exists and is not empty: choose another folder, or remove it.')
 
 
 def write_adapter_folder(folder: Path, state: Mapping[str, Tensor], content: Mapping[str, Any], card: str) -> None:
@@ -41,8 +52,7 @@ def write_adapter_folder(folder: Path, state: Mapping[str, Tensor], content: Map
     Raises:
         ConfigError: The folder holds something, or ``content`` what JSON or a reader would not take.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f'{str(folder)!r} exists and is not empty: choose another folder, or remove it.')
+    check_new_folder(folder)
     loaded_config(content['config'], 'config', _KIND)
     try:
         json.dumps(content)

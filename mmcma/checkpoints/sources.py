@@ -1,4 +1,5 @@
 """What a model can be made from: a config, a checkpoint, an exported folder, or the name of a pretrained model."""
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,8 +9,8 @@ from mmcma.checkpoints.adapter_folder import is_adapter_folder, read_adapter_fol
 from mmcma.checkpoints.checkpoint_file import checkpoint_config, read_checkpoint
 from mmcma.checkpoints.config_data import check_registered
 from mmcma.config import check_config, load_config
-from mmcma.models.backbones.pretrained import read_config
-from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
+from mmcma.models.backbones.pretrained import may_be_on_the_hub, names_beside, read_config
+from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean, short
 
 #: Short names of pretrained models: what :func:`zero_shot_config` takes.
 NAMED: dict[str, dict[str, Any]] = {
@@ -102,12 +103,13 @@ def _read(source: str | Path | Config) -> ModelSource:
 def _pretrained(path: Path, name: str) -> Config:
     if name in NAMED:
         return zero_shot_config(**NAMED[name])
-    if path.is_dir() and not (path / 'config.json').is_file():
+    if os.path.isdir(path) and not (path / 'config.json').is_file():
         raise WeightsError(f'folder {name!r} holds neither adapter_config.json (`mmcma export` writes it) nor '
                            f'config.json (a Hugging Face model); it has {sorted(p.name for p in path.iterdir())[:5]}.')
-    if not path.is_dir() and name.count('/') != 1:
-        raise ConfigError(f'model {name!r}: no such config (.py), checkpoint (.pth), folder, model on the Hugging Face '
-                          f'Hub (owner/model) or one of {list(NAMED)}.{did_you_mean(name, list(NAMED))}')
+    if not os.path.isdir(path) and not may_be_on_the_hub(name):
+        hint = did_you_mean(name, list(NAMED)) or names_beside(name)
+        raise ConfigError(f'model {short(name)}: no such config (.py), checkpoint (.pth), folder, model on the Hugging '
+                          f'Face Hub (owner/model) or one of {list(NAMED)}.{hint}')
     return zero_shot_config(name)
 
 

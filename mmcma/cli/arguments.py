@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from mmcma.utils.errors import ConfigError, UserError
+from mmcma.utils.errors import ConfigError, UserError, short
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of every tool that runs a config."""
     parser.add_argument('--work-dir', help='for logs and results (default: work_dirs/<name of the config>)')
     add_config_options(parser)
+    parser.set_defaults(instead_of_options={'launcher': '--launcher'})
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='who started the processes (default: none, one process)')
     parser.add_argument('--seed', type=int, help='of all random generators (default: the one of the config)')
@@ -24,7 +25,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """``--cfg-options``."""
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='replace values of the config, as in train_cfg.max_epochs=1 data_root=/msrvtt')
 
 
@@ -80,6 +81,33 @@ def items_bar(label: str) -> Iterator[Callable[[int, int, int], None]]:
         yield show
 
 
+def check_at_least(args: argparse.Namespace, **least: float) -> None:
+    """Refuses an argument below its least value; one that was not given is None.
+
+    Raises:
+        ConfigError: It is below, or NaN.
+    """
+    for name, value in least.items():
+        given = getattr(args, name)
+        if given is not None and not given >= value:
+            flag = f'-{name}' if len(name) == 1 else f'--{name.replace("_", "-")}'
+            raise ConfigError(f'{flag} {given} must be at least {value}')
+
+
+def check_can_be_written(path: str | None, flag: str) -> None:
+    """Refuses a file that could not be written in the end, now; None is no file.
+
+    Raises:
+        ConfigError: It is a folder, its folder is not there, or it may not be written.
+    """
+    if path is None:
+        return
+    folder = os.path.dirname(os.path.abspath(os.path.expanduser(path)))
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        fault = 'is a folder' if os.path.isdir(path) else f'cannot be written: {folder} is no folder to write to'
+        raise ConfigError(f'{flag} {path} {fault}')
+
+
 def checked_config(args: argparse.Namespace):
     """The config of ``args.config`` with ``args.cfg_options``.
 
@@ -87,7 +115,11 @@ def checked_config(args: argparse.Namespace):
         ConfigError: The config or an option is faulty.
     """
     from mmcma.config import check_config, load_config, parse_options
-    cfg = load_config(args.config, parse_options(args.cfg_options))
+    options = parse_options(args.cfg_options)
+    for key, flag in getattr(args, 'instead_of_options', {}).items():
+        if key in options:
+            raise ConfigError(f'--cfg-options {key}={short(str(options[key]))} would change nothing: say {flag}.')
+    cfg = load_config(args.config, options)
     check_config(cfg)
     return cfg
 
@@ -100,6 +132,8 @@ def read_config(args: argparse.Namespace):
     """
     cfg = checked_config(args)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
+    if os.path.exists(cfg.work_dir) and not os.path.isdir(cfg.work_dir):
+        raise ConfigError(f'work_dir {cfg.work_dir!r} is a file: choose another with --work-dir.')
     cfg.launcher = args.launcher
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)

@@ -10,7 +10,10 @@ of --report, or of the report.json beside the checkpoint if that is of this chec
 """
 import argparse
 import json
+import os
 from pathlib import Path
+
+from mmcma.utils.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from mmcma.apis import export_adapter, init_model
+    from mmcma.checkpoints.adapter_folder import check_new_folder
+    check_new_folder(Path(args.folder).expanduser())
+    if args.report is not None and not os.path.isfile(args.report):
+        raise ConfigError(f'--report {args.report}: no such file')
     model = init_model(args.config, args.checkpoint, device='cpu')
     report = args.report or report_beside(Path(args.checkpoint))
     content = export_adapter(model, args.folder, base_model=args.base_model, report=report)

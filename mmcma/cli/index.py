@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmcma.cli.arguments import items_bar
+from mmcma.cli.arguments import check_at_least, items_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    check_at_least(args, batch_size=1, workers=1, timeout=0.001)
     from mmcma.apis import RetrievalInferencer, init_model
     from mmcma.checkpoints.sources import is_data
     from mmcma.search import index_folder
+    from mmcma.search.indexing import check_request
+    check_request(args.folder, args.out, args.store)
     device = 'cpu' if args.ray else args.device  # with a cluster others encode
     inferencer = RetrievalInferencer(init_model(args.model, args.checkpoint, device), batch_size=args.batch_size)
     with items_bar('encoding') as show:

@@ -9,8 +9,10 @@ model's own similarity; the scores are that similarity's.
 """
 import argparse
 import json
+import os
 import sys
 
+from mmcma.cli.arguments import check_at_least, check_can_be_written
 from mmcma.utils.errors import ConfigError
 
 
@@ -37,6 +39,14 @@ def run(args: argparse.Namespace) -> None:
     given = [query for query in (args.query, args.image, args.video) if query is not None]
     if len(given) != 1:
         raise ConfigError(f'{len(given)} queries: give a text, or --image FILE, or --video FILE')
+    if args.query is not None and not args.query.strip():
+        raise ConfigError('the query is empty; describe what is to be found')
+    if args.query is None and not os.path.exists(given[0]):
+        raise ConfigError(f'{given[0]}: no such file')
+    check_at_least(args, k=1, rerank=0)
+    if args.seconds is not None and not 0 <= args.seconds[0] <= args.seconds[1]:
+        raise ConfigError(f'--seconds {args.seconds[0]:g} {args.seconds[1]:g} is no length: the shortest first')
+    check_can_be_written(args.html, '--html')
     from mmcma.search import open_gallery
     with open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device) as gallery:
         if gallery.manifest.items is None:

@@ -17,6 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mmcma.cli.arguments import check_at_least
 from mmcma.utils.errors import ConfigError
 
 
@@ -39,8 +40,7 @@ def run(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and leaves nothing behind
     os.environ.setdefault('GRPC_VERBOSITY', 'NONE')  # it logs that an idle connection to Milvus was renewed
     check_gradio()
-    if args.max_upload < 1 or args.k < 1:
-        raise ConfigError(f'--max-upload {args.max_upload} and -k {args.k} must be at least 1')
+    check_at_least(args, max_upload=1, k=1)
     from mmcma.search import open_gallery
     with closing(listen(args.host, args.port)) as listening, TemporaryDirectory(prefix='mmcma-serve-') as folder:
         os.environ['GRADIO_TEMP_DIR'] = f'{folder}/uploads'

@@ -5,7 +5,7 @@
 """
 import argparse
 
-from mmcma.cli.arguments import add_run_arguments, nothing_half_written, read_config
+from mmcma.cli.arguments import add_run_arguments, check_can_be_written, nothing_half_written, read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,9 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'is tested, zero-shot')
     parser.add_argument('--out', metavar='FILE', help='write the metrics there as JSON')
     add_run_arguments(parser)
+    parser.set_defaults(instead_of_options={
+        'launcher': '--launcher', 'load_from': 'CHECKPOINT after the config', 'resume': 'CHECKPOINT after the config'})
 
 
 def run(args: argparse.Namespace) -> None:
+    check_can_be_written(args.out, '--out')
     cfg = read_config(args)
     from mmengine.runner import Runner
 

@@ -78,6 +78,12 @@ _INNER = {
     METRIC: {'extras': METRIC, 'first_stage': MODEL},
     VISUALIZER: {'vis_backends': VIS_BACKEND},
 }
+#: Top-level dicts that are built from no registry, with the keys of those of which unknown ones would change nothing.
+_DICTS: dict[str, frozenset[str]] = {
+    'default_hooks': frozenset(), 'randomness': frozenset(),
+    'env_cfg': frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
+    'auto_scale_lr': frozenset({'enable', 'base_batch_size'}),
+}
 
 
 def check_config(cfg: Config) -> None:
@@ -88,6 +94,7 @@ def check_config(cfg: Config) -> None:
             message gives file, key path and near matches. Or a part needs
             several frames and the training data have one.
     """
+    _check_dicts(cfg)
     for loader in _LOADERS:
         _check_loader(cfg.get(loader), f'{cfg.filename or "config"}: {loader}')
     builders = {}
@@ -106,6 +113,15 @@ def check_config(cfg: Config) -> None:
                 _check_arguments(builder, node, place, where)
                 builders[path] = (builder, node)
     _check_frames(builders, cfg.filename or 'config')
+
+
+def _check_dicts(cfg: Config) -> None:
+    for name, known in _DICTS.items():
+        where, node = f'{cfg.filename or "config"}: {name}', cfg.get(name)
+        if node is not None and not isinstance(node, dict):
+            raise ConfigError(f'{where} must be a dict; got {short(node)}.')
+        for key in sorted((node or {}).keys() - known) if known else ():
+            raise ConfigError(f'{where} takes no {short(key)}.{did_you_mean(key, sorted(known))}')
 
 
 def _check_loader(node: Mapping | None, where: str) -> None:
@@ -164,7 +180,7 @@ def _walk(node, path: str, place: Place) -> Iterator[tuple[str, object, Place]]:
 
 def _find(place: Place, name: str, where: str):
     """The registered class or function; None for a dotted path, which only building can resolve."""
-    scope, _, short = name.rpartition('.')
+    scope, _, own = name.rpartition('.')
     if scope not in ('', 'mmcma', 'mmengine'):
         return None
     chain = [place.registry]
@@ -174,10 +190,10 @@ def _find(place: Place, name: str, where: str):
     for node in reversed(chain):  # The child's names win.
         node.import_from_location()
         known.update(node.module_dict)
-    if short not in known:
-        hint = _scope_hint(place, short) or did_you_mean(short, sorted(known))
-        raise ConfigError(f'{where}={name!r}: there is no such {place.kind}.{hint}')
-    return known[short]
+    if own not in known:
+        hint = _scope_hint(place, own) or did_you_mean(own, sorted(known))
+        raise ConfigError(f'{where}={short(name)}: there is no such {place.kind}.{hint}')
+    return known[own]
 
 
 def _scope_hint(place: Place, name: str) -> str:

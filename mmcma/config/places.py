@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcma.registry import build_failure
-from mmcma.utils.errors import ConfigError, UserError
+from mmcma.utils.errors import ConfigError, UserError, one_short_line
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def _located(error: Exception, cfg: Config) -> ConfigError:
     if built is not None:
         where = next((path for path, other in parts(cfg.to_dict()) if other == dict(built['cfg'])), 'a part of it')
         return ConfigError(f'{source}: {where}: {build_failure(built["obj_cls"], dict(built["args"]), error)}')
-    reason = f'cannot be built: {type(error).__name__}: {" ".join(str(error).split())}'
+    reason = f'cannot be built: {type(error).__name__}: {one_short_line(str(error))}'
     loaded = _innermost(error.__traceback__, 'build_dataloader', 'dataloader')
     loader = next((key for key, node in cfg.items() if loaded and node == loaded['dataloader']), None)
     return ConfigError(f'{source}: {loader} {reason}' if loader else f'{source} {reason}')

@@ -1,23 +1,14 @@
 """Reading configs, with one-line errors that name file, key and fix."""
 import ast
+import os
 import traceback
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from mmcma.config.sharing import SHARED, check_shared_option, share
-from mmcma.utils.errors import ConfigError, did_you_mean
-
-#: Top-level keys that mmengine's Runner or the tools read; others are variables for use within a config.
-RUNNER_KEYS = frozenset({
-    'model', 'work_dir', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg',
-    'test_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'val_evaluator', 'test_evaluator',
-    'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from', 'resume', 'launcher', 'env_cfg',
-    'log_processor', 'log_level', 'visualizer', 'default_scope', 'randomness', 'experiment_name',
-    'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'activation_checkpointing',
-    'efficient_conv_bn_eval', 'compile', 'custom_imports', 'strategy',
-})
+from mmcma.config.options import RUNNER_KEYS, replace_variable, resolve_options
+from mmcma.config.sharing import SHARED, share
+from mmcma.utils.errors import ConfigError, did_you_mean, one_short_line, short
 
 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
@@ -35,48 +26,28 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
         ConfigError: The file is missing or faulty, or an option changes nothing.
     """
     cfg = _read(Path(path))
-    for key, value in (cfg_options or {}).items():
-        _check_option(cfg, key, value)
-    for key, value in (cfg_options or {}).items():
-        old = cfg.get(key)
-        if isinstance(old, str) and isinstance(value, str) and key not in RUNNER_KEYS:
-            cfg = Config(_replace(cfg.to_dict(), old, value), filename=cfg.filename)
-    shared = {key: value for key, value in (cfg_options or {}).items() if key.split('.')[0] in SHARED}
-    _merge(cfg, shared, path)
+    options = resolve_options(cfg, cfg_options or {})
+    for key, value in options.items():
+        if key in cfg and key not in RUNNER_KEYS and key not in SHARED:
+            cfg = replace_variable(cfg, key, value)
+    _merge(cfg, {key: value for key, value in options.items() if key.split('.')[0] in SHARED}, path)
     share(cfg)
-    _merge(cfg, {key: value for key, value in (cfg_options or {}).items() if key not in shared}, path)
+    _merge(cfg, {key: value for key, value in options.items() if key.split('.')[0] not in SHARED}, path)
     return cfg
 
 
 def _merge(cfg: Config, options: dict, path: str | Path) -> None:
-    try:
-        cfg.merge_from_dict(options)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ConfigError(f'--cfg-options {options} do not fit {path}: {_one_line(error)}') from error
-
-
-def parse_options(pairs: Iterable[str]) -> dict:
-    """``KEY=VALUE`` strings as mmengine reads them: numbers, booleans, None, lists and tuples in brackets.
-
-    Raises:
-        ConfigError: A string has no ``=``, or its brackets do not match.
-    """
-    options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition('=')
-        if not (key and equals):
-            raise ConfigError(f'--cfg-options {pair!r} must be KEY=VALUE, as in train_cfg.max_epochs=1.')
+    for key, value in options.items():
         try:
-            options[key] = DictAction._parse_iterable(value)
-        except AssertionError as error:
-            raise ConfigError(f'--cfg-options {pair!r}: {_one_line(error)}') from error
-    return options
+            cfg.merge_from_dict({key: value})
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ConfigError(f'--cfg-options {key}={short(value)} does not fit {path}: {_one_line(error)}') from error
 
 
 def _read(path: Path) -> Config:
-    if not path.is_file():
-        names = [file.name for file in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        raise ConfigError(f'config {str(path)!r} does not exist.{did_you_mean(path.name, names)}')
+    if not os.path.isfile(path):
+        names = [file.name for file in path.parent.glob('*.py')] if os.path.isdir(path.parent) else []
+        raise ConfigError(f'config {short(str(path), 200)} does not exist.{did_you_mean(path.name, names)}')
     try:
         return Config.fromfile(path)
     except SyntaxError as error:
@@ -115,41 +86,4 @@ def _where(error: Exception) -> str:
 
 def _one_line(error: Exception) -> str:
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return ' '.join(str(text).split())
-
-
-def _check_option(cfg: Config, key: str, value) -> None:
-    top, *rest = key.split('.')
-    if top not in cfg and top not in RUNNER_KEYS:
-        raise ConfigError(f'--cfg-options {key}: {cfg.filename} has no {top!r}.'
-                          f'{did_you_mean(top, sorted({*cfg.keys(), *RUNNER_KEYS}))}')
-    if top in SHARED and top in cfg:
-        check_shared_option(cfg, key, value)
-        return
-    if rest or top in RUNNER_KEYS or isinstance(cfg[top], str):
-        return
-    places = [path for path, _ in _paths(cfg.to_dict()) if path.split('.')[-1] == top and path != top]
-    hint = f'; set {" or ".join(places[:3])}' if places else ''
-    raise ConfigError(f'--cfg-options {key}={value}: {top!r} is a variable of {cfg.filename}, used when the '
-                      f'file was read; changing it now has no effect{hint}.')
-
-
-def _paths(node, path: str = '') -> Iterator[tuple[str, object]]:
-    if not isinstance(node, (dict, list, tuple)):
-        return
-    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        here = f'{path}.{key}' if path else str(key)
-        yield here, child
-        yield from _paths(child, here)
-
-
-def _replace(node, old: str, new: str):
-    if isinstance(node, dict):
-        return {key: _replace(child, old, new) for key, child in node.items()}
-    if isinstance(node, (list, tuple)):
-        return type(node)(_replace(child, old, new) for child in node)
-    if node == old:
-        return new
-    if isinstance(node, str) and old and node.startswith(f'{old.rstrip("/")}/'):
-        return f'{new.rstrip("/")}/{node[len(old.rstrip("/")) + 1:]}'
-    return node
+    return one_short_line(str(text))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mmengine.config import Config
 
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, short
 
 SHARED = ('pipeline', 'num_workers')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -36,8 +36,8 @@ def check_shared_option(cfg: Config, key: str, value) -> None:
     shared = key.split('.')[0]
     if not any(name == shared and name not in node for name, node in _takers(cfg)):
         place = f'train_dataloader.{"dataset." if shared == "pipeline" else ""}{key}'
-        raise ConfigError(f'--cfg-options {key}={value} has no effect: in {cfg.filename} every loader has its own '
-                          f'{shared}; set {place} and so on.')
+        raise ConfigError(f'--cfg-options {key}={short(value)} has no effect: in {cfg.filename} every loader has '
+                          f'its own {shared}; set {place} and so on.')
 
 
 def _takers(cfg: Config) -> Iterator[tuple[str, dict]]:

@@ -1,10 +1,11 @@
 """ActivityNet Captions (Krishna et al., ICCV 2017)."""
 from typing import Any
 
-from mmcma.datasets.annotations.reading import check_caption, read_ids, read_json
+from mmcma.datasets.annotations.reading import read_ids, read_json
+from mmcma.datasets.annotations.texts import check_caption
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, short
 
 
 @DATASETS.register_module()
@@ -25,7 +26,7 @@ class ActivityNetCaptions(RetrievalDataset):
         if not isinstance(data, dict):
             raise DataError(f'{path}: holds a {type(data).__name__}, not a dict of videos by id')
         ids = read_ids((f'{path}, video {number}', name) for number, name in enumerate(data))
-        return [dict(id=video_id, captions=[_paragraph(video, f'{path}, {video_id!r}')])
+        return [dict(id=video_id, captions=[_paragraph(video, f'{path}, {short(video_id)}')])
                 for video_id, video in zip(ids, data.values())]
 
 
@@ -34,5 +35,5 @@ def _paragraph(video: Any, where: str) -> str:
         raise DataError(f"{where}: no list 'sentences'; is it ActivityNet Captions' file?")
     for number, sentence in enumerate(video['sentences']):
         if not isinstance(sentence, str):
-            raise DataError(f'{where}, sentence {number}: {sentence!r} is not text')
+            raise DataError(f'{where}, sentence {number}: {short(sentence)} is not text')
     return check_caption(' '.join(filter(None, map(str.strip, video['sentences']))), where)

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from mmcma.datasets.annotations.reading import check_caption, parse_json, read_lines, read_table
+from mmcma.datasets.annotations.reading import parse_json, read_lines, read_table
+from mmcma.datasets.annotations.texts import check_caption, fault_of, one_name
 from mmcma.datasets.retrieval_dataset import RetrievalDataset
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import ConfigError, DataError
+from mmcma.utils.errors import ConfigError, DataError, short
 
 
 class _Row(NamedTuple):
@@ -28,7 +29,7 @@ class CaptionedFiles(RetrievalDataset):
     give ``start`` and ``end`` (seconds) and ``id``; other fields are ignored.
     Lines of the same path, start and end are one item with several captions.
     Paths are relative to ``data_prefix['visual']``; an id not given is the path,
-    with ``#start-end`` where there are times.
+    with ``#start-end`` where there are times. No start is a start of 0; names are one in either form of Unicode.
 
     The file itself says how many items there should be: with ``missing='skip'``
     the gallery is the items found of those listed.
@@ -43,10 +44,7 @@ class CaptionedFiles(RetrievalDataset):
             raise ConfigError(f"CaptionedFiles: ann_file={self.ann_file!r} must be one of "
                               f"{' '.join(_READERS)}, or that with .gz")
         path = self.caption_file('')
-        items = _grouped(_READERS[kind](path))
-        if not items:
-            raise DataError(f'{path}: no items; is the file complete?')
-        return items
+        return _grouped(_READERS[kind](path))
 
 
 def _grouped(rows: Iterator[_Row]) -> list[dict]:
@@ -55,12 +53,12 @@ def _grouped(rows: Iterator[_Row]) -> list[dict]:
     for row in rows:
         first = by_id.setdefault(row.item_id, row)
         if first.clip != row.clip:
-            raise DataError(f'{row.where}: id {row.item_id!r} is {_name(*row.clip)!r} here and '
-                            f'{_name(*first.clip)!r} in {first.where}')
+            raise DataError(f'{row.where}: id {short(row.item_id)} is {short(_name(*row.clip))} here and '
+                            f'{short(_name(*first.clip))} in {first.where}')
         twin = by_clip.setdefault(row.clip, row)
         if twin.item_id != row.item_id:
-            raise DataError(f'{row.where}: {_name(*row.clip)!r} is item {row.item_id!r} here and '
-                            f'{twin.item_id!r} in {twin.where}; give it one id, or none')
+            raise DataError(f'{row.where}: {short(_name(*row.clip))} is item {short(row.item_id)} here and '
+                            f'{short(twin.item_id)} in {twin.where}; give it one id, or none')
         if first is not row:
             first.captions.extend(row.captions)
     return [dict(id=row.item_id, path=row.clip[0], start=row.clip[1], end=row.clip[2], captions=row.captions)
@@ -71,10 +69,10 @@ def _read_json_lines(path: Path) -> Iterator[_Row]:
     for where, line in read_lines(path):
         fields = parse_json(line, where)
         if not isinstance(fields, dict) or 'path' not in fields or ('caption' in fields) == ('captions' in fields):
-            raise DataError(f'{where}: {line[:60]!r} has not "path" and either "caption" or "captions"')
+            raise DataError(f'{where}: {short(line)} has not "path" and either "caption" or "captions"')
         captions = fields['captions'] if 'captions' in fields else [fields['caption']]
         if not isinstance(captions, list) or not captions:
-            raise DataError(f'{where}: captions {captions!r} are not a list of sentences')
+            raise DataError(f'{where}: captions {short(captions)} are not a list of sentences')
         yield _row(where, fields, captions)
 
 
@@ -92,25 +90,27 @@ def _row(where: str, fields: dict, captions: list) -> _Row:
     start, end = (_seconds(fields.get(key), f'{where}: {key}') for key in ('start', 'end'))
     if end is not None and end <= (start or 0):
         raise DataError(f'{where}: from {start or 0} s to {end} s is no stretch of time')
+    if not start:
+        start = None if end is None else 0.0  # with and without a start of 0 it is one clip
     item_id = fields.get('id')
     if item_id is None:
         item_id = _name(path, start, end)
     if not isinstance(item_id, (str, int)) or isinstance(item_id, bool) or not _is_below(str(item_id).strip()):
-        raise DataError(f"{where}: id {item_id!r} is neither a name (no '..', no backslash) nor a whole number")
-    return _Row(where, str(item_id).strip(), (path, start, end),
+        raise DataError(f"{where}: id {short(item_id)} is neither a name (no '..', no backslash) nor a whole number")
+    return _Row(where, one_name(str(item_id).strip()), (path, start, end),
                 [check_caption(caption, where) for caption in captions])
 
 
 def _check_path(value: Any, where: str) -> str:
-    path = value.strip() if isinstance(value, str) else ''
+    path = one_name(value.strip()) if isinstance(value, str) else ''
     if not _is_below(path):
-        raise DataError(f"{where}: path {value!r} does not lead to a file below data_prefix['visual'] (folders "
+        raise DataError(f"{where}: path {short(value)} does not lead to a file below data_prefix['visual'] (folders "
                         "and file joined by single '/', no '..')")
     return path
 
 
 def _is_below(path: str) -> bool:
-    return not ({'', '.', '..'} & set(path.split('/')) or set('\\\0') & set(path))
+    return not ({'', '.', '..'} & set(path.split('/')) or '\\' in path or fault_of(path))
 
 
 def _seconds(value: Any, where: str) -> float | None:
@@ -121,7 +121,7 @@ def _seconds(value: Any, where: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise DataError(f'{where} {value!r} is not a number of seconds from 0 up')
+        raise DataError(f'{where} {short(value)} is not a number of seconds from 0 up')
     return seconds
 
 

@@ -1,13 +1,15 @@
 """MSCOCO captions (Lin et al., ECCV 2014; Chen et al., 2015) with Karpathy's splits."""
+import os
 from pathlib import Path
 from typing import Any
 
 from mmcma.datasets.annotations.karpathy import karpathy_items
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
-from mmcma.datasets.annotations.reading import check_caption, check_id, read_json
+from mmcma.datasets.annotations.reading import read_json
+from mmcma.datasets.annotations.texts import check_caption, check_id
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, few, short
 
 
 @DATASETS.register_module()
@@ -35,8 +37,8 @@ class COCO(RetrievalDataset):
     def _file_name(self) -> str:
         blip = f'coco_karpathy_{self.split}.json'
         folder = Path(self.data_prefix['ann'])
-        there = any((folder / name).is_file() for name in (blip, f'{blip}.gz'))
-        ours = any((folder / name).is_file() for name in ('dataset_coco.json', 'dataset_coco.json.gz'))
+        there = any(os.path.isfile(folder / name) for name in (blip, f'{blip}.gz'))
+        ours = any(os.path.isfile(folder / name) for name in ('dataset_coco.json', 'dataset_coco.json.gz'))
         return blip if there and not ours else 'dataset_coco.json'
 
 
@@ -51,10 +53,10 @@ def _blip_items(rows: list, path: Path) -> list[dict]:
         relative = f'{check_id(folder, where)}/{item_id}' if folder else item_id
         item = items.setdefault(item_id, dict(id=item_id, path=relative, captions=[]))
         if item['path'] != relative:
-            raise DataError(f"{where}: {item_id} lies in {image!r} and in {item['path']!r}")
+            raise DataError(f"{where}: {few([item_id])} lies in {short(image)} and in {short(item['path'])}")
         if item['captions'] and isinstance(row['caption'], list):
-            raise DataError(f'{where}: {image!r} comes twice')
-        item['captions'] += [check_caption(caption, f'{where} ({item_id})') for caption in captions]
+            raise DataError(f'{where}: {short(image)} comes twice')
+        item['captions'] += [check_caption(caption, f'{where} ({few([item_id])})') for caption in captions]
     return list(items.values())
 
 
@@ -63,5 +65,5 @@ def _image_and_captions(row: Any, where: str) -> tuple[str, list]:
     if not isinstance(image, str) or not isinstance(captions, (str, list)):
         raise DataError(f"{where}: not {{'image': 'val2014/COCO_val2014_000000000042.jpg', 'caption': [...]}}")
     if not captions:
-        raise DataError(f'{where} ({image}): no caption')
+        raise DataError(f'{where} ({few([image])}): no caption')
     return image, [captions] if isinstance(captions, str) else captions

@@ -4,17 +4,11 @@ import os
 from mmengine.logging import print_log
 
 from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES
-from mmcma.datasets.annotations.reading import (
-    check_all_captioned,
-    check_caption,
-    check_id,
-    read_ids,
-    read_json,
-    read_lines,
-)
+from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
+from mmcma.datasets.annotations.texts import check_caption, check_id
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, cause
 
 #: Of the files, which lie as their owners once uploaded them to Flickr; some names end in a bare dot.
 _SUFFIXES = (*VIDEO_SUFFIXES, '.m4v', '.mpg', '.mpeg', '.wmv', '.3gp', '.3g2', '.mts', '.m2ts', '.')
@@ -48,7 +42,7 @@ class DiDeMo(RetrievalDataset):
                        for number, row in enumerate(data)]
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: not DiDeMo's file: a list of moments with video and description "
-                            f'({type(error).__name__}: {error})') from error
+                            f'({cause(error)})') from error
         descriptions: dict[str, list[str]] = {}
         for where, video, description in moments:
             descriptions.setdefault(_stem(video, where), []).append(check_caption(description, where))

@@ -1,10 +1,11 @@
 """Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013)."""
 from mmcma.datasets.annotations.karpathy import karpathy_items
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
-from mmcma.datasets.annotations.reading import check_all_captioned, check_caption, read_ids, read_json, read_lines
+from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
+from mmcma.datasets.annotations.texts import check_caption
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, short
 
 
 @DATASETS.register_module()
@@ -32,9 +33,9 @@ class Flickr8k(RetrievalDataset):
             key, tab, caption = line.partition('\t')
             name, mark, _ = key.rpartition('#')
             if not tab or not mark:
-                raise DataError(f"{where}: {line[:60]!r} is not 'photo.jpg#0<TAB>caption'")
+                raise DataError(f"{where}: {short(line)} is not 'photo.jpg#0<TAB>caption'")
             if seen.setdefault(key, where) != where:
-                raise DataError(f'{where}: {key!r} comes twice (first in {seen[key]})')
+                raise DataError(f'{where}: {short(key)} comes twice (first in {seen[key]})')
             if name in captions:
                 captions[name].append(check_caption(caption, where))
         check_all_captioned(ids, captions, path, self.split, items='photos')

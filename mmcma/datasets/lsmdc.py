@@ -1,8 +1,9 @@
 """LSMDC, the Large Scale Movie Description Challenge of 2016 (Rohrbach et al., IJCV 2017)."""
-from mmcma.datasets.annotations.reading import check_caption, check_id, read_lines
+from mmcma.datasets.annotations.reading import read_lines
+from mmcma.datasets.annotations.texts import check_caption, check_id
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, short
 
 _FILES = {'train': 'LSMDC16_annos_training.csv', 'val': 'LSMDC16_annos_val.csv',
           'test': 'LSMDC16_challenge_1000_publictect.csv'}
@@ -31,10 +32,10 @@ class LSMDC(RetrievalDataset):
             cells = line.split('\t')
             if len(cells) != len(_COLUMNS):
                 raise DataError(f'{where}: {len(cells)} cells separated by tabs, not the {len(_COLUMNS)} '
-                                f"({', '.join(_COLUMNS)}): {line[:60]!r}")
+                                f"({', '.join(_COLUMNS)}): {short(line)}")
             clip = check_id(cells[0], where)
             if not clip.rpartition('_')[0]:
-                raise DataError(f'{where}: {clip!r} is not a clip (its movie, _ and its times)')
+                raise DataError(f'{where}: {short(clip)} is not a clip (its movie, _ and its times)')
             captions.setdefault(clip, []).append(check_caption(cells[-1], where))
         # One folder per movie, whose name is the clip's without the times.
         return [dict(id=clip, path=f"{clip.rpartition('_')[0]}/{clip}", captions=sentences)

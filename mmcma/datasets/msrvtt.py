@@ -1,15 +1,9 @@
 """MSR-VTT (Xu et al., CVPR 2016)."""
-from mmcma.datasets.annotations.reading import (
-    check_all_captioned,
-    check_caption,
-    check_id,
-    read_ids,
-    read_json,
-    read_table,
-)
+from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_table
+from mmcma.datasets.annotations.texts import check_caption, check_id
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, cause, short
 
 _LISTS = {'train-9k': 'MSRVTT_train.9k.csv', 'train-7k': 'MSRVTT_train.7k.csv',
           'test-1kA': 'MSRVTT_JSFUSION_test.csv'}
@@ -48,17 +42,18 @@ class MSRVTT(RetrievalDataset):
             sentences = [(row['video_id'], row['caption'], row['sen_id']) for row in data['sentences']]
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: not MSR-VTT's file: 'videos' need video_id and split, 'sentences' need "
-                            f'video_id, caption and sen_id ({type(error).__name__}: {error})') from error
+                            f'video_id, caption and sen_id ({cause(error)})') from error
         if self.split in _LISTS:
             rows = read_table(self.annotation(_LISTS[self.split]), ['video_id'])
             ids = read_ids((where, row['video_id']) for where, row in rows)
         else:
             ids = read_ids((where, name) for where, name, part in videos if part == _OFFICIAL[self.split])
         captions: dict[str, list[str]] = {video_id: [] for video_id in ids}
-        for video_id, caption, sentence in sentences:
+        for name, caption, sentence in sentences:
+            where = f'{path}, sentence {short(sentence)}'
+            video_id = check_id(name, where)
             if video_id in captions:
-                where = f'{path}, sentence {sentence} of {video_id!r}'
-                captions[video_id].append(check_caption(caption, where))
+                captions[video_id].append(check_caption(caption, f'{where} of {short(video_id)}'))
         check_all_captioned(ids, captions, path, self.split)
         return [dict(id=video_id, captions=captions[video_id]) for video_id in ids]
 

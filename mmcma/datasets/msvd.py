@@ -1,11 +1,12 @@
 """MSVD, the Microsoft Research Video Description corpus (Chen and Dolan, ACL 2011)."""
 from typing import Any
 
-from mmcma.datasets.annotations.reading import check_all_captioned, check_caption, read_ids, read_lines
+from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_lines
+from mmcma.datasets.annotations.texts import check_caption, one_name
 from mmcma.datasets.annotations.unpickling import load_plain_pickle
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, short
 
 
 @DATASETS.register_module()
@@ -25,8 +26,9 @@ class MSVD(RetrievalDataset):
         captions = load_plain_pickle(path)
         if not isinstance(captions, dict):
             raise DataError(f'{path}: holds a {type(captions).__name__}, not a dict of captions by video id')
+        captions = {one_name(key) if isinstance(key, str) else key: own for key, own in captions.items()}
         check_all_captioned(ids, captions, path, self.split)
-        return [dict(id=video_id, captions=_sentences(captions[video_id], f'{path}, {video_id!r}'))
+        return [dict(id=video_id, captions=_sentences(captions[video_id], f'{path}, {short(video_id)}'))
                 for video_id in ids]
 
 
@@ -37,6 +39,6 @@ def _sentences(token_lists: Any, where: str) -> list[str]:
     for number, tokens in enumerate(token_lists):
         place = f'{where}, caption {number}'
         if not isinstance(tokens, (list, tuple)) or not all(isinstance(token, str) for token in tokens):
-            raise DataError(f'{place}: {tokens!r} is not a list of words')
+            raise DataError(f'{place}: {short(tokens)} is not a list of words')
         sentences.append(check_caption(' '.join(tokens), place))
     return sentences

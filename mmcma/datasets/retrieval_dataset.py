@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmcma.datasets.annotations.items import ItemList, check_items
 from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, MediaFolder
 from mmcma.registry import TRANSFORMS
-from mmcma.utils.errors import ConfigError, DataError, MediaError, argument_error, did_you_mean
+from mmcma.utils.errors import ConfigError, DataError, MediaError, argument_error, did_you_mean, few, short
 
 
 class SplitSize(NamedTuple):
@@ -85,6 +85,7 @@ class RetrievalDataset(BaseDataset):
                               "set missing='skip'")
         self.split, self.on_error, self.missing = split, on_error, missing
         self._unreadable: set[int] = set()
+        self._files_read: list[str] = []
         super().__init__(
             ann_file=ann_file, metainfo=metainfo, data_root=data_root or '',
             data_prefix={**self.DATA_PREFIX, **(data_prefix or {})},
@@ -129,7 +130,8 @@ class RetrievalDataset(BaseDataset):
         """
         path = Path(self.data_prefix.get('ann', self.data_root), name)
         for candidate in (path, path.with_name(path.name + '.gz')):
-            if candidate.is_file():
+            if os.path.isfile(candidate):
+                self._files_read.append(str(candidate))
                 return candidate
         raise self._not_there(path)
 
@@ -139,6 +141,7 @@ class RetrievalDataset(BaseDataset):
             return self.annotation(name)
         if not os.path.isfile(self.ann_file):
             raise self._not_there(Path(self.ann_file))
+        self._files_read.append(self.ann_file)
         return Path(self.ann_file)
 
     def _not_there(self, path: Path) -> DataError:
@@ -170,7 +173,7 @@ class RetrievalDataset(BaseDataset):
     def _find_media(self, items: list[dict]) -> list[dict]:
         """Add ``path`` to each item; items without a file are an error, or left out."""
         folder = Path(self.data_prefix['visual'])
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise self._not_there(folder)
         media = MediaFolder(folder, self.SUFFIXES)
         found = [{'start': None, 'end': None, **item, 'path': path}
@@ -180,7 +183,7 @@ class RetrievalDataset(BaseDataset):
         present = {item['id'] for item in found}
         self.absent = [item['id'] for item in items if item['id'] not in present]
         message = (f"{self.title}: {len(self.absent):,} of {len(items):,} items have no file in {folder}, "
-                   f"e.g. {', '.join(self.absent[:3])}")
+                   f'e.g. {few(self.absent)}')
         if self.missing == 'error' or not found:
             kinds = f"one of {' '.join(self.SUFFIXES)} or a folder of frames"
             remedy = f"or set missing='skip' to go on with the {len(found):,} there are" if found else \
@@ -199,7 +202,7 @@ class RetrievalDataset(BaseDataset):
 
     def filter_data(self) -> list[dict]:
         """Check what every reader must deliver; nothing is dropped."""
-        check_items(self.data_list, self.title)
+        check_items(self.data_list, self.title, ' and '.join(self._files_read))
         standard = self.SPLITS.get(self.split) or self.listed
         self._expected = standard.items if standard else len(self.data_list)
         return self.data_list
@@ -255,7 +258,7 @@ class RetrievalDataset(BaseDataset):
             data = self.prepare_data(idx)
         except MediaError as error:
             item = self.items[self._item_of(idx)]
-            raise MediaError(f"{self.title}, item {item['id']!r}: {error}") from error
+            raise MediaError(f"{self.title}, item {short(item['id'])}: {error}") from error
         if data is None:
             raise MediaError(f'{self.title}, sample {idx}: the pipeline returned None')
         return data

@@ -1,17 +1,11 @@
 """VATEX (Wang et al., ICCV 2019)."""
 from typing import Any
 
-from mmcma.datasets.annotations.reading import (
-    check_all_captioned,
-    check_caption,
-    check_id,
-    read_ids,
-    read_json,
-    read_lines,
-)
+from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
+from mmcma.datasets.annotations.texts import check_caption, check_id
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, cause, short
 
 
 @DATASETS.register_module()
@@ -39,12 +33,12 @@ class VATEX(RetrievalDataset):
             rows = [(row['videoID'], row['enCap']) for row in data]
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: not VATEX's file: a list of clips with videoID and enCap "
-                            f'({type(error).__name__}: {error})') from error
+                            f'({cause(error)})') from error
         places = [f'{path}, clip {number}' for number in range(len(rows))]
         read_ids((where, name) for where, (name, _) in zip(places, rows))
         captions = {check_id(name, where): sentences for where, (name, sentences) in zip(places, rows)}
         check_all_captioned(ids, captions, path, self.split)
-        return [dict(id=name, captions=_sentences(captions[name], f'{path}, {name!r}')) for name in ids]
+        return [dict(id=name, captions=_sentences(captions[name], f'{path}, {short(name)}')) for name in ids]
 
 
 def _sentences(captions: Any, where: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Validation and test where metrics that rank get the model's similarity."""
 import random
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import numpy as np
@@ -20,7 +21,8 @@ class RetrievalValLoop(ValLoop):
 
     def run(self) -> dict:
         _bind_metrics(self)
-        return super().run()
+        with _remembering_captions(self.runner.model):
+            return super().run()
 
 
 @LOOPS.register_module()
@@ -29,7 +31,8 @@ class RetrievalTestLoop(TestLoop):
 
     def run(self) -> dict:
         _bind_metrics(self)
-        return super().run()
+        with _remembering_captions(self.runner.model):
+            return super().run()
 
 
 def unwrapped(model: nn.Module) -> CrossModalRetriever:
@@ -59,6 +62,10 @@ def retrieval_result(runner: Runner) -> RetrievalResult | None:
     """The result of the last test on the main process; None without a :class:`RetrievalMetric`."""
     metrics = (metric for metric in runner.test_loop.evaluator.metrics if isinstance(metric, RetrievalMetric))
     return next((metric.result for metric in metrics), None)
+
+
+def _remembering_captions(model: nn.Module) -> AbstractContextManager:
+    return getattr(unwrapped(model), 'remembering_captions', nullcontext)()  # a model of one's own may have none
 
 
 def _bind_metrics(loop) -> None:

@@ -1,4 +1,5 @@
 """Querybank normalisation (QB-Norm: Bogolin et al., CVPR 2022)."""
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -45,8 +46,8 @@ class QuerybankNorm(Rescoring):
 
     def banks(self, scores: TiledScores) -> tuple[TiledScores, TiledScores]:
         """Scores of the given banks, or of the test set's own texts and visual items where none is given."""
-        return (TiledScores(scores.similarity, self.text_bank or scores.text, scores.visual),
-                TiledScores(scores.similarity, scores.text, self.visual_bank or scores.visual))
+        return (scores if self.text_bank is None else replace(scores, text=self.text_bank, caption_text=None),
+                scores if self.visual_bank is None else replace(scores, visual=self.visual_bank))
 
     def rescored(self, scores: ScoreMatrix, bank: ScoreMatrix, block_sizes: tuple[int, int]) -> Rescored:
         """Scores ``(Q, G)``, those of queries that meet a hub of the bank normalised, tile by tile."""

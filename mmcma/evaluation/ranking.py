@@ -20,14 +20,14 @@ float32 scores, so that a constant matrix ranks everyone in the middle and a
 collapsed model cannot look good.
 """
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmcma.evaluation.sweeps import Index, ScoreMatrix, TopColumns
+from mmcma.evaluation.sweeps import Index, ScoreMatrix, TopColumns, groups_of, positions, tiles
 from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError, DataError, NonFiniteError
 from mmcma.utils.slices import blocks
@@ -56,20 +56,39 @@ class TiledScores:
 
     Args:
         similarity: Takes N' texts and M' visual items, returns ``(N', M')``.
-        text: Features of all N captions.
+        text: Features of all N captions, or of the distinct ones.
         visual: Features of all M items.
+        caption_text: int64 ``(N,)``, the row of ``text`` that each caption is; None where each has its own.
     """
     similarity: Callable[[Features, Features], Tensor]
     text: Features
     visual: Features
+    caption_text: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
-        return len(self.text.pooled), len(self.visual.pooled)
+        captions = self.text.pooled if self.caption_text is None else self.caption_text
+        return len(captions), len(self.visual.pooled)
+
+    @property
+    def groups(self) -> tuple[Tensor | None, Tensor | None]:
+        """The text of each caption: see :func:`~mmcma.evaluation.sweeps.groups_of`."""
+        return self.caption_text, None
 
     def __getitem__(self, block: tuple[Index, Index]) -> Tensor:
         captions, items = block
-        return self.similarity(self.text.rows(captions), self.visual.rows(items))
+        if self.caption_text is None:
+            return self.similarity(self.text.rows(captions), self.visual.rows(items))
+        texts, place = self.caption_text[captions].unique(return_inverse=True)
+        scores = self.similarity(self.text.rows(texts), self.visual.rows(items))
+        return scores[place.to(scores.device)]
+
+    def part(self, captions: slice, items: slice) -> 'TiledScores':
+        """The matrix of some captions and some items."""
+        visual = self.visual.rows(items)
+        if self.caption_text is None:
+            return replace(self, text=self.text.rows(captions), visual=visual)
+        return replace(self, caption_text=self.caption_text[captions], visual=visual)
 
 
 @torch.no_grad()
@@ -162,13 +181,13 @@ class _Tiles:
             raise DataError(f'item {name!r} has no caption, so its v2t rank is undefined; '
                             'give it one or leave it out of the test set')
 
-    def rows(self) -> Iterator[slice]:
-        return blocks(self.num_captions, self.text_block)
+    def rows(self) -> Iterator[Index]:
+        return tiles(self.num_captions, self.text_block, groups_of(self.scores)[0])
 
     def columns(self) -> Iterator[slice]:
         return blocks(self.num_items, self.visual_block)
 
-    def read(self, rows: slice, columns: slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def read(self, rows: Index, columns: slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Scores ``(n, m)``, and the places in them of captions with their own items, in the order of the captions."""
         tile = torch.as_tensor(self.scores[rows, columns]).float()
         if not tile.sum().isfinite():  # one pass without a copy; of large scores the sum alone may be infinite
@@ -179,9 +198,9 @@ class _Tiles:
         present = ((item >= 0) & (item < tile.shape[1])).nonzero().flatten()
         return tile, (present.to(tile.device), item[present].to(tile.device))
 
-    def _raise_non_finite(self, tile, finite, rows, columns):
+    def _raise_non_finite(self, tile: Tensor, finite: Tensor, rows: Index, columns: slice) -> None:
         row, column = (~finite).nonzero()[0].tolist()
-        caption, item = rows.start + row, columns.start + column
+        caption, item = int(positions(rows, self.num_captions)[row]), columns.start + column
         own_name = self.item_ids[int(self.caption_item[caption])]
         # A whole bad row with good rows around it is the caption's fault, anything else the item's.
         text_at_fault = not finite[row].any() and finite[:, column].any()
@@ -195,11 +214,12 @@ def _own_scores(tiles: _Tiles) -> Tensor:
     """float32 ``(N,)``: the score of each caption with the item that it describes."""
     own_scores = torch.empty(tiles.num_captions)
     for rows in tiles.rows():
+        captions = positions(rows, tiles.num_captions)
         touched = set((tiles.caption_item[rows] // tiles.visual_block).tolist())
         for number, columns in enumerate(tiles.columns()):
             if number in touched:
                 tile, own = tiles.read(rows, columns)
-                own_scores[rows][own[0].cpu()] = tile[own].cpu()
+                own_scores[captions[own[0].cpu()]] = tile[own].cpu()
     return own_scores
 
 
@@ -209,17 +229,17 @@ def _count_rivals(tiles: _Tiles, own: Tensor, top_k: int) -> tuple[Tensor, Tenso
     best.scatter_reduce_(0, tiles.caption_item, own, 'amax')  # each item's best own caption
     t2v = torch.zeros(tiles.num_captions, dtype=torch.long)
     v2t = torch.zeros(tiles.num_items, dtype=torch.long)
-    tops = []
+    top_items = torch.empty(tiles.num_captions, min(top_k, tiles.num_items), dtype=torch.long)
     for rows in tiles.rows():
         top = TopColumns(top_k)
         for columns in tiles.columns():
             tile, is_own = tiles.read(rows, columns)
-            top.add(tile, columns.start)
+            top.add(tile, positions(columns, tiles.num_items))
             rivals = tile.index_put(is_own, tile.new_tensor(-torch.inf))
             t2v[rows] += _halves(rivals, own[rows, None].to(tile.device), dim=1)
             v2t[columns] += _halves(rivals, best[columns].to(tile.device), dim=0)
-        tops.append(top.columns.cpu())
-    return t2v, v2t, torch.cat(tops)
+        top_items[rows] = top.columns.cpu()
+    return t2v, v2t, top_items
 
 
 def _halves(rivals: Tensor, own: Tensor, dim: int) -> Tensor:

@@ -1,5 +1,6 @@
 """An expensive similarity that re-orders what a cheap one found."""
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Reranking(Extra):
     def ranks(self, scores: TiledScores, caption_item: Tensor | Sequence[int], *, text_block: int, visual_block: int,
               **ranking) -> RetrievalRanks:
         """Ranks of both directions, the candidates of the first stage in the order of ``scores``."""
-        first = TiledScores(self.first_stage, scores.text, scores.visual)
+        first = replace(scores, similarity=self.first_stage)
         ranks = retrieval_ranks(first, caption_item, text_block=text_block, visual_block=visual_block, **ranking)
         owner = torch.as_tensor(caption_item)  # (N,)
         item = torch.arange(scores.shape[1])  # (M,)

@@ -1,8 +1,8 @@
 """The metric of a retrieval test set."""
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.gather import gather_samples
 from mmcma.evaluation.ranking import V2T_PROTOCOLS, RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
+from mmcma.evaluation.sweeps import first_of
 from mmcma.registry import METRICS
 from mmcma.structures import Features, VisualFeatures, padded
 from mmcma.utils.errors import ConfigError, DataError, UserError, argument_error
@@ -117,6 +118,7 @@ class RetrievalMetric(BaseMetric):
             self.results.append(dict(
                 item_index=int(sample['item_index']), item_id=sample['item_id'],
                 captions=list(sample['captions']), caption_kinds=sample.get('caption_kinds'),
+                caption_keys=sample.get('caption_keys') or list(sample['captions']),
                 visual_tokens=tokens.detach().cpu(), text_pooled=sample['text_pooled'].detach().cpu(),
                 frame_mask=mask.cpu(), **_words(sample)))
 
@@ -154,12 +156,13 @@ class RetrievalMetric(BaseMetric):
             raise ConfigError('RetrievalMetric has no similarity; set val_cfg.type to "RetrievalValLoop", '
                               'test_cfg.type to "RetrievalTestLoop", or metric.similarity in Python')
         samples = _in_dataset_order(results)
-        text, visual = _features(samples)
+        text, caption_text = _texts(samples)
+        visual = _visual(samples)
         captions = [caption for sample in samples for caption in sample['captions']]
         caption_item = torch.arange(len(samples)).repeat_interleave(
             torch.tensor([len(sample['captions']) for sample in samples]))
         item_ids = [sample['item_id'] for sample in samples]
-        scores = TiledScores(self.similarity, text, visual)
+        scores = TiledScores(self.similarity, text, visual, caption_text)
         ranks = self._rank(scores, caption_item, item_ids, top_k=self.top_k)
         kinds = _caption_kinds(samples)
         gallery = (len(samples), max(expected, len(samples)))
@@ -200,8 +203,7 @@ class RetrievalMetric(BaseMetric):
         for first in range(0, len(item_ids), size):
             start, stop = torch.searchsorted(caption_item, torch.tensor([first, first + size])).tolist()
             items, captions = slice(first, first + size), slice(start, stop)
-            fold = replace(scores, text=scores.text.rows(captions), visual=scores.visual.rows(items))
-            ranks = self._rank(fold, caption_item[captions] - first, item_ids[items])
+            ranks = self._rank(scores.part(captions, items), caption_item[captions] - first, item_ids[items])
             folds.append(_flat_metrics(ranks, None))
         return {key.replace('/', f'/{name}/'): sum(fold[key] for fold in folds) / len(folds) for key in folds[0]}
 
@@ -240,16 +242,29 @@ def _in_dataset_order(results: list[dict]) -> list[dict]:
     return [unique[index] for index in sorted(unique)]
 
 
-def _features(samples: list[dict]) -> tuple[Features, VisualFeatures]:
-    """Features of all captions ``(N, …)`` and all items ``(M, …)``; shorter clips are padded at the end."""
-    text = Features(torch.cat([sample['text_pooled'] for sample in samples]).float())  # (N, D)
+def _texts(samples: list[dict]) -> tuple[Features, Tensor | None]:
+    """Features of the distinct captions ``(U, …)``, as they came first, and which of them each of all N is, ``(N,)``.
+
+    Equal captions were perhaps encoded in batches of different shape, which may differ in the last bits.
+    None, and all N features, where no two captions are equal.
+    """
+    numbers: dict[Hashable, int] = {}
+    of_caption = torch.tensor([numbers.setdefault(key, len(numbers))
+                               for sample in samples for key in sample['caption_keys']])
+    first = first_of(of_caption)
+    text = Features(torch.cat([sample['text_pooled'] for sample in samples])[first].float())  # (U, D)
     if 'text_tokens' in samples[0]:
-        words = [caption for sample in samples
-                 for caption in sample['text_tokens'].float().split(sample['text_lengths'].tolist())]
-        text = Features(text.pooled, *padded(words))
+        words = [caption for sample in samples for caption in sample['text_tokens'].split(
+            sample['text_lengths'].tolist())]
+        text = Features(text.pooled, *padded([words[index].float() for index in first.tolist()]))
+    return text, None if len(first) == len(of_caption) else of_caption
+
+
+def _visual(samples: list[dict]) -> VisualFeatures:
+    """Features of all items ``(M, …)``; shorter clips are padded at the end."""
     tokens, _ = padded([sample['visual_tokens'].float() for sample in samples])  # (M, T, D)
     mask = pad_sequence([sample['frame_mask'] for sample in samples], batch_first=True)  # (M, T)
-    return text, Features.of_frames(tokens, None if mask.all() else mask)
+    return Features.of_frames(tokens, None if mask.all() else mask)
 
 
 def _caption_kinds(samples: list[dict]) -> list[str | None] | None:

@@ -1,5 +1,9 @@
-"""Passes over a score matrix that is read tile by tile."""
-from collections.abc import Callable
+"""Passes over a score matrix that is read tile by tile.
+
+The rounding of a score depends on the tile it is computed in. Rows that are the same query come with a number
+that says so, their group; they are read in one tile, so that their scores are equal whatever the tile's size.
+"""
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +27,36 @@ class ScoreMatrix(Protocol):
         """The scores in some rows and columns."""
 
 
+def groups_of(scores: ScoreMatrix) -> tuple[Tensor | None, Tensor | None]:
+    """Of the rows and of the columns of a matrix their groups, int64; None where each is one of its own."""
+    return getattr(scores, 'groups', (None, None))
+
+
+def tiles(total: int, size: int, groups: Tensor | None) -> Iterator[Index]:
+    """Rows, or columns, in tiles of ``size``, or of more where a group would be cut; groups in order of number."""
+    if groups is None:
+        yield from blocks(total, size)
+        return
+    order = groups.argsort(stable=True)
+    ends = groups[order].unique_consecutive(return_counts=True)[1].cumsum(0)
+    start = 0
+    while start < total:
+        stop = int(ends[torch.searchsorted(ends, min(start + size, total))])
+        yield order[start:stop]
+        start = stop
+
+
+def first_of(groups: Tensor) -> Tensor:
+    """Where each group comes first: int64 ``(groups,)``, of group numbers ``(N,)`` from 0 up."""
+    count = int(groups.max()) + 1
+    return torch.full((count,), len(groups)).scatter_reduce_(0, groups, torch.arange(len(groups)), 'amin')
+
+
+def positions(index: Index, total: int) -> Tensor:
+    """The rows, or columns, of ``total`` that an index picks: int64."""
+    return torch.arange(total)[index]
+
+
 class TopColumns:
     """The best columns of a block of rows, merged tile after tile.
 
@@ -33,9 +67,9 @@ class TopColumns:
         self.count = count
         self.scores = self.columns = torch.empty(0)
 
-    def add(self, tile: Tensor, first_column: int) -> None:
-        """Takes the next tile to the right, ``(n, m)``."""
-        columns = torch.arange(first_column, first_column + tile.shape[1], device=tile.device).expand_as(tile)
+    def add(self, tile: Tensor, columns: Tensor) -> None:
+        """Takes the next tile to the right, ``(n, m)``, and the numbers of its columns, ``(m,)``."""
+        columns = columns.to(tile.device).expand_as(tile)
         if not self.columns.numel():
             self.scores, self.columns = self._best(tile, columns)
         elif self.scores.shape[1] < self.count:
@@ -67,25 +101,27 @@ def top_columns(scores: ScoreMatrix, count: int, block_sizes: tuple[int, int]) -
     NaN is the least of all: to complain of it is left to the ranking.
     """
     (num_rows, num_columns), (row_block, column_block) = scores.shape, block_sizes
-    tops = []
-    for rows in blocks(num_rows, row_block):
+    row_groups, column_groups = groups_of(scores)
+    best = torch.empty(num_rows, min(count, num_columns), dtype=torch.long)
+    for rows in tiles(num_rows, row_block, row_groups):
         top = TopColumns(count)
-        for columns in blocks(num_columns, column_block):
+        for columns in tiles(num_columns, column_block, column_groups):
             tile = torch.as_tensor(scores[rows, columns]).float()
-            top.add(tile.masked_fill(tile.isnan(), -torch.inf), columns.start)
-        tops.append(top.columns.cpu())
-    return torch.cat(tops)
+            top.add(tile.masked_fill(tile.isnan(), -torch.inf), positions(columns, num_columns))
+        best[rows] = top.columns.cpu()
+    return best
 
 
 def column_logsumexp(scores: ScoreMatrix, scale: float, block_sizes: tuple[int, int]) -> Tensor:
     """float64 ``(M,)``: ``log sum_i exp(scale * s_ij)`` of a score matrix ``(N, M)``."""
     (num_rows, num_columns), (row_block, column_block) = scores.shape, block_sizes
+    row_groups, column_groups = groups_of(scores)
     totals = torch.full((num_columns,), -torch.inf, dtype=torch.float64)
-    for rows in blocks(num_rows, row_block):
-        for columns in blocks(num_columns, column_block):
+    for rows in tiles(num_rows, row_block, row_groups):
+        for columns in tiles(num_columns, column_block, column_groups):
             tile = torch.as_tensor(scores[rows, columns]).double()
             totals[columns] = totals[columns].logaddexp((scale * tile).logsumexp(dim=0).cpu())
-    return totals
+    return totals if column_groups is None else totals[first_of(column_groups)[column_groups]]
 
 
 @dataclass(frozen=True)
@@ -96,6 +132,11 @@ class Transposed:
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(reversed(self.scores.shape))
+
+    @property
+    def groups(self) -> tuple[Tensor | None, Tensor | None]:
+        rows, columns = groups_of(self.scores)
+        return columns, rows
 
     def __getitem__(self, block: tuple[Index, Index]) -> Tensor:
         rows, columns = block
@@ -116,6 +157,10 @@ class Rescored:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.scores.shape
+
+    @property
+    def groups(self) -> tuple[Tensor | None, Tensor | None]:
+        return groups_of(self.scores)
 
     def __getitem__(self, block: tuple[Index, Index]) -> Tensor:
         return self.change(torch.as_tensor(self.scores[block]).double(), *block)

@@ -6,6 +6,8 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from mmcma.models.caption_cleaning import clean_caption, has_ftfy, is_clip_tokenizer
+from mmcma.models.text_memory import CaptionKey
 from mmcma.registry import MODELS
 from mmcma.utils.errors import argument_error
 
@@ -17,19 +19,23 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     Args:
         max_words: Most tokens of a caption, its start and end tokens included;
             None for the text tower's own limit.
+        clean: Whether captions are cleaned as OpenAI's CLIP cleans them (mojibake mended by ftfy, HTML unescaped);
+            None for yes where the tokenizer is CLIP's.
 
     Raises:
         ConfigError: ``max_words`` is below 3 or, in :meth:`bind`, not what
-            the text tower takes.
+            the text tower takes; or ``clean`` is True and ftfy is not installed.
     """
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, max_words: int | None = None) -> None:
+    def __init__(self, *, max_words: int | None = None, clean: bool | None = None) -> None:
         super().__init__()
         if max_words is not None and max_words < 3:
             raise argument_error(self, 'max_words', max_words, 'leaves no room for a word: at least 3.')
-        self.max_words = max_words
+        if clean and not has_ftfy():
+            raise argument_error(self, 'clean', clean, 'needs ftfy: pip install ftfy.')
+        self.max_words, self.clean = max_words, clean
 
     def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer: PreTrainedTokenizerBase,
              context_length: int, pads_to_limit: bool = False, num_prompts: int = 0) -> None:
@@ -54,6 +60,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.num_prompts = num_prompts
         self.padding = 'max_length' if pads_to_limit else 'longest'
         self.tokenizer = tokenizer
+        self._cleans = is_clip_tokenizer(tokenizer) if self.clean is None else self.clean
         mean, std = (torch.tensor(x).view(3, 1, 1) * 255 for x in (image_mean, image_std))
         self.register_buffer('mean', mean, persistent=False)
         self.register_buffer('std', std, persistent=False)
@@ -64,25 +71,26 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         Args:
             data: ``inputs``, a list of uint8 ``(T, 3, H, W)``, and
                 ``data_samples``, a list of :class:`RetrievalSample`.
-            training: Not used; part of mmengine's interface.
+            training: Whether ``caption_keys`` are left out.
 
         Returns:
             ``data_samples`` as they were, and ``inputs``: ``pixels`` float32 ``(B, T, 3, H, W)`` and ``mask`` bool
             ``(B, T)``; of the N captions of all samples, in order, ``token_ids`` int64 and ``token_mask`` bool
-            ``(N, L)``.
+            ``(N, L)``, and ``caption_keys``, see :meth:`tokenise_with_keys`.
         """
         samples = data['data_samples']
         clips = self.cast_data(dict(frames=torch.stack(data['inputs']),
                                     mask=torch.stack([sample.frame_mask for sample in samples])))
-        token_ids, token_mask = self.tokenise([caption for sample in samples for caption in sample.captions])
+        token_ids, token_mask, keys = self.tokenise_with_keys(
+            [caption for sample in samples for caption in sample.captions])
         return dict(inputs=dict(pixels=self.normalise(clips['frames']), mask=clips['mask'], token_ids=token_ids,
-                                token_mask=token_mask), data_samples=samples)
+                                token_mask=token_mask, **({} if training else dict(caption_keys=keys))),
+                    data_samples=samples)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Frames uint8 ``(..., 3, H, W)`` as the vision tower takes them: float32 of the same shape."""
         return (frames.float() - self.mean) / self.std
 
-    @torch.compiler.disable
     def tokenise(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids int64 and mask bool (False on padding), both ``(N, L)`` on the device.
 
@@ -92,10 +100,26 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         Args:
             captions: N texts.
         """
+        token_ids, mask, _ = self.tokenise_with_keys(captions)
+        return token_ids, mask
+
+    @torch.compiler.disable
+    def tokenise_with_keys(self, captions: list[str]) -> tuple[Tensor, Tensor, list[CaptionKey]]:
+        """What :meth:`tokenise` gives, and for each caption a key: equal where the model reads the same."""
         limit = min(self.limit, self.context_length - self.num_prompts)
-        encoded = self.tokenizer(captions, padding=self.padding, truncation=True, max_length=limit,
-                                 return_attention_mask=True, return_tensors='pt')
-        return encoded.input_ids.to(self.device), encoded.attention_mask.bool().to(self.device)
+        encoded = self.tokenizer(self._cleaned(captions), padding=self.padding, truncation=True, max_length=limit,
+                                 return_attention_mask=True)
+        keys = [tuple(ids[:len(mask) - mask[::-1].index(1)])
+                for ids, mask in zip(encoded.input_ids, encoded.attention_mask)]
+        token_ids, mask = torch.tensor(encoded.input_ids), torch.tensor(encoded.attention_mask).bool()
+        return token_ids.to(self.device), mask.to(self.device), keys
+
+    def token_counts(self, captions: list[str]) -> list[int]:
+        """Tokens of each caption, start and end included, before any is cut."""
+        return [len(ids) for ids in self.tokenizer(self._cleaned(captions), verbose=False).input_ids]
+
+    def _cleaned(self, captions: list[str]) -> list[str]:
+        return [clean_caption(caption) for caption in captions] if self._cleans else captions
 
     def trim(self, token_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of token ids and mask ``(n, L)`` without the padding that all of them have."""

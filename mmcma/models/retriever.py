@@ -1,6 +1,7 @@
 """Two towers, a neck and a head, wired into one model."""
 from collections.abc import Callable
 from contextlib import contextmanager
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from mmcma.models.adapters import SwitchedAdapters
 from mmcma.models.backbones.pretrained import shared_reads
 from mmcma.models.backbones.tower import TextTower, Tower, VisionTower, fingerprint
+from mmcma.models.text_memory import CaptionKey, TextMemory
 from mmcma.registry import MODELS
 from mmcma.structures import AnyFeatures, Features, RetrievalSample, VisualFeatures
 from mmcma.utils.errors import ConfigError, NonFiniteError, argument_error
@@ -61,6 +63,7 @@ class CrossModalRetriever(SwitchedAdapters):
         self.head = MODELS.build(head)
         self.neck = None if neck is None else MODELS.build(neck)
         self.precision = precision
+        self._texts: TextMemory | None = None
         self.micro_batch_size = micro_batch_size
         self._wire()
         self._freeze()
@@ -158,7 +161,20 @@ class CrossModalRetriever(SwitchedAdapters):
             ``pooled`` ``(N, D)``; where the head's similarity compares words,
             also ``tokens`` ``(N, L, D)`` and ``mask`` bool ``(N, L)``.
         """
-        return self._encode_sorted(*self.data_preprocessor.tokenise(captions))
+        token_ids, mask, keys = self.data_preprocessor.tokenise_with_keys(captions)
+        return TextMemory().features(keys, token_ids, mask, self._encode_sorted)
+
+    @contextmanager
+    def remembering_captions(self):
+        """A context in which predict mode encodes each distinct caption once; the weights must stay as they are.
+
+        Where the similarity compares words, which take much memory, once a batch.
+        """
+        self._texts = None if self.head.similarity.needs_text_tokens else TextMemory('cpu')
+        try:
+            yield
+        finally:
+            self._texts = None
 
     def _encode_sorted(self, token_ids: Tensor, mask: Tensor) -> Features:
         """Features of captions, like lengths together: each pads to the longest beside it, not to that of all."""
@@ -185,7 +201,7 @@ class CrossModalRetriever(SwitchedAdapters):
 
         Args:
             inputs: ``pixels`` float32 ``(B, T, 3, H, W)``, ``mask`` bool ``(B, T)``, and of all captions
-                ``token_ids`` int64 ``(N, L)`` and ``token_mask`` bool ``(N, L)``.
+                ``token_ids`` int64 ``(N, L)``, ``token_mask`` bool ``(N, L)`` and, to predict, ``caption_keys``.
             data_samples: One :class:`RetrievalSample` per item.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
 
@@ -200,8 +216,12 @@ class CrossModalRetriever(SwitchedAdapters):
             visual = _encode_in_parts(self.micro_batch_size, self._encode_pixels, *clips)
             text = _encode_in_parts(self.micro_batch_size, self._encode_tokens, *captions)
             return self.loss(text, visual, data_samples)
-        visual, text = self._encode_pixels(*clips), self._encode_sorted(*captions)
-        return self.predict(text, visual, data_samples) if mode == 'predict' else (text, visual)
+        visual = self._encode_pixels(*clips)
+        if mode == 'tensor':
+            return self._encode_sorted(*captions), visual
+        keys = inputs['caption_keys']
+        text = (self._texts or TextMemory()).features(keys, *captions, self._encode_sorted)
+        return self.predict(text, visual, data_samples, keys)
 
     @torch.compiler.disable(recursive=False)
     def loss(self, text: Features, visual: Features, data_samples: list[RetrievalSample]) -> dict[str, Tensor]:
@@ -219,9 +239,13 @@ class CrossModalRetriever(SwitchedAdapters):
         return losses
 
     @staticmethod
-    def predict(text: Features, visual: VisualFeatures, data_samples: list[RetrievalSample]) -> list[RetrievalSample]:
-        """The samples with their features on the CPU; see :class:`RetrievalSample`."""
+    def predict(text: Features, visual: VisualFeatures, data_samples: list[RetrievalSample],
+                keys: list[CaptionKey]) -> list[RetrievalSample]:
+        """The samples with their features on the CPU and the keys of their captions; see :class:`RetrievalSample`."""
         counts = [len(sample.captions) for sample in data_samples]
+        remaining = iter(keys)
+        for sample, count in zip(data_samples, counts):
+            sample.caption_keys = list(islice(remaining, count))
         for name, rows in zip(('text_pooled', 'text_tokens', 'text_mask'), text):
             if rows is not None:
                 for sample, own in zip(data_samples, rows.cpu().split(counts)):

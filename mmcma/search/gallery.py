@@ -1,5 +1,4 @@
 """A folder of encoded files that can be searched: first among pooled vectors, then exactly."""
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from torch.nn import functional as F
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.search.frame_store import FrameStore, Item
 from mmcma.search.manifest import VERSION, GalleryManifest, read_manifest
+from mmcma.search.queries import check_query
 from mmcma.search.vector_store import MOST_HITS, VectorStore, check_uri
 from mmcma.structures import Features, padded
 from mmcma.utils.errors import ConfigError, DataError, WeightsError
@@ -95,11 +95,7 @@ class Gallery:
         try:
             manifest = read_manifest(folder) if (folder / 'gallery.json').exists() else GalleryManifest(
                 VERSION, root, model, checkpoint, inferencer.fingerprint, store, f'mmcma_{uuid4().hex}')
-            asked_for = dict(folder=(root, manifest.root), store=(store or manifest.store, manifest.store))
-            for name, (asked, there) in asked_for.items():
-                if asked != there:
-                    raise ConfigError(f'{folder} was made of the {name} {there!r} and not {asked!r}; choose another '
-                                      f'--out, or if it has moved, change it in {folder / "gallery.json"}')
+            _check_same(folder, manifest, root, store)
             return cls(folder, manifest, inferencer, lock)
         except BaseException:
             lock.release()
@@ -254,10 +250,28 @@ def open_gallery(folder: str | Path, *, model: str | None = None, checkpoint: st
         WeightsError: It is another model.
     """
     manifest = read_manifest(folder)
+    if manifest.store is None:
+        _locked(Path(folder)).release()  # before a model is built for nothing
     if model is None:
         manifest.check_model(folder)
         model, checkpoint = manifest.model, checkpoint or manifest.checkpoint
     return Gallery.open(folder, RetrievalInferencer(init_model(model, checkpoint, device)))
+
+
+def check_free(folder: Path, root: str, store: str | None) -> None:
+    """Refuses a gallery that is in use, or was made of another folder or store: a DataError or ConfigError says so."""
+    if (folder / 'gallery.json').exists():
+        _check_same(folder, read_manifest(folder), root, store)
+    if (folder / 'lock').exists():
+        _locked(folder).release()
+
+
+def _check_same(folder: Path, manifest: GalleryManifest, root: str, store: str | None) -> None:
+    asked_for = dict(folder=(root, manifest.root), store=(store or manifest.store, manifest.store))
+    for name, (asked, there) in asked_for.items():
+        if asked != there:
+            raise ConfigError(f'{folder} was made of the {name} {there!r} and not {asked!r}; choose another '
+                              f'--out, or if it has moved, change it in {folder / "gallery.json"}')
 
 
 def _connected(folder: Path, manifest: GalleryManifest) -> VectorStore:
@@ -283,18 +297,3 @@ def _locked(folder: Path) -> FileLock:
     except Timeout:
         raise DataError(f'{folder} is in use by another process; wait for it or stop it') from None
     return lock
-
-
-def check_query(query: str, preprocessor) -> None:
-    """Refuses a query that says nothing or too much.
-
-    Raises:
-        DataError: It is empty or longer than the model reads.
-    """
-    if not query.strip():
-        raise DataError('the query is empty; describe what is to be found')
-    tokens, limit = len(preprocessor.tokenizer(query, verbose=False).input_ids), preprocessor.limit
-    if tokens > limit:
-        words = len(query.split())
-        raise DataError(f'the query has {tokens} tokens ({words} words), and the model reads {limit}; shorten it to '
-                        f'about {math.floor(words * (limit - 2) / tokens)} words')

@@ -13,9 +13,9 @@ from mmcma.apis import RetrievalInferencer
 from mmcma.apis.media import frame_pipeline
 from mmcma.search.encoding import Encoded, Encoder, Failed, Unchanged, encode_here
 from mmcma.search.frame_store import Item
-from mmcma.search.gallery import Gallery, first_stage_vectors
+from mmcma.search.gallery import Gallery, check_free, first_stage_vectors
 from mmcma.search.reading import ListedFile, ReadFile, list_folder
-from mmcma.search.vector_store import milvus_client
+from mmcma.search.vector_store import check_uri, milvus_client
 from mmcma.utils.errors import DataError
 from mmcma.utils.files import write_atomic
 
@@ -84,6 +84,18 @@ def index_folder(folder: str | Path, gallery_path: str | Path, inferencer: Retri
         raise DataError(f'none of the {len(found) + len(unfit):,} files in {folder} can be read; see '
                         f'{gallery.folder / "failures.jsonl"}')
     return indexing.report
+
+
+def check_request(folder: str | Path, gallery_path: str | Path, store: str | None = None) -> None:
+    """Refuses what :func:`index_folder` would refuse whatever the model, before one is built.
+
+    Raises:
+        DataError: There is nothing to index, or the gallery is in use or damaged.
+        ConfigError: The gallery was made of another folder or for another store, or Milvus is not installed.
+    """
+    milvus_client()
+    list_folder(Path(folder))
+    check_free(Path(gallery_path), str(Path(folder).resolve()), store and check_uri(store))
 
 
 def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float,

@@ -5,7 +5,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from mmcma.utils.errors import ConfigError, argument_error, did_you_mean
+from mmcma.utils.errors import ConfigError, argument_error, did_you_mean, short
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -32,7 +32,7 @@ def check_arguments(builder: Callable, given: Mapping[str, Any], *, supplied: It
     if inspect.Parameter.VAR_KEYWORD not in {parameter.kind for parameter in parameters.values()}:
         for key in sorted(given.keys() - parameters.keys() - supplied):
             hint = did_you_mean(key, sorted(parameters)) or f' It takes {sorted(parameters)}.'
-            raise ConfigError(f'{name} takes no {key!r}.{hint}')
+            raise ConfigError(f'{name} takes no {short(key)}.{hint}')
     required = {key for key, parameter in parameters.items()
                 if parameter.default is inspect.Parameter.empty and parameter.kind in _NAMED}
     if complete and (missing := sorted(required - given.keys() - supplied)):

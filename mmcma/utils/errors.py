@@ -4,6 +4,7 @@ Each message is one line that names the value, where it came from, and the
 fix. The command line tools print it and leave with exit code 2; from Python
 they are ordinary exceptions.
 """
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 
@@ -64,7 +65,25 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ''
 
 
+def few(names: Sequence[str], count: int = 3) -> str:
+    """The first of many names, for a message: each in one line of at most 60 characters, with commas between them."""
+    return ', '.join(one_short_line(name, 60) for name in names[:count])
+
+
+def cause(error: BaseException) -> str:
+    """An error of others in one line of at most 160 characters: its kind, and what it says."""
+    return one_short_line(f'{type(error).__name__}: {error}', 160)
+
+
 def short(value: object, limit: int = 100) -> str:
     """``repr(value)`` in one line of at most ``limit`` characters, for a message."""
-    text = ' '.join(repr(value).split())
+    try:
+        return one_short_line(repr(value), limit)
+    except RecursionError:
+        return f'a {type(value).__name__} within a thousand others'
+
+
+def one_short_line(text: str, limit: int = 300) -> str:
+    """``text`` in one line of at most ``limit`` characters."""
+    text = ' '.join(text[:10 * limit].split())
     return text if len(text) <= limit else f'{text[:limit - 1]}…'

@@ -25,6 +25,7 @@ class CaptionTokens:
         from transformers import AutoTokenizer
 
         from mmcma.models.backbones.pretrained import locate
+        from mmcma.models.caption_cleaning import clean_caption, is_clip_tokenizer
         tower = model.get('text_backbone') or {}
         source = tower.get('tokenizer') or tower.get('pretrained')
         if source is None:
@@ -33,12 +34,15 @@ class CaptionTokens:
             self._tokenizer = AutoTokenizer.from_pretrained(locate(source), local_files_only=True)
         except (OSError, ValueError) as error:
             raise WeightsError(f'the tokenizer of {source!r} is not on this machine') from error
+        clean = (model.get('data_preprocessor') or {}).get('clean')
+        self._clean = clean_caption if clean or clean is None and is_clip_tokenizer(self._tokenizer) else str
         limits = (model.get('data_preprocessor') or {}).get('max_words'), self._tokenizer.model_max_length
         self.limit: int | None = min((limit for limit in limits if limit and limit < _NO_LIMIT), default=None)
 
     def counts(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, start and end included."""
-        return [len(ids) for ids in self._tokenizer(list(captions), verbose=False).input_ids]
+        read = [self._clean(caption) for caption in captions]
+        return [len(ids) for ids in self._tokenizer(read, verbose=False).input_ids]
 
     def read_part(self, caption: str) -> str:
         """The beginning of ``caption`` that the model reads, down to its last token."""

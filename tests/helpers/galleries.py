@@ -38,8 +38,7 @@ class StandIn:
             cfg=Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline)))),
             encode_visual=self._encode_visual, head=SimpleNamespace(similarity=self.query_score),
             data_preprocessor=SimpleNamespace(
-                limit=8, device='cpu',
-                tokenizer=lambda text, **_: SimpleNamespace(input_ids=['<s>', *text.split(), '</s>'])))
+                limit=8, device='cpu', token_counts=lambda texts: [len(text.split()) + 2 for text in texts]))
 
     @staticmethod
     def _encode_visual(frames: torch.Tensor, mask: torch.Tensor) -> Features:

@@ -95,5 +95,6 @@ def test_interrupted(mmcma, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
     monkeypatch.setattr(apis, 'init_model', interrupt)
-    code, out, errors = mmcma('index', tmp_path, '--model', 'm', '--out', tmp_path / 'gallery')
+    folder = write_folder(tmp_path / 'media', 1, 0)
+    code, out, errors = mmcma('index', folder, '--model', 'm', '--out', tmp_path / 'gallery')
     assert (code, out, errors) == (130, '', 'interrupted\n')

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from helpers.tiny_run import config_text, write_config
 
-from mmcma.config import check_config, load_config, parse_options
+from mmcma.config import check_config, load_config
 from mmcma.utils.errors import ConfigError
 
 
@@ -18,16 +18,6 @@ def message_of(function, *args) -> str:
         function(*args)
     assert '\n' not in str(error.value)
     return str(error.value)
-
-
-def test_options_are_read_as_mmengine_reads_them():
-    assert parse_options(['a.b=1', 'c=[1,2]', 'd=(x,None)', 'e=a=b', 'f=1e-3', 'g=True', 'h=']) == {
-        'a.b': 1, 'c': [1, 2], 'd': ('x', None), 'e': 'a=b', 'f': 1e-3, 'g': True, 'h': ''}
-
-
-@pytest.mark.parametrize('pair', ['a', '=1', 'a=[1,2,(3]'])
-def test_a_malformed_option_is_named(pair):
-    assert repr(pair) in message_of(parse_options, [pair])
 
 
 def test_a_missing_file_is_named_with_near_matches(tmp_path):
@@ -103,6 +93,10 @@ def test_a_right_config_passes(tiny_clip, tmp_path):
     ('test_cfg.type', 'RetrievalTestLop', ["'RetrievalTestLoop'"]),
     ('visualizer.vis_backends.0.type', 'LocalBackend', ["'LocalVisBackend'"]),
     ('log_processor.windowsize', 3, ["'window_size'"]),
+    ('env_cfg.cudnn_benchmrk', True, ["env_cfg takes no 'cudnn_benchmrk'", "'cudnn_benchmark'"]),
+    ('auto_scale_lr.enabled', True, ["auto_scale_lr takes no 'enabled'", "'enable'"]),
+    ('default_hooks', 'logger', ["default_hooks must be a dict; got 'logger'"]),
+    ('train_dataloader', 3, ['train_dataloader must be a dict with a dataset; got 3']),
 ])
 def test_typos_are_found_with_place_and_near_matches(tiny_clip, tmp_path, key, value, parts):
     cfg = load_config(write_config(tmp_path, tiny_clip), {key: value})

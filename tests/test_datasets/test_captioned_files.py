@@ -3,6 +3,8 @@ import csv
 import gzip
 import io
 import json
+from functools import partial
+from unicodedata import normalize
 
 import pytest
 from helpers.media import write_image, write_video
@@ -71,7 +73,43 @@ def test_a_file_named_in_full_may_have_any_suffix(tmp_path):
     assert [item['path'] for item in found] == [f'{tmp_path}/a.gif', f'{tmp_path}/b.mp4']
 
 
+def test_no_start_is_a_start_of_0(tmp_path):
+    text = ('path,caption,start,end\na.mp4,one,,5\na.mp4,two,0,5.0\na.mp4,three,0.0,5\n'
+            'b.mp4,four,0,\nb.mp4,five,,\na.mp4,six,,6\n')
+    assert items(tmp_path, 'a.csv', text) == [
+        dict(id='a.mp4#0.0-5.0', path='a.mp4', start=0.0, end=5.0, captions=['one', 'two', 'three']),
+        dict(id='b.mp4', path='b.mp4', start=None, end=None, captions=['four', 'five']),
+        dict(id='a.mp4#0.0-6.0', path='a.mp4', start=0.0, end=6.0, captions=['six'])]
+
+
+@pytest.mark.parametrize('on_disk', ['NFC', 'NFD'])
+def test_a_name_is_one_in_both_forms_of_unicode(tmp_path, on_disk):
+    file, folder = normalize(on_disk, 'café.mp4'), normalize(on_disk, 'été')
+    for path in (tmp_path / file, tmp_path / folder / file):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    lines = [dict(path=normalize(form, path), caption=f'{path} {form}')
+             for path in ('café.mp4', 'café', 'été/café.mp4') for form in ('NFC', 'NFD')]
+    (tmp_path / 'a.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    found = CaptionedFiles(data_root=str(tmp_path), ann_file='a.jsonl').items
+    assert [(item['id'], item['path'], item['captions']) for item in found] == [
+        ('café.mp4', f'{tmp_path}/{file}', ['café.mp4 NFC', 'café.mp4 NFD']),
+        ('café', f'{tmp_path}/{file}', ['café NFC', 'café NFD']),
+        ('été/café.mp4', f'{tmp_path}/{folder}/{file}', ['été/café.mp4 NFC', 'été/café.mp4 NFD'])]
+
+
 # ---- wrong ----
+
+@pytest.mark.parametrize('name', ['x' * 300, f'sub/{"x" * 300}/b.mp4', '/'.join(['x' * 200] * 30), 'é' * 200])
+def test_a_name_that_no_file_system_takes_is_a_missing_file(tmp_path, name):
+    (tmp_path / 'a.jsonl').write_text(json.dumps(dict(path=name, caption='a')))
+    with pytest.raises(DataError, match='1 of 1 items have no file') as error:
+        CaptionedFiles(data_root=str(tmp_path), ann_file='a.jsonl')
+    assert len(str(error.value)) < 600
+    for options in (dict(ann_file=f'{name}.csv'), dict(ann_file='a.jsonl', data_prefix=dict(visual=name))):
+        with pytest.raises(DataError, match='no such file'):
+            CaptionedFiles(data_root=str(tmp_path), **options)
+
 
 @pytest.mark.parametrize('line, message', [
     ('{"path": "b.mp4", "caption": ""}', 'empty caption'),
@@ -91,11 +129,16 @@ def test_a_file_named_in_full_may_have_any_suffix(tmp_path):
     ('{"path": "b.mp4", "caption": "b", "start": -1}', 'start -1 is not a number of seconds'),
     ('{"path": "b.mp4", "caption": "b", "start": NaN}', 'start nan is not a number'),
     ('{"path": "b.mp4", "caption": "b", "end": true}', 'end True is not a number'),
-    ('{"path": "b.mp4", "caption": "b", "end": 1' + '0' * 400 + '}', 'end 10+ is not a number'),
+    ('{"path": "b.mp4", "caption": "b", "end": 1' + '0' * 400 + '}', 'end 10+… is not a number'),
     ('{"path": "b.mp4", "caption": "b", "start": 3, "end": 3}', 'from 3.0 s to 3.0 s is no stretch'),
     ('{"path": "b.mp4", "caption": "b", "id": " "}', "id ' ' is neither a name"),
     ('{"path": "b.mp4", "caption": "b", "id": "../b"}', "id '../b' is neither a name"),
     ('{"path": "b.mp4", "caption": "b", "id": "a.mp4"}', "id 'a.mp4' is 'b.mp4' here and 'a.mp4' in .*line 1"),
+    ('{"path": "b.mp4", "caption": "a bad \\ud83d emoji"}', r"caption 'a bad \\ud83d emoji' holds half a .*U\+D83D"),
+    ('{"path": "b.mp4", "caption": "a bad \\udc80"}', r"holds half a surrogate pair"),
+    ('{"path": "b.mp4", "caption": "o\\u0000ne"}', r"caption 'o\\x00ne' holds a NUL"),
+    ('{"path": "b\\ud83d.mp4", "caption": "b"}', 'does not lead'),
+    ('{"path": "b.mp4", "caption": "b", "id": "\\ud83d"}', 'is neither a name'),
     ('{"path": "a.mp4", "caption": "b", "id": "c"}', "'a.mp4' is item 'c' here and 'a.mp4' in .*line 1"),
 ])
 def test_json_lines_wrong(tmp_path, line, message):
@@ -126,7 +169,7 @@ def test_file_wrong(tmp_path):
         CaptionedFiles(data_root=str(tmp_path))
     with pytest.raises(DataError, match='b.csv: no such file'):
         CaptionedFiles(data_root=str(tmp_path), ann_file='b.csv')
-    with pytest.raises(DataError, match='no items; is the file complete'):
+    with pytest.raises(DataError, match='no items in .*a.jsonl'):
         (tmp_path / 'a.jsonl').write_text('')
         CaptionedFiles(data_root=str(tmp_path), ann_file='a.jsonl')
 
@@ -135,7 +178,8 @@ def test_file_wrong(tmp_path):
 
 LETTERS = st.characters(exclude_categories=['Cs'], exclude_characters='\0')
 WORDS = st.text(LETTERS, min_size=1).map(str.strip).filter(bool)
-NAMES = WORDS.filter(lambda name: not set('/\\') & set(name) and name not in ('.', '..'))
+NAMES = WORDS.map(partial(normalize, 'NFC')).map(str.strip).filter(bool).filter(
+    lambda name: not set('/\\') & set(name) and name not in ('.', '..'))
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map('/'.join)
 STARTS = st.none() | st.floats(0, 1e6)
 CLIPS = st.tuples(PATHS, STARTS, st.none() | st.floats(1e-3, 1e6)).map(
@@ -145,7 +189,11 @@ there_and_back = settings(suppress_health_check=[HealthCheck.function_scoped_fix
 
 
 def expected(table):
-    return [(path, start, end, captions) for (path, start, end), captions in table.items()]
+    clips = {}
+    for (path, start, end), captions in table.items():
+        start = start or (None if end is None else 0.0)
+        clips.setdefault((path, start, end), []).extend(captions)
+    return [(*clip, captions) for clip, captions in clips.items()]
 
 
 def found(root, name, text):

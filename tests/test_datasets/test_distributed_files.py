@@ -2,6 +2,7 @@
 import gzip
 import json
 import pickle
+from unicodedata import normalize
 
 import pytest
 from helpers.annotations import write_flickr8k, write_msrvtt, write_msvd
@@ -74,6 +75,12 @@ def edit(path, old, new):
 @pytest.mark.parametrize('old, new, message', [
     ('"caption 0 of video1"', '"  "', r"MSRVTT_data.json, sentence 20 of 'video1': empty caption"),
     ('"caption 0 of video1"', '7', r"sentence 20 of 'video1': caption 7 is not text"),
+    ('"caption 0 of video1"', '"half an emoji \\ud83d"', r"sentence 20 of 'video1': caption .* holds half a surrogate"),
+    ('"video_id": "video1", "sen_id": 20', '"video_id": ["video1"], "sen_id": 20',
+     r"sentence 20: \['video1'\] is not an id"),
+    ('"video_id": "video1", "sen_id": 20', '"video_id": {"a": 1}, "sen_id": 20',
+     r"sentence 20: \{'a': 1\} is not an id"),
+    ('"video_id": "video1", "split"', '"video_id": ["video1"], "split"', 'video 1: .* is not an id'),
     ('"sentences"', '"sentence"', "not MSR-VTT's file"),
     ('"caption"', '"text"', "not MSR-VTT's file"),
     ('[', '', r'MSRVTT_data.json: not JSON .*line 1 column \d+'),
@@ -81,8 +88,9 @@ def edit(path, old, new):
 def test_msrvtt_captions_wrong(tmp_path, old, new, message):
     root = write_msrvtt(tmp_path)
     edit(root / 'MSRVTT_data.json', old, new)
-    with pytest.raises(DataError, match=message):
-        MSRVTT(split='train-9k', data_root=str(root))
+    with pytest.raises(DataError, match=message) as error:
+        MSRVTT(split='train', data_root=str(root))
+    assert len(str(error.value).replace(str(root), '')) < 300
 
 
 @pytest.mark.parametrize('old, new, message', [
@@ -99,6 +107,26 @@ def test_msrvtt_list_wrong(tmp_path, old, new, message):
     edit(root / 'MSRVTT_train.9k.csv', old, new)
     with pytest.raises(DataError, match=message):
         MSRVTT(split='train-9k', data_root=str(root))
+
+
+def test_no_items_names_the_files(tmp_path):
+    root = write_flickr8k(tmp_path)
+    (root / 'Flickr_8k.trainImages.txt').write_text('\n')
+    with pytest.raises(DataError, match='Flickr8k train: no items in .*trainImages.txt and .*Flickr8k.token.txt'):
+        Flickr8k(split='train', data_root=str(root))
+
+
+def test_ids_are_one_in_both_forms_of_unicode(tmp_path):
+    root, name = write_msvd(tmp_path), 'caf\u00e9_1_2'
+    nfd = normalize('NFD', name)
+    (root / 'raw-captions.pkl').write_bytes(pickle.dumps({nfd: [['a', 'cup']]}))
+    (root / 'train_list.txt').write_text(name)
+    (root / 'videos' / f'{nfd}.avi').touch()
+    (item,) = MSVD(split='train', data_root=str(root)).items
+    assert item['id'] == name and item['path'] == f'{root}/videos/{nfd}.avi'
+    (root / 'train_list.txt').write_text(f'{name}\n{nfd}\n')
+    with pytest.raises(DataError, match='line 2: id .* comes twice'):
+        MSVD(split='train', data_root=str(root))
 
 
 def test_msrvtt_truncated(tmp_path):

@@ -5,7 +5,7 @@ import torch
 import torch.multiprocessing as mp
 
 from mmcma.evaluation import RetrievalMetric
-from mmcma.evaluation.retrieval_metric import _features
+from mmcma.evaluation.retrieval_metric import _texts
 from mmcma.models.similarities import TokenWise
 from mmcma.structures import RetrievalSample
 
@@ -46,7 +46,7 @@ def evaluate(samples: list[dict], size: int) -> dict:
 def test_captions_keep_their_words_and_lose_the_padding_of_their_batch():
     metric = RetrievalMetric()
     metric.process(None, [sample(1, batch_length=6), sample(0, batch_length=9)])
-    text, _ = _features(metric.results)
+    text, _ = _texts(metric.results)
     assert text.tokens.shape == (3, 4, DIM)
     assert text.mask.sum(1).tolist() == [3, 4, 2]
     assert torch.equal(text.tokens[1, :4], sample(1)['text_tokens'][1])

@@ -197,7 +197,8 @@ def test_frozen_parts_of_a_trained_part_stay_in_eval_mode(tiny_clip, build):
 def test_many_captions_are_encoded_by_length_and_come_back_in_order(tiny_clip, build, monkeypatch, similarity):
     head = dict(type='RetrievalHead', similarity=dict(type=similarity), loss=dict(type='SymmetricInfoNCE'))
     model = build(model_config(tiny_clip, head=head)).eval()
-    captions = ['a red star', 'moon', 'a very small blue circle moves left and up', 'two stars', 'a moon falls'] * 3
+    captions = [f'{caption} {number}' for number in range(3) for caption in (
+        'a red star', 'moon', 'a very small blue circle moves left and up', 'two stars', 'a moon falls')]
     with torch.no_grad():
         whole = model.encode_text(captions)
         monkeypatch.setattr('mmcma.models.retriever._CAPTIONS_AT_ONCE', 4)
@@ -210,3 +211,36 @@ def test_many_captions_are_encoded_by_length_and_come_back_in_order(tiny_clip, b
     if similarity == 'TokenWise':
         assert torch.equal(parts.mask, whole.mask)
         torch.testing.assert_close(parts.tokens[parts.mask], whole.tokens[whole.mask], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('similarity', ['QueryScore', 'TokenWise'])
+def test_equal_captions_are_encoded_once_and_have_equal_features(tiny_clip, build, similarity):
+    head = dict(type='RetrievalHead', similarity=dict(type=similarity), loss=dict(type='SymmetricInfoNCE'))
+    model = build(model_config(tiny_clip, head=head)).eval()
+    distinct = [f'a {word} star' for word in ('red', 'blue', 'very small and quickly moving', 'big')]
+    captions = ['a red star', *distinct, *distinct[::-1], ' A  Red STAR ']
+    encoded = []
+    model.text_backbone.register_forward_pre_hook(lambda module, args: encoded.append(len(args[0])))
+    with torch.no_grad():
+        text = model.encode_text(captions)
+        alone = model.encode_text(distinct)
+    assert encoded == [4, 4]
+    which = torch.tensor([0, 0, 1, 2, 3, 3, 2, 1, 0, 0])
+    assert torch.equal(text.pooled, alone.pooled[which])
+    if similarity == 'TokenWise':
+        assert torch.equal(text.mask, alone.mask[which])
+        assert torch.equal(text.tokens[text.mask], alone.tokens[which][text.mask])
+
+
+def test_a_test_remembers_the_captions_of_earlier_batches(tiny_clip, build):
+    model = build(model_config(tiny_clip)).eval()
+    encoded = []
+    model.text_backbone.register_forward_pre_hook(lambda module, args: encoded.append(len(args[0])))
+    with torch.no_grad(), model.remembering_captions():
+        first, again = (model(**model.data_preprocessor(batch()), mode='predict') for _ in range(2))
+    assert encoded == [3]
+    for one, other in zip(first, again):
+        assert torch.equal(one.text_pooled, other.text_pooled) and one.caption_keys == other.caption_keys
+    with torch.no_grad():
+        model(**model.data_preprocessor(batch()), mode='predict')
+    assert encoded == [3, 3]

@@ -79,7 +79,7 @@ def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tm
     page = (tmp_path / 'results' / 'noise.md').read_text()
     run = json.loads(study.run_file('cma', 0).read_text())
     assert run['rate'] == study.rate('cma') and run['num_items'] == 7
-    assert sum(run['t2v_rank_shares']) == pytest.approx(100)
+    assert sum(run['t2v_rank_shares']) == pytest.approx(100, abs=0.01)  # three decimals each
     assert f'| cma | {run["parameters"]["trainable"]:,} |' in page and '| 1.00 | 1.00 |' in page
     assert 'Not run yet: narrow' in page and (tmp_path / 'results' / 'noise' / 'all_parameters.png').is_file()
 

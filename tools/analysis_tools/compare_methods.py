@@ -67,7 +67,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', metavar='ENTRY', help='these entries alone')
     parser.add_argument('--jobs', type=int, default=1,
                         help='runs at once, which share the cores (default: 1); keep 1 for cost')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='for every run, such as data_root=DIR; not part of what is kept')
     return parser.parse_args()
 

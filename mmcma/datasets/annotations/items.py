@@ -3,7 +3,8 @@ from collections.abc import Iterator, Sequence
 
 from mmengine.dataset import BaseDataset
 
-from mmcma.utils.errors import DataError
+from mmcma.datasets.annotations.texts import check_caption
+from mmcma.utils.errors import DataError, short
 
 
 class ItemList(Sequence):
@@ -27,24 +28,32 @@ class ItemList(Sequence):
         return (self[index] for index in range(len(self)))
 
 
-def check_items(items: Sequence[dict], title: str) -> None:
+def check_items(items: Sequence[dict], title: str, source: str = '') -> None:
     """Checks what a reader delivers; nothing is dropped.
 
+    Args:
+        items: All of a data set.
+        title: What the data set is called.
+        source: The files that it was read from.
+
     Raises:
-        DataError: When an id comes twice, an item has no captions or impossible times, or there are no items.
+        DataError: When an id comes twice, an item has no captions, captions that are no text or impossible times, or
+            there are no items.
     """
     seen: set[str] = set()
     for item in items:
-        where = f"{title}, item {item['id']!r}"
+        where = f"{title}, item {short(item['id'])}"
         kinds = item.get('caption_kinds')
         if item['id'] in seen:
             raise DataError(f'{where}: the id comes twice')
         if not item['captions'] or kinds is not None and len(kinds) != len(item['captions']):
             raise DataError(f"{where}: {len(item['captions'])} captions" +
                             (f' for {len(kinds)} caption kinds' if kinds is not None else ''))
+        for caption in item['captions']:
+            check_caption(caption, where)
         start, end = item.get('start'), item.get('end')
         if start is not None and start < 0 or end is not None and end <= (start or 0):
             raise DataError(f'{where}: from {start} s to {end} s is no stretch of time')
         seen.add(item['id'])
     if not seen:
-        raise DataError(f'{title}: no items')
+        raise DataError(f'{title}: no items in {source}' if source else f'{title}: no items')

@@ -2,8 +2,9 @@
 from pathlib import Path
 from typing import Any
 
-from mmcma.datasets.annotations.reading import check_caption, check_id, read_ids
-from mmcma.utils.errors import DataError
+from mmcma.datasets.annotations.reading import read_ids
+from mmcma.datasets.annotations.texts import check_caption, check_id
+from mmcma.utils.errors import DataError, cause, few, short
 
 _SPLITS = ('train', 'restval', 'val', 'test')
 
@@ -24,7 +25,7 @@ def karpathy_items(data: Any, path: str | Path, dataset: str, splits: tuple[str,
     if not isinstance(images, list):
         raise DataError(f"{path}: not a file of Karpathy's splits ({{'images': [...], 'dataset': {dataset!r}}})")
     if data.get('dataset', dataset) != dataset:
-        raise DataError(f"{path}: holds {data['dataset']!r}, not {dataset!r}; is it the right file?")
+        raise DataError(f"{path}: holds {short(data['dataset'])}, not {dataset!r}; is it the right file?")
     items = [_item(image, f'{path}, image {number}', splits) for number, image in enumerate(images)]
     items = [item for item in items if item]
     read_ids((f'{path}, split {"+".join(splits)}', item['id']) for item in items)
@@ -38,13 +39,13 @@ def _item(image: Any, where: str, splits: tuple[str, ...]) -> dict:
         captions = [sentence['raw'] for sentence in sentences]
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{where}: images need split, filename and sentences, sentences need raw "
-                        f'({type(error).__name__}: {error})') from error
+                        f'({cause(error)})') from error
     if split not in _SPLITS:
-        raise DataError(f"{where}: split {split!r} is none of {', '.join(_SPLITS)}")
+        raise DataError(f"{where}: split {short(split)} is none of {', '.join(_SPLITS)}")
     if split not in splits:
         return {}
     name = check_id(name, where)
-    where = f'{where} ({name})'
+    where = f'{where} ({few([name])})'
     if not captions:
         raise DataError(f'{where}: no sentences')
     return dict(

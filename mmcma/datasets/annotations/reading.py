@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmcma.utils.errors import DataError
+from mmcma.datasets.annotations.texts import check_id
+from mmcma.utils.errors import DataError, cause, few, short
 
 
 def read_text(path: str | Path) -> str:
@@ -52,7 +53,7 @@ def parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        raise DataError(f'{where}: not JSON ({error}); truncated file?') from error
+        raise DataError(f'{where}: not JSON ({cause(error)}); truncated file?') from error
     except (ValueError, RecursionError) as error:  # a key twice, a number of 5,000 digits, a thousand brackets
         raise DataError(f'{where}: not an annotation file ({error})') from error
 
@@ -61,7 +62,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f'the key {twice!r} comes twice')
+        raise ValueError(f'the key {short(twice)} comes twice')
     return fields
 
 
@@ -83,7 +84,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> list[tuple[str, dict
         missing = [column for column in columns if column not in header]
         if missing or len(set(header)) < len(header):
             what = f"no column {', '.join(missing)}" if missing else 'a column twice'
-            raise DataError(f'{path}: {what} (its header is {reader.fieldnames}); is it the right file?')
+            raise DataError(f'{path}: {what} (its header is {short(reader.fieldnames)}); is it the right file?')
         rows = []
         for row in reader:
             where = f'{path}, line {reader.line_num}'
@@ -100,42 +101,16 @@ def read_ids(rows: Iterable[tuple[str, str]]) -> list[str]:
     """The ids of ``(where, id)`` rows.
 
     Raises:
-        DataError: When an id cannot be a file name, comes twice, or there is none.
+        DataError: When an id cannot be a file name or comes twice.
     """
     seen: dict[str, str] = {}
     where = None
     for where, value in rows:
         item_id = check_id(value, where)
         if item_id in seen:
-            raise DataError(f'{where}: id {item_id!r} comes twice (first in {seen[item_id]})')
+            raise DataError(f'{where}: id {short(item_id)} comes twice (first in {seen[item_id]})')
         seen[item_id] = where
     return list(seen)
-
-
-def check_id(value: Any, where: str) -> str:
-    """``value`` without surrounding blanks, if it is text that names a file in one folder.
-
-    Raises:
-        DataError: Otherwise; ids must not lead out of the data folder.
-    """
-    item_id = value.strip() if isinstance(value, str) else value
-    if not isinstance(item_id, str) or item_id in ('', '.', '..') or set('/\\\0') & set(item_id):
-        raise DataError(f'{where}: {value!r} is not an id (a file name without its folder)')
-    return item_id
-
-
-def check_caption(value: Any, where: str) -> str:
-    """``value`` without surrounding blanks, if it is text.
-
-    Raises:
-        DataError: When it is no text, or empty.
-    """
-    if not isinstance(value, str):
-        raise DataError(f'{where}: caption {value!r} is not text')
-    caption = value.strip()
-    if not caption:
-        raise DataError(f'{where}: empty caption')
-    return caption
 
 
 def check_all_captioned(ids: Sequence[str], captions: Mapping[str, Sequence], path: str | Path, split: str, *,
@@ -144,4 +119,4 @@ def check_all_captioned(ids: Sequence[str], captions: Mapping[str, Sequence], pa
     bare = [item_id for item_id in ids if not captions.get(item_id)]
     if bare:
         raise DataError(f"{path}: no {texts} for {len(bare):,} of the {len(ids):,} {items} of "
-                        f"{split!r}, e.g. {', '.join(bare[:3])}")
+                        f"{split!r}, e.g. {few(bare)}")

@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from mmcma.utils.errors import DataError
+from mmcma.utils.errors import DataError, cause, short
 
 # Lists, tuples, dicts, strings, bytes, numbers, booleans and None have opcodes
 # of their own and need no class. These two do in the older protocols.
@@ -13,12 +13,13 @@ _ALLOWED = {(module, name): kind
             for name, kind in (('set', set), ('frozenset', frozenset))}
 
 
-class _PlainUnpickler(pickle.Unpickler):
+# The one in Python: in C it makes room for whatever number a place in its memory is said to have.
+class _PlainUnpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> type:
         if (module, name) not in _ALLOWED:
-            raise DataError(f'it asks for {module}.{name}, and a data file may hold only plain containers, '
-                            'text and numbers; do not trust it')
+            raise DataError(f'it asks for {short(module)}, {short(name)}, and a data file may hold only plain '
+                            'containers, text and numbers; do not trust it')
         return _ALLOWED[module, name]
 
 
@@ -34,5 +35,5 @@ def load_plain_pickle(path: str | Path) -> Any:
     except DataError as error:
         raise DataError(f'{path}: refused: {error}') from None
     except Exception as error:  # a damaged pickle can raise almost anything
-        raise DataError(f'{path}: not a readable pickle ({type(error).__name__}: {error}); '
+        raise DataError(f'{path}: not a readable pickle ({cause(error)}); '
                         'truncated download?') from error

@@ -1,4 +1,5 @@
 """Reading dual-encoder models of ``transformers``, once for both towers, with errors that say the fix."""
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -7,15 +8,15 @@ from pickle import UnpicklingError
 from typing import Protocol
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import HfApi, is_offline_mode, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils import logging as hf_logging
 
 from mmcma.models.backbones.architectures import architecture
-from mmcma.utils.errors import ConfigError, WeightsError
+from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
 
 #: Models that travel with this package: name -> folder.
 BUNDLED = {'mmcma/clip-tiny-glyphs': Path(__file__).parents[2] / 'pretrained' / 'clip-tiny-glyphs'}
@@ -58,9 +59,38 @@ def locate(pretrained: str) -> str:
                                'model folder (config.json, model.safetensors, tokenizer files, '
                                'preprocessor_config.json).')
         return str(path)
-    if path.is_absolute() or pretrained.startswith(('.', '~')) or pretrained.count('/') != 1:
-        raise WeightsError(f'pretrained={pretrained!r}: no such folder, and not a name of the form owner/model.')
+    if not may_be_on_the_hub(pretrained):
+        raise WeightsError(f'pretrained={pretrained!r}: no such folder, and not a name of the form owner/model.'
+                           f'{names_beside(pretrained)}')
     return pretrained
+
+
+def may_be_on_the_hub(name: str) -> bool:
+    """Whether a name that is no folder here is one of the form ``owner/model``, and not a path mistyped.
+
+    A path is what begins as one, or in a folder that is here or that ``mmcma train`` makes; what was downloaded counts
+    as a name all the same.
+    """
+    first, _, rest = name.partition('/')
+    if not rest or '/' in rest or name.startswith(('.', '~', '/')):
+        return False
+    return _is_cached(name) or not (first == 'work_dirs' or os.path.isdir(first))
+
+
+def names_beside(name: str) -> str:
+    """`` Did you mean 'x'?`` for what lies where a path that leads nowhere would lie, else ``''``."""
+    folder = os.path.dirname(os.path.expanduser(name)) or '.'
+    try:
+        return did_you_mean(name, [os.path.join(os.path.dirname(name), other) for other in os.listdir(folder)])
+    except OSError:
+        return ''
+
+
+def _is_cached(name: str) -> bool:
+    try:
+        return isinstance(try_to_load_from_cache(name, 'config.json'), str)
+    except HFValidationError:
+        return False
 
 
 def weight_files(pretrained: str) -> list[Path]:
@@ -117,6 +147,8 @@ def read_config(pretrained: str) -> PreTrainedConfig:
         WeightsError: It cannot be had, or the model is of a type that the towers do not know.
     """
     source = locate(pretrained)
+    if source == pretrained and not os.path.isdir(source):
+        _ask_the_hub_once(pretrained)
     with _quiet():
         try:
             config = AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -141,6 +173,19 @@ def _from_pretrained(pretrained: str) -> DualEncoder:
         raise WeightsError(f'pretrained={pretrained!r}: the checkpoint lacks {sorted(info["missing_keys"])[:3]} '
                            f'({len(info["missing_keys"])} tensors in all); it is no complete dual encoder.')
     return model
+
+
+def _ask_the_hub_once(name: str) -> None:
+    """Refuses a name that is not in the cache and unknown to the Hub, where transformers would retry for long."""
+    if _is_cached(name) or is_offline_mode():
+        return
+    try:
+        HfApi().model_info(name, timeout=10)
+    except HfHubHTTPError as error:
+        if isinstance(error, RepositoryNotFoundError):
+            raise _unreachable(name) from error
+    except Exception as error:  # the Hub's client passes on whatever its network library raises
+        raise _unreachable(name) from error
 
 
 def _unreachable(pretrained: str) -> WeightsError:

@@ -1,0 +1,83 @@
+"""What is wrong on the command line is said before a model is loaded."""
+import pytest
+from filelock import FileLock
+from helpers.galleries import index, write_folder
+from helpers.tiny_run import write_config
+
+from mmcma import apis
+from mmcma.cli.main import main
+from mmcma.search import gallery as opening
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys, tmp_path):
+    """Calls a command that must not come to a model, with ``{0}`` a folder of media and ``{1}`` its gallery."""
+    index(write_folder(tmp_path / 'media', 2, 0), tmp_path / 'gallery')
+
+    def load(*_, **__):
+        raise AssertionError('a model was loaded')
+    for user in (apis, opening):
+        monkeypatch.setattr(user, 'init_model', load)
+    monkeypatch.setattr(opening, 'PATIENCE', 0)
+
+    def call(*args: str) -> str:
+        with pytest.raises(SystemExit) as end:
+            main([arg.format(tmp_path / 'media', tmp_path / 'gallery', tmp_path) for arg in args])
+        errors = capsys.readouterr().err.strip()
+        assert end.value.code == 2 and errors.startswith('error: ') and '\n' not in errors
+        return errors
+    return call
+
+
+SEARCH, INDEX = ('search', '{1}', 'a dog'), ('index', '{0}', '--model', 'tiny', '--out')
+
+
+@pytest.mark.parametrize('args, message', [
+    ((*SEARCH, '-k', '0'), '-k 0 must be at least 1'),
+    ((*SEARCH, '--rerank', '-1'), '--rerank -1 must be at least 0'),
+    ((*SEARCH, '--seconds', '5', '2'), '--seconds 5 2 is no length'),
+    ((*SEARCH, '--html', '{2}/absent/a.html'), 'cannot be written'),
+    (('search', '{1}', '  '), 'the query is empty'),
+    (('search', '{1}', '--image', '{2}/absent.png'), 'absent.png: no such file'),
+    (('search', '{0}', 'a dog'), 'is no gallery'),
+    ((*INDEX, '{2}/new', '--batch-size', '0'), '--batch-size 0 must be at least 1'),
+    ((*INDEX, '{2}/new', '--workers', '0'), '--workers 0 must be at least 1'),
+    ((*INDEX, '{2}/new', '--timeout', 'nan'), '--timeout nan must be'),
+    ((*INDEX, '{2}/new', '--store', 'localhost'), "store 'localhost'"),
+    ((*INDEX, '{1}', '--store', 'http://localhost:1'), 'was made of the store None'),
+    (('index', '{2}/absent', '--model', 'tiny', '--out', '{2}/new'), 'is no folder'),
+    (('index', '{2}', '--model', 'tiny', '--out', '{1}'), 'was made of the folder'),
+    (('serve', '{1}', '-k', '0'), '-k 0 must be at least 1'),
+    (('serve', '{0}', '--port', '0'), 'is no gallery'),
+    (('export', 'a.py', 'b.pth', '{0}'), 'exists and is not empty'),
+    (('export', 'a.py', 'b.pth', '{2}/new', '--report', '{2}/absent.json'), 'absent.json: no such file'),
+])
+def test_wrong_arguments(refused, tmp_path, args, message):
+    assert message in refused(*args)
+    assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('args', [SEARCH, (*INDEX, '{1}'), ('serve', '{1}', '--port', '0')])
+def test_a_locked_gallery(refused, tmp_path, args):
+    with FileLock(tmp_path / 'gallery' / 'lock'):
+        assert 'is in use by another process' in refused(*args)
+
+
+@pytest.mark.parametrize('args, message', [
+    (('test', '{2}/tiny.py', '--out', '{2}/absent/m.json'), '--out'),
+    (('test', '{2}/tiny.py', '--cfg-options', 'load_from=x.pth'), 'say CHECKPOINT after the config'),
+    (('test', '{2}/tiny.py', '--cfg-options', 'launcher=slurm'), 'say --launcher'),
+    (('train', '{2}/tiny.py', '--cfg-options', 'launcher=slurm'), 'say --launcher'),
+    (('train', '{2}/tiny.py', '--work-dir', '{2}/tiny.py'), 'is a file'),
+])
+def test_wrong_arguments_of_runs(refused, tmp_path, tiny_clip, args, message):
+    write_config(tmp_path, tiny_clip)
+    assert message in refused(*args)
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:99', 'meta:x'])
+def test_a_device_that_is_not_there(device):
+    from mmcma.apis.model import init_model
+    from mmcma.utils.errors import ConfigError
+    with pytest.raises(ConfigError, match=f"device '{device}' cannot be had here"):
+        init_model('no model', device=device)
