@@ -7,24 +7,42 @@ from mmengine.config import Config
 from mmcma.apis.export import method_of
 from mmcma.apis.media import frame_pipeline
 from mmcma.checkpoints.adapter_folder import is_adapter_folder, read_adapter_config
-from mmcma.checkpoints.sources import resolve_model
+from mmcma.checkpoints.config_data import missing_modules
+from mmcma.checkpoints.sources import ModelSource, check_source, read_source
 from mmcma.utils.errors import ConfigError
 
 _SHOWN = ['R@1', 'R@5', 'R@10', 'MdR', 'MnR']
 
 
 def describe(source: str | Path) -> dict[str, str]:
-    """Facts by name, in words, of all that :func:`~mmcma.checkpoints.sources.resolve_model` reads.
+    """Facts by name, in words, of all that :func:`~mmcma.checkpoints.sources.read_source` reads.
+
+    Own parts need not be imported; the facts say which modules they come from.
 
     Raises:
-        UserError: As from there.
+        ConfigError: There is no such model, or its config is faulty.
+        WeightsError: A checkpoint or folder cannot be read.
     """
-    config, checkpoint, name = resolve_model(source)
+    found = read_source(source)
+    if not missing_modules(found.requires or []):
+        check_source(found)
+    try:
+        return _facts(found, Path(source).expanduser())
+    except (AttributeError, KeyError, TypeError) as error:
+        reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        raise ConfigError(f'{found.name} describes no retriever ({reason}).') from error
+
+
+def _facts(found: ModelSource, path: Path) -> dict[str, str]:
+    config, checkpoint, name, requires = found
+    missing = missing_modules(requires or [])
     backbone = {'name': ' + '.join(dict.fromkeys(_towers(config)))} if checkpoint is None else \
         checkpoint.get('backbone') or {}
     facts = {'model': name, 'base model': backbone.get('name') or 'unknown'}
     if backbone.get('fingerprint'):
         facts['its fingerprint'] = backbone['fingerprint']
+    facts['requires'] = ', '.join(f'{module} (not imported: --import {module})' if module in missing else module
+                                  for module in requires or [])
     facts['method'] = method_of(config) or ('none (zero-shot)' if checkpoint is None else 'head')
     facts['options'] = _options(config.model.get('neck') or {})
     facts['similarity'] = ' '.join(filter(None, [config.model.head.similarity.type,
@@ -32,7 +50,6 @@ def describe(source: str | Path) -> dict[str, str]:
     facts['frames'] = _frames(config)
     if checkpoint is not None:
         facts.update(_trained(checkpoint))
-    path = Path(source).expanduser()
     for result, metrics in (read_adapter_config(path)['metrics'] if is_adapter_folder(path) else {}).items():
         for direction in ('t2v', 'v2t'):
             facts[f'{result} {direction}'] = '  '.join(f'{key} {metrics[f"{direction}/{key}"]:.1f}' for key in _SHOWN)

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmcma import __version__
 from mmcma.apis.model import set_base_model
 from mmcma.checkpoints.adapter_folder import write_adapter_folder
+from mmcma.checkpoints.config_data import required_modules
 from mmcma.checkpoints.identity import backbone_identity
 from mmcma.checkpoints.model_card import model_card
 from mmcma.models import CrossModalRetriever
@@ -33,7 +34,8 @@ def export_adapter(model: CrossModalRetriever, folder: str | Path, *, base_model
         What ``adapter_config.json`` says.
 
     Raises:
-        ConfigError: Nothing is trained, the model has no config, or the folder is not empty.
+        ConfigError: Nothing is trained, the model has no config, the folder is not empty, or a part was defined
+            in no module.
         DataError: The report cannot be read, or is of another backbone.
     """
     state = trained_state(model)
@@ -41,7 +43,11 @@ def export_adapter(model: CrossModalRetriever, folder: str | Path, *, base_model
         raise ConfigError('there is nothing to export: build the model with mmcma.apis.init_model, from a config and '
                           'what was trained.')
     identity = backbone_identity(model)
-    config = Config(model.cfg.to_dict())
+    config = Config({key: value for key, value in model.cfg.to_dict().items() if key != 'custom_imports'})
+    requires = required_modules(config)
+    if '__main__' in requires:
+        raise ConfigError('a part of the model was defined in the program itself or in a notebook: move it to a module '
+                          'of its own, so that others can import it, and build the model anew.')
     if base_model is not None:
         set_base_model(config, base_model)
         identity['name'] = base_model
@@ -50,7 +56,7 @@ def export_adapter(model: CrossModalRetriever, folder: str | Path, *, base_model
         mmcma_version=__version__, base_model_name_or_path=identity['name'],
         base_model_fingerprint=identity['fingerprint'], method=method_of(config) or 'head',
         parameters=sum(tensor.numel() for tensor in state.values()), metrics=tested.get('results', {}),
-        config=config.to_dict())
+        requires=requires, config=config.to_dict())
     write_adapter_folder(Path(folder).expanduser(), state, content, model_card(content, tested, Path(folder).name))
     return content
 

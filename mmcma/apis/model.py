@@ -30,7 +30,7 @@ def init_model(source: str | Path | Config, checkpoint: str | Path | None = None
         ConfigError: The source is none of these, or its config holds a value that cannot work.
         WeightsError: Pretrained weights or the trained ones are missing or do not fit.
     """
-    config, trained, name = resolve_model(source, checkpoint)
+    config, trained, name, _ = resolve_model(source, checkpoint)
     config = Config(config.to_dict(), filename=config.filename)  # the caller's stays as it is
     if base_model is not None:
         set_base_model(config, base_model)
@@ -59,7 +59,7 @@ def load_adapter(model: CrossModalRetriever, name: str, source: str | Path, *,
         ConfigError: The name is taken, or the model's own towers train.
         WeightsError: The source cannot be read, does not fit, or is fine-tuned in its towers.
     """
-    config, checkpoint, found = resolve_model(source)
+    config, checkpoint, found, _ = resolve_model(source)
     if checkpoint is None:
         raise WeightsError(f'{found} holds no trained weights; load a checkpoint, or a folder of `mmcma export`.')
     check_backbone(checkpoint.get('backbone') or {}, backbone_identity(model), found, allow_other_backbone)

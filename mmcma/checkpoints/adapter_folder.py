@@ -1,13 +1,12 @@
 """An adapter in the form that the Hugging Face Hub knows: safetensors, a config and a model card; no pickle.
 
 ``adapter_config.json`` holds ``format_version``, ``base_model_name_or_path``,
-``base_model_fingerprint``, ``method``, ``metrics`` and the whole ``config``.
-Such a folder may come from anywhere, and reading one runs nothing that it
-names: a type in its config must be a registered one.
+``base_model_fingerprint``, ``method``, ``metrics``, ``requires`` (the modules
+that own parts come from), ``weights_digest`` and the whole ``config``. Such a
+folder may come from anywhere, and reading one runs nothing that it names.
 """
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mmcma.checkpoints.config_data import imports_of, loaded_config
+from mmcma.utils.digests import file_digest
 from mmcma.utils.errors import ConfigError, WeightsError
 
 CONFIG, WEIGHTS, CARD = 'adapter_config.json', 'adapter_model.safetensors', 'README.md'
 FORMAT_VERSION = 1
-
-# The registry of mmengine imports whatever a dotted name leads to.
-_SAFE_TYPE = re.compile(r'(mmcma\.)?\w+|mmpretrain\.(VisionTransformer|ViTEVA02|BEiTViT)')
+_KIND = 'an exported adapter'
 
 
 def is_adapter_folder(path: Path) -> bool:
@@ -44,15 +43,17 @@ def write_adapter_folder(folder: Path, state: Mapping[str, Tensor], content: Map
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f'{str(folder)!r} exists and is not empty: choose another folder, or remove it.')
+    loaded_config(content['config'], 'config', _KIND)
     try:
-        text = json.dumps(dict(format_version=FORMAT_VERSION, **content), indent=1, ensure_ascii=False)
+        json.dumps(content)
     except TypeError as error:
         raise ConfigError(f'the config cannot be written as JSON ({error}): use plain values in it.') from error
-    _check_types(content['config'], 'config')
     partial = folder.with_name(f'.{folder.name}.partial')
     partial.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     (partial / WEIGHTS).write_bytes(save(tensors, metadata=dict(format='pt')))
+    content = dict(format_version=FORMAT_VERSION, weights_digest=file_digest(partial / WEIGHTS), **content)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
     (partial / CONFIG).write_text(text + '\n', encoding='utf-8')
     (partial / CARD).write_text(card, encoding='utf-8')
     partial.rename(folder)
@@ -78,42 +79,30 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def read_adapter_folder(folder: Path) -> tuple[Config, dict[str, Any]]:
-    """Config and checkpoint, as :func:`~mmcma.checkpoints.checkpoint_file.check_checkpoint` takes it.
+def read_adapter_folder(folder: Path) -> tuple[Config, dict[str, Any], list[str]]:
+    """Config, checkpoint as :func:`~mmcma.checkpoints.checkpoint_file.check_checkpoint` takes it, and required modules.
 
     Raises:
         WeightsError: A file is missing or damaged.
-        ConfigError: The config names a type that is no registered name.
+        ConfigError: The config names what would be imported.
     """
     content = read_adapter_config(folder)
-    _check_types(content['config'], repr(str(folder / CONFIG)))
+    config = loaded_config(content['config'], repr(str(folder / CONFIG)), _KIND)
     backbone = dict(name=content.get('base_model_name_or_path'), fingerprint=content.get('base_model_fingerprint'))
-    return Config(content['config']), dict(state_dict=_read_weights(folder / WEIGHTS), backbone=backbone)
+    checkpoint = dict(state_dict=_read_weights(folder / WEIGHTS, content.get('weights_digest')), backbone=backbone)
+    requires = content.get('requires')
+    return config, checkpoint, list(map(str, requires)) if isinstance(requires, list) else imports_of(content['config'])
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path, digest: str | None) -> dict[str, Tensor]:
+    """The tensors; ``digest`` is None in folders of before there was one."""
     if not path.is_file():
         raise WeightsError(f'{str(path)!r} is missing: copy it from where the adapter was exported.')
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f'{str(path)!r} cannot be read ({error}): cut off, or no safetensors file.') from error
-
-
-def _check_types(config: Mapping[str, Any], where: str) -> None:
-    """Refuses, in what loading builds, any type that is not a registered name."""
-    for part in ('model', 'test_dataloader'):
-        for path, kind in _types(config.get(part) or {}, part):
-            if not (isinstance(kind, str) and _SAFE_TYPE.fullmatch(kind)):
-                raise ConfigError(f'{where}: {path}={kind!r} is refused in an exported adapter, where a type must be '
-                                  'a registered name without its module; import your own parts before you load it.')
-
-
-def _types(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every ``type`` below a node with its place, and every ``init_cfg``, which would load files of its own."""
-    for key, child in node.items() if isinstance(node, Mapping) else enumerate(node):
-        here = f'{path}.{key}'
-        if key in ('type', 'init_cfg') and child is not None:
-            yield here, child
-        elif isinstance(child, (Mapping, list, tuple)):
-            yield from _types(child, here)
+    if digest is not None and digest != file_digest(path):
+        raise WeightsError(f'{str(path)!r} is damaged: it differs from the weights_digest in {CONFIG}. Copy it anew '
+                           'from where the adapter was exported.')
+    return tensors

@@ -9,34 +9,75 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from mmcma.checkpoints.config_data import imports_of, loaded_config, parse_config_text
 from mmcma.checkpoints.identity import backbone_identity, check_backbone
+from mmcma.checkpoints.plain_loading import UntrustedError, are_trusted, load_plain, refused
 from mmcma.models.trained_state import check_trained_state
-from mmcma.utils.errors import WeightsError
+from mmcma.utils.errors import WeightsError, short
 
 
 def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
     """A checkpoint file as a dict with ``state_dict``.
 
     Raises:
-        WeightsError: The file is missing, unreadable, or no checkpoint.
+        WeightsError: The file is missing, unreadable, damaged, or no checkpoint.
+        UntrustedError: It holds other objects than tensors and plain data.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise WeightsError(f'checkpoint {str(path)!r} does not exist; the folder holds '
                            f'{sorted(file.name for file in path.parent.glob("*.pth")) or "no .pth file"}.')
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')
-    except Exception as error:  # Unpickling arbitrary bytes raises almost anything.
-        reason = ' '.join([type(error).__name__, *str(error).splitlines()[:1]])
-        raise WeightsError(f'checkpoint {str(path)!r} cannot be read ({reason}): cut off, or no PyTorch '
-                           'file.') from error
+    checkpoint = load_plain(path, map_location)
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise WeightsError(f'checkpoint {str(path)!r} holds no state_dict: tools/train.py did not write it.')
     return checkpoint
+
+
+def check_resumable(path: str | Path) -> None:
+    """Refuses a checkpoint that training cannot go on from.
+
+    Raises:
+        WeightsError: It cannot be read, or holds weights without the state of a training.
+    """
+    checkpoint = read_checkpoint(path)
+    meta = checkpoint.get('meta')
+    known = isinstance(meta, Mapping) and all(isinstance(meta.get(name), int) for name in ('epoch', 'iter'))
+    if not known or not isinstance(checkpoint.get('message_hub'), Mapping):
+        raise WeightsError(f'checkpoint {str(path)!r} holds weights without the state of a training (meta.epoch, '
+                           'meta.iter, message_hub): begin a new training from it, with load_from in the config.')
+
+
+def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]]:
+    """The config that a checkpoint holds as data, and the modules that its own parts come from.
+
+    Checkpoints of before held a program: one that is literals alone is read as data, another within
+    :func:`~mmcma.checkpoints.plain_loading.trusted_checkpoints` only, where it is run.
+
+    Args:
+        checkpoint: From :func:`read_checkpoint`.
+        name: What errors call it.
+
+    Raises:
+        WeightsError: It holds no config.
+        UntrustedError: It would have to be run.
+        ConfigError: The config names what would be imported.
+    """
+    meta = checkpoint.get('meta')
+    content = meta.get('cfg') if isinstance(meta, Mapping) else None
+    if content is None:
+        raise WeightsError(f'checkpoint {name!r} does not hold its config: name the config too.')
+    if isinstance(content, str):
+        try:
+            content = parse_config_text(content)
+        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            if not are_trusted():
+                raise refused(f'checkpoint {name!r} holds its config as a program ({error})') from error
+            content = Config.fromstring(content, '.py').to_dict()
+    return loaded_config(content, f'checkpoint {name!r}', 'a checkpoint'), imports_of(content)
 
 
 def check_checkpoint(checkpoint: Mapping, model: nn.Module, *, source: str, identity: dict | None = None,
@@ -82,6 +123,9 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
 
     Files that cannot be read are passed over. mmengine's ``last_checkpoint``
     is not consulted: it is not written atomically.
+
+    Raises:
+        UntrustedError: The furthest of a kind can be read by running what it brings only.
     """
     furthest = []
     for kind in ('epoch', 'iter'):
@@ -89,9 +133,18 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
                     if (match := re.fullmatch(rf'{kind}_(\d+)\.pth', path.name))]
         for _, path in sorted(numbered, reverse=True):
             try:
-                furthest.append((read_checkpoint(path)['meta']['iter'], path))
+                furthest.append((_iterations(path), path))
                 break
+            except UntrustedError:  # no damage: whoever resumes decides
+                raise
             except WeightsError as error:
                 print_log(f'passed over: {error}', logger='current', level=logging.WARNING)
     return max(furthest)[1] if furthest else None
 
+
+def _iterations(path: Path) -> int:
+    meta = read_checkpoint(path).get('meta')
+    done = meta.get('iter') if isinstance(meta, Mapping) else None
+    if not isinstance(done, int):
+        raise WeightsError(f'checkpoint {str(path)!r} does not say how far training was (meta.iter={short(done)}).')
+    return done

@@ -5,7 +5,8 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 from mmcma.checkpoints.adapter_folder import is_adapter_folder, read_adapter_folder
-from mmcma.checkpoints.checkpoint_file import read_checkpoint
+from mmcma.checkpoints.checkpoint_file import checkpoint_config, read_checkpoint
+from mmcma.checkpoints.config_data import check_registered
 from mmcma.config import check_config, load_config
 from mmcma.models.backbones.pretrained import read_config
 from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean
@@ -21,14 +22,22 @@ class ModelSource(NamedTuple):
         config: Checked.
         checkpoint: ``state_dict`` and ``backbone``; None for the pretrained model as it is.
         name: What errors call it.
+        requires: Modules that own parts come from; None for a config, which imports them itself.
     """
     config: Config
     checkpoint: dict | None
     name: str
+    requires: list[str] | None
+
+
+def is_data(source: str) -> bool:
+    """Whether a source is data and no program: an exported folder, or a pretrained model's name or folder."""
+    path = Path(source).expanduser()
+    return is_adapter_folder(path) or path.suffix not in ('.py', '.pth', '.pt')
 
 
 def resolve_model(source: str | Path | Config, checkpoint: str | Path | None = None) -> ModelSource:
-    """Reads where a model comes from; builds nothing.
+    """Reads where a model comes from, to be built; builds nothing.
 
     Args:
         source: A config or its file; a checkpoint of ``tools/train.py``, which holds its config; a folder
@@ -37,42 +46,56 @@ def resolve_model(source: str | Path | Config, checkpoint: str | Path | None = N
         checkpoint: What was trained, where the source is a config.
 
     Raises:
-        ConfigError: The config is faulty, or the source is none of these.
+        ConfigError: The config is faulty, a part of it is not registered, or the source is none of these.
         WeightsError: A checkpoint or folder cannot be read.
     """
-    config, trained, name = _read(source)
+    found = read_source(source, checkpoint)
+    check_source(found)
+    return found
+
+
+def check_source(found: ModelSource) -> None:
+    """Refuses a config that holds what is not registered, or that cannot work.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if found.requires is None:
+        check_config(found.config)
+    else:
+        check_registered(found.config, found.requires, found.name)
+        # What a checkpoint or a folder was trained on need not be known here.
+        check_config(Config(dict(model=found.config.model)))
+
+
+def read_source(source: str | Path | Config, checkpoint: str | Path | None = None) -> ModelSource:
+    """What :func:`resolve_model` reads, with the same arguments, also where its own parts are not imported."""
+    found = _read(source)
     if checkpoint is not None:
-        if trained is not None:
-            raise ConfigError(f'{name} has its own weights: leave the checkpoint {str(checkpoint)!r} out, or name '
-                              'a config beside it.')
-        trained, name = read_checkpoint(checkpoint), f'checkpoint {str(checkpoint)!r}'
-    if 'model' not in config:
-        raise ConfigError(f'{name} describes no model: it has {sorted(config)}.')
-    whole = isinstance(source, Config) or str(source).endswith('.py')
-    # What a checkpoint or a folder was trained on need not be known here.
-    check_config(config if whole else Config(dict(model=config.model)))
-    return ModelSource(config, trained, name)
+        if found.checkpoint is not None:
+            raise ConfigError(f'{found.name} has its own weights: leave the checkpoint {str(checkpoint)!r} out, or '
+                              'name a config beside it.')
+        found = ModelSource(found.config, read_checkpoint(checkpoint), f'checkpoint {str(checkpoint)!r}',
+                            found.requires)
+    if 'model' not in found.config:
+        raise ConfigError(f'{found.name} describes no model: it has {sorted(found.config)}.')
+    return found
 
 
 def _read(source: str | Path | Config) -> ModelSource:
     if isinstance(source, Config):
-        return ModelSource(source, None, f'config {source.filename or ""}'.strip())
+        return ModelSource(source, None, f'config {source.filename or ""}'.strip(), None)
     path, name = Path(source).expanduser(), str(source)
     if is_adapter_folder(path):
-        return ModelSource(*read_adapter_folder(path), f'folder {name!r}')
+        config, checkpoint, requires = read_adapter_folder(path)
+        return ModelSource(config, checkpoint, f'folder {name!r}', requires)
     if path.suffix in ('.pth', '.pt'):
         checkpoint = read_checkpoint(path)
-        return ModelSource(_config_of(checkpoint, name), checkpoint, f'checkpoint {name!r}')
+        config, requires = checkpoint_config(checkpoint, name)
+        return ModelSource(config, checkpoint, f'checkpoint {name!r}', requires)
     if path.suffix == '.py':
-        return ModelSource(load_config(path), None, f'config {name!r}')
-    return ModelSource(_pretrained(path, name), None, f'model {name!r}')
-
-
-def _config_of(checkpoint: dict, name: str) -> Config:
-    text = checkpoint.get('meta', {}).get('cfg')
-    if text is None:
-        raise WeightsError(f'checkpoint {name!r} does not hold its config: name the config too.')
-    return Config(Config.fromstring(text, '.py').to_dict())  # without the name of mmengine's temporary file
+        return ModelSource(load_config(path), None, f'config {name!r}', None)
+    return ModelSource(_pretrained(path, name), None, f'model {name!r}', [])
 
 
 def _pretrained(path: Path, name: str) -> Config:

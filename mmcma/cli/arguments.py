@@ -5,9 +5,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
-from mmcma.utils.errors import UserError
+from mmcma.utils.errors import ConfigError, UserError
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,36 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     """``--cfg-options``."""
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
                         help='replace values of the config, as in train_cfg.max_epochs=1 data_root=/msrvtt')
+
+
+def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every command of ``mmcma``: whose code may run."""
+    parser.add_argument('--import', dest='imports', action='append', default=[], metavar='MODULE',
+                        help='import this module first, where your own parts are; may be given again')
+    parser.add_argument('--trust-checkpoint', action='store_true',
+                        help='read old checkpoints whatever they hold; a stranger\'s can run any code')
+
+
+@contextmanager
+def trusting(args: argparse.Namespace) -> Iterator[None]:
+    """A context with what :func:`add_trust_arguments` asked for: modules imported, checkpoints trusted.
+
+    Raises:
+        ConfigError: A module cannot be imported.
+    """
+    for module in args.imports:
+        try:
+            import_module(module)
+        except Exception as error:  # it is the user's code
+            reason = ' '.join(str(error).split())
+            raise ConfigError(f'--import {module}: {type(error).__name__}: {reason}; PYTHONPATH says where modules are '
+                              'looked for.') from error
+    if not args.trust_checkpoint:
+        yield
+        return
+    from mmcma.checkpoints.plain_loading import trusted_checkpoints
+    with trusted_checkpoints():
+        yield
 
 
 def add_worker_arguments(parser: argparse.ArgumentParser, timeout: float) -> None:

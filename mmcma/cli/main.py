@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from mmcma import __version__
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import add_trust_arguments, run_tool, trusting
 
 COMMANDS = ('train', 'test', 'index', 'search', 'serve', 'export', 'info')
 
@@ -47,12 +47,18 @@ def _fill(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser
     command = _module(name)
     parser.description, parser.formatter_class = command.__doc__, argparse.RawDescriptionHelpFormatter
     command.add_arguments(parser)
+    add_trust_arguments(parser)
     parser.set_defaults(run=command.run)
     return parser
 
 
 def _run(args: argparse.Namespace) -> None:
     try:
-        run_tool(lambda: args.run(args))
+        run_tool(lambda: _trusting_run(args))
     except KeyboardInterrupt:
         sys.exit('interrupted')
+
+
+def _trusting_run(args: argparse.Namespace) -> None:
+    with trusting(args):
+        args.run(args)

@@ -41,13 +41,13 @@ def has_stepped(runner) -> bool:
 
 def set_resume(cfg, resume: str | None) -> None:
     """Sets ``load_from`` and ``resume`` from the argument ``--resume``, or from the config's ``resume``."""
-    from mmcma.checkpoints.checkpoint_file import newest_checkpoint, read_checkpoint
+    from mmcma.checkpoints.checkpoint_file import check_resumable, newest_checkpoint
     if resume is None:
         if not cfg.get('resume') or cfg.get('load_from'):
             return
         resume = 'auto'
     if resume != 'auto':
-        read_checkpoint(resume)
+        check_resumable(resume)
         cfg.load_from, cfg.resume = resume, True
         return
     newest = newest_checkpoint(cfg.work_dir)
@@ -55,6 +55,7 @@ def set_resume(cfg, resume: str | None) -> None:
         print(f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning.')
         cfg.resume = False
     else:
+        check_resumable(newest)
         cfg.load_from, cfg.resume = str(newest), True
 
 

@@ -244,17 +244,19 @@ def open_gallery(folder: str | Path, *, model: str | None = None, checkpoint: st
 
     Args:
         folder: Where it lies.
-        model: In place of the one that ``gallery.json`` names, should it have moved.
+        model: In place of the one that ``gallery.json`` names: where that has moved, and where it is a config or
+            a checkpoint, which a gallery may not choose.
         checkpoint: In place of the trained weights that ``gallery.json`` names, should they have moved.
         device: Where the model works.
 
     Raises:
         DataError: There is no gallery, or it is damaged or in use.
-        ConfigError: There is no such model.
+        ConfigError: There is no such model, or the gallery names one that is no data.
         WeightsError: It is another model.
     """
     manifest = read_manifest(folder)
     if model is None:
+        manifest.check_model(folder)
         model, checkpoint = manifest.model, checkpoint or manifest.checkpoint
     return Gallery.open(folder, RetrievalInferencer(init_model(model, checkpoint, device)))
 

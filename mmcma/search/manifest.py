@@ -3,11 +3,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmcma.utils.errors import DataError
+from mmcma.checkpoints.sources import is_data
+from mmcma.utils.errors import ConfigError, DataError
 from mmcma.utils.files import write_atomic
 
 #: Version of the files' form.
 VERSION = 1
+_TEXTS = ('root', 'model', 'fingerprint', 'collection')
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class GalleryManifest:
         """Writes ``gallery.json`` into the gallery's folder."""
         write_atomic(json.dumps(asdict(self), indent=1).encode(), folder / 'gallery.json')
 
+    def check_model(self, folder: str | Path) -> None:
+        """Refuses a model that only the user may name: a config is a program, and a gallery may be a stranger's.
+
+        Raises:
+            ConfigError: It is neither an exported folder nor a pretrained model.
+        """
+        if self.checkpoint is None and is_data(self.model):
+            return
+        again = f'--model {self.model}' + (f' --checkpoint {self.checkpoint}' if self.checkpoint else '')
+        raise ConfigError(f'{folder} names a config or a checkpoint, and a gallery may choose a model of the Hugging '
+                          f'Face Hub or a folder of mmcma export only: if it is yours, add {again}')
+
 
 def read_manifest(folder: str | Path) -> GalleryManifest:
     """The content of ``gallery.json`` in ``folder``.
@@ -51,6 +65,8 @@ def read_manifest(folder: str | Path) -> GalleryManifest:
         content = json.loads(path.read_text(encoding='utf-8'))
         version = content['version']
         manifest = GalleryManifest(**content) if version == VERSION else None
+        if manifest is not None and not all(isinstance(content[name], str) for name in _TEXTS):
+            raise ValueError(f'{", ".join(_TEXTS)} must be text')
     except FileNotFoundError:
         raise DataError(f'{folder} is no gallery (it has no gallery.json); make one with mmcma index FOLDER --out '
                         f'{folder}') from None

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from importlib import import_module
 from itertools import chain
 
 import torch
-from mmengine.utils import import_modules_from_strings
 
 from mmcma.apis import RetrievalInferencer
+from mmcma.checkpoints.config_data import required_modules
 from mmcma.search.encoding import Encoder, FileResult, encode_read
 from mmcma.search.reading import ListedFile, ReadFile
 from mmcma.utils.errors import ConfigError, DataError
@@ -80,7 +81,7 @@ def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalI
     gpus, cores = int(there.get('GPU', 0)), int(there.get('CPU', 1))
     # More actors start while they are behind; one core is left to a reader.
     pool = ActorPoolStrategy(size=gpus) if gpus else ActorPoolStrategy(min_size=1, max_size=max(1, cores - 1))
-    imports = inferencer.model.cfg.get('custom_imports')
+    imports = required_modules(inferencer.model.cfg)
     model = ray.put(deepcopy(inferencer.model).to('cpu'))
     # Another number of tasks than of actors, or Ray Data would make the two steps one.
     blocks = from_arrow(tasks).map_batches(
@@ -102,12 +103,12 @@ def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalI
                         'run mmcma index again to go on') from error
 
 
-def _read(tasks: pyarrow.Table, *, job: ReadFile, timeout: float, imports: dict | None) -> Iterator[pyarrow.Table]:
+def _read(tasks: pyarrow.Table, *, job: ReadFile, timeout: float, imports: Sequence[str]) -> Iterator[pyarrow.Table]:
     if not job.root.is_dir():
         raise DataError(f'{socket.gethostname()} does not see {job.root}, which must lie under that path on every '
                         'machine of the cluster')
-    if imports:
-        import_modules_from_strings(**imports)
+    for module in imports:
+        import_module(module)
     # In a process of its own: a file may hang it or crash it, and is then one that cannot be read.
     for outcome in watched_jobs(job, _unpacked(tasks), workers=1, seconds=timeout):
         yield _packed([outcome])

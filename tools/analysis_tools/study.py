@@ -113,21 +113,23 @@ def read_study(path: Path) -> Study:
     """A study from its YAML file.
 
     Raises:
-        ConfigError: A field is unknown or missing, or a name refers to nothing.
+        ConfigError: It is no plain YAML, a field is unknown or missing, or a name refers to nothing.
     """
-    import mmengine
+    import yaml
     if not path.is_file():
         known = ', '.join(sorted(file.stem for file in path.parent.glob('*.yml')))
         raise ConfigError(f'study {path.stem!r}: no file {path}; there are: {known}.')
-    fields = mmengine.load(path)
     try:
+        fields = yaml.safe_load(path.read_text(encoding='utf-8'))  # mmengine's loader makes any object
         tune = fields.pop('tune')
         entries = {name: _entry(name, of, tuple(tune['rates'])) for name, of in fields.pop('entries').items()}
         tables = {name: Table(of['title'], tuple(of['entries']), of['compared_with'])
                   for name, of in fields.pop('tables').items()}
         study = Study(name=path.stem, entries=entries, tables=tables, tune_options=tune['options'],
                       seeds=tuple(fields.pop('seeds')), **fields)
-    except (KeyError, TypeError) as error:
+    except yaml.YAMLError as error:
+        raise ConfigError(f'{path}: {" ".join(str(error).split())}') from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f'{path}: {error}; see the other studies for the fields.') from error
     _check_names(study, path)
     return study

@@ -9,7 +9,7 @@ that it is distributed as, or mmpretrain's CLIPZeroShot; with a Vision Transform
 The activation is QuickGELU for OpenAI and mmpretrain. For open_clip it is what open_clip_config.json says, or what the
 name of --model, or of SRC, tells. Where neither does, it has to be given.
 
-Pickles are read with weights_only=True. A TorchScript archive is compiled by torch.jit.load; none of it is called.
+Of pickles and TorchScript archives the tensors are read; no code in them runs.
 """
 import argparse
 import json
@@ -105,18 +105,19 @@ def read_tensors(source: Path) -> dict:
         WeightsError: It is missing, or cannot be read safely.
     """
     import pickle
-    import zipfile
 
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    from mmcma.checkpoints.torchscript import is_torchscript, read_torchscript
     if not source.is_file():
         raise WeightsError(f'{source}: no such file or folder.')
     try:
         if source.suffix == '.safetensors':
             return load_file(source)
-        if zipfile.is_zipfile(source) and any('/code/' in name for name in zipfile.ZipFile(source).namelist()):
-            return dict(torch.jit.load(source, map_location='cpu').state_dict())
+        if is_torchscript(source):
+            return read_torchscript(source)
         content = torch.load(source, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
         raise WeightsError(f'{source} cannot be read safely: {str(error).splitlines()[0]}') from error

@@ -9,6 +9,7 @@ from rich.table import Table
 from torch import nn
 
 from mmcma.checkpoints.checkpoint_file import check_checkpoint
+from mmcma.checkpoints.config_data import plain_config
 from mmcma.checkpoints.identity import backbone_identity
 from mmcma.engine.loops import unwrapped
 from mmcma.models.trained_state import trained_names
@@ -84,7 +85,7 @@ class FrozenParameterHook(Hook):
         runner.logger.info(f'Frozen weights: all {len(now)} tensors are bit-identical to before training.')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keeps of ``state_dict`` and ``ema_state_dict`` what was trained, and adds ``backbone``."""
+        """Keeps of ``state_dict`` and ``ema_state_dict`` what was trained, and adds ``backbone`` and the config."""
         trained = trained_names(unwrapped(runner.model))
         state = checkpoint['state_dict']
         checkpoint['state_dict'] = {name: state[name] for name in trained}
@@ -94,6 +95,9 @@ class FrozenParameterHook(Hook):
                 name: tensor for name, tensor in checkpoint['ema_state_dict'].items()
                 if name in kept or not name.startswith(_EMA_PREFIX)}
         checkpoint['backbone'] = dict(self._identity)
+        # mmengine keeps the config twice, as a program; the one that is read again is data.
+        checkpoint['meta']['cfg'] = plain_config(runner.cfg.to_dict())
+        checkpoint['message_hub']['runtime_info'].pop('cfg', None)
 
     def complete(self, runner: Runner, checkpoint: dict) -> None:
         """Checks a loaded checkpoint and fills in the frozen tensors from the model."""

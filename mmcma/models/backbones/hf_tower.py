@@ -168,7 +168,7 @@ def _read_tokenizer(source: str | None) -> PreTrainedTokenizerBase:
     if source is None:
         raise WeightsError("a text tower from scratch needs tokenizer='...': a model folder or name to take it from.")
     try:
-        return AutoTokenizer.from_pretrained(locate(source))
+        return AutoTokenizer.from_pretrained(locate(source), trust_remote_code=False)
     except ImportError as error:
         raise WeightsError(f'tokenizer={source!r} needs packages that are not installed; try `pip install '
                            'sentencepiece protobuf` (SigLIP).') from error

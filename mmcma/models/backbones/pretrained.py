@@ -105,7 +105,8 @@ def read_dual(*, pretrained: str | None = None, config: dict | None = None) -> D
 def _from_config(config: dict) -> DualEncoder:
     fields = dict(config)
     architecture(fields['model_type'])
-    return AutoModel.from_config(AutoConfig.for_model(fields.pop('model_type'), **fields))
+    config_of_type = AutoConfig.for_model(fields.pop('model_type'), **fields)
+    return AutoModel.from_config(config_of_type, trust_remote_code=False)
 
 
 def read_config(pretrained: str) -> PreTrainedConfig:
@@ -117,7 +118,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
     source = locate(pretrained)
     with _quiet():
         try:
-            config = AutoConfig.from_pretrained(source)
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
     architecture(config.model_type, pretrained)
@@ -129,7 +130,7 @@ def _from_pretrained(pretrained: str) -> DualEncoder:
     with _quiet():
         try:
             model, info = AutoModel.from_pretrained(source, config=config, dtype=torch.float32,
-                                                    output_loading_info=True)
+                                                    output_loading_info=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise _unreachable(pretrained) from error
     if info['missing_keys']:
