@@ -10,7 +10,8 @@ from .hooks import (
 )
 from .loops import RetrievalTestLoop, RetrievalValLoop
 from .optim import TrainedOptimWrapperConstructor, WarmupCosineLR
+from .train_loop import EpochBasedTrainLoop
 
-__all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'ExportBackboneHook',
-           'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
+__all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'EpochBasedTrainLoop',
+           'ExportBackboneHook', 'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
            'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'WarmupCosineLR']
