@@ -58,7 +58,8 @@ def set_resume(cfg, resume: str | None) -> None:
         return
     seed = check_resumable(resume)['meta'].get('seed')
     cfg.load_from, cfg.resume = str(resume), True
-    cfg.randomness = {'seed': seed, **cfg.get('randomness', {})}
+    if cfg.get('randomness', {}).get('seed') is None:
+        cfg.randomness = dict(cfg.get('randomness', {}), seed=seed)
 
 
 def build_data(runner) -> None:

@@ -3,6 +3,7 @@ from .distributed import RetrieverDataParallel
 from .hooks import (
     ActivationCheckpointHook,
     BestCheckpointHook,
+    CollapseHook,
     ExportBackboneHook,
     FrozenParameterHook,
     ResumeHook,
@@ -12,6 +13,6 @@ from .loops import RetrievalTestLoop, RetrievalValLoop
 from .optim import TrainedOptimWrapperConstructor, WarmupCosineLR
 from .train_loop import EpochBasedTrainLoop
 
-__all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'EpochBasedTrainLoop',
+__all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'CollapseHook', 'EpochBasedTrainLoop',
            'ExportBackboneHook', 'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
            'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'WarmupCosineLR']

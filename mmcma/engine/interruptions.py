@@ -33,8 +33,8 @@ def machine_errors(work_dir: str | Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, UserError) or error.errno not in _PLACE:
             raise
-        raise InterruptedRunError(f'{error.filename or work_dir}: {os.strerror(error.errno)}: {_PLACE[error.errno]} and '
-                                  f'go on with --resume ({_what_is_there(work_dir)}).') from error
+        raise InterruptedRunError(f'{error.filename or work_dir}: {os.strerror(error.errno)}: {_PLACE[error.errno]} '
+                                  f'and go on with --resume ({_what_is_there(work_dir)}).') from error
     except RuntimeError as error:
         worker = _WORKER.search(str(error))
         if isinstance(error, UserError) or worker is None:

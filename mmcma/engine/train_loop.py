@@ -16,7 +16,7 @@ class EpochBasedTrainLoop(runner.EpochBasedTrainLoop):
     The samples that were done are skipped by their indices and are not loaded.
 
     Raises:
-        ConfigError: A run is resumed within an epoch, and its batches are of another class than PyTorch's ``BatchSampler``.
+        ConfigError: A run is resumed within an epoch, and its batches are not PyTorch's ``BatchSampler``.
     """
 
     def run_epoch(self) -> None:

@@ -42,9 +42,9 @@ class ResumeHook(Hook):
             return
         meta = checkpoint['meta']
         if meta.get('seed') is not None and meta['seed'] != runner.seed:
-            raise ConfigError(f'resume: the seed is {runner.seed} and was {meta["seed"]} when the checkpoint was written: '
-                              'the order of the data stays through a run. Leave --seed out, or set randomness.seed '
-                              f'to {meta["seed"]}.')
+            raise ConfigError(f'resume: the seed is {runner.seed} and was {meta["seed"]} when the checkpoint was '
+                              'written: the order of the data stays through a run. Leave --seed out, or set '
+                              f'randomness.seed to {meta["seed"]}.')
         changes = changes_since(checkpoint, runner.cfg)
         if changes:
             runner.logger.warning('Other than when the checkpoint was written; from here on the config counts:\n  '
@@ -79,7 +79,7 @@ class ResumeHook(Hook):
         _seed(runner, loop.epoch * len(loop.dataloader) if by_epoch else loop.iter)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
-        """Seeds them from seed, rank and iteration: what was drawn before may differ, as by a loader's first iterator."""
+        """Seeds them from seed, rank and iteration: a loader's first iterator draws, later ones need not."""
         _seed(runner, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -96,8 +96,8 @@ class ResumeHook(Hook):
         if before == now:
             return
         if loop.iter != loop.epoch * before:
-            raise ConfigError(f'resume: the checkpoint lies within an epoch of {before} batches, and an epoch has {now} '
-                              'now (train_dataloader.batch_size, its data, the number of processes): put it back, or '
+            raise ConfigError(f'resume: the checkpoint lies within an epoch of {before} batches, and an epoch has '
+                              f'{now} now (train_dataloader.batch_size, data, number of processes): put it back, or '
                               'resume a checkpoint that ends an epoch.')
         loop._iter = loop.epoch * now
 
