@@ -31,9 +31,10 @@ class BestCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Corrects what a resumed run is going to remember: its directory may have moved, files may be gone."""
-        info = checkpoint.get('message_hub', {}).get('runtime_info', {})
         if not runner._resume:
             return
+        hub = checkpoint['message_hub']
+        info = hub['runtime_info']
         for key in [key for key in info if key == 'last_ckpt' or key.startswith('best_ckpt')]:
             there = Path(str(info[key]))
             here = Path(runner.work_dir) / there.name
@@ -44,8 +45,9 @@ class BestCheckpointHook(Hook):
             elif key != 'last_ckpt':
                 runner.logger.warning(f'The best checkpoint so far, {there.name}, is gone: the best one from here on '
                                       'is kept.')
-                del info[key]
-                info.pop(key.replace('best_ckpt', 'best_score', 1), None)
+                for gone in (key, key.replace('best_ckpt', 'best_score', 1)):
+                    info.pop(gone, None)
+                    hub['resumed_keys'].pop(gone, None)
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
         """Copies the best checkpoint if it is another one than before."""

@@ -34,7 +34,6 @@ class ResumeHook(Hook):
 
     def __init__(self) -> None:
         self._planned: PlannedSchedule | None = None
-        self._epoch_length: int | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compares configs, and remembers what the state that is loaded next would replace."""
@@ -49,7 +48,8 @@ class ResumeHook(Hook):
         if changes:
             runner.logger.warning('Other than when the checkpoint was written; from here on the config counts:\n  '
                                   + '\n  '.join(changes))
-        self._epoch_length = meta.get('epoch_length')
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            meta['iter'] = _iterations(meta, len(runner.train_loop.dataloader))
         self._planned = PlannedSchedule(runner.optim_wrapper, runner.param_schedulers)
 
     def before_train(self, runner: Runner) -> None:
@@ -58,8 +58,6 @@ class ResumeHook(Hook):
             return
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
-        if by_epoch:
-            self._count_iterations(loop)
         if self._planned is not None and self._planned.differs():
             self._planned.restore(iters=loop.iter, epochs=loop.epoch,
                                   epoch_length=len(loop.dataloader) if by_epoch else None)
@@ -87,19 +85,20 @@ class ResumeHook(Hook):
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             checkpoint['meta']['epoch_length'] = len(runner.train_loop.dataloader)
 
-    def _count_iterations(self, loop: EpochBasedTrainLoop) -> None:
-        """Counts iterations in epochs of today's length."""
-        now, before = len(loop.dataloader), self._epoch_length
-        if before is None:  # written before this was recorded
-            within = loop.iter - loop.epoch * now
-            before = now if 0 <= within <= now else loop.iter // max(loop.epoch, 1)
-        if before == now:
-            return
-        if loop.iter != loop.epoch * before:
-            raise ConfigError(f'resume: the checkpoint lies within an epoch of {before} batches, and an epoch has '
-                              f'{now} now (train_dataloader.batch_size, data, number of processes): put it back, or '
-                              'resume a checkpoint that ends an epoch.')
-        loop._iter = loop.epoch * now
+
+def _iterations(meta: dict, now: int) -> int:
+    """The iterations that are done, counted in epochs of ``now`` batches."""
+    epochs, done = meta['epoch'], meta['iter']
+    before = meta.get('epoch_length')
+    if before is None:  # written before this was recorded
+        before = now if 0 <= done - epochs * now <= now else done // max(epochs, 1)
+    if before == now:
+        return done
+    if done != epochs * before:
+        raise ConfigError(f'resume: the checkpoint lies within an epoch of {before} batches, and an epoch has {now} '
+                          'now (train_dataloader.batch_size, data, number of processes): put it back, or resume a '
+                          'checkpoint that ends an epoch.')
+    return epochs * now
 
 
 def _seed(runner: Runner, iteration: int) -> None:
