@@ -16,7 +16,7 @@ from campaigns import Outcome, Verdict
 
 _CONFIGS = Path(__file__).parents[3] / 'configs' / '_base_'
 _DROPOUT = (0.0, 0.1)
-_PICTURES = 24
+_PICTURES = 12
 
 _CONFIG = """
 _base_ = ['{configs}/models/clip_tiny.py', '{configs}/datasets/captioned_files.py', '{configs}/schedules/cma_tiny.py',
@@ -26,10 +26,10 @@ data_root = '{data}'
 pipeline = [dict(type='LoadImage'), dict(type='ResizeCrop', size=64), dict(type='PackRetrievalInputs')]
 num_workers = 0
 own = dict(data_root=data_root, pipeline=pipeline, ann_file='pictures.csv')
-train_dataloader = dict(batch_size=8, num_workers=1, persistent_workers=True, dataset=own)
-val_dataloader = dict(batch_size=8, dataset=own)
+train_dataloader = dict(batch_size=12, num_workers=1, persistent_workers=True, dataset=own)
+val_dataloader = dict(batch_size=12, dataset=own)
 test_dataloader = dict(batch_size=8, dataset=own)
-train_cfg = dict(max_epochs=4)
+train_cfg = dict(max_epochs=3)
 default_hooks = dict(checkpoint=dict(save_best='t2v/MnR', rule='less'))
 custom_hooks = [dict(type='FrozenParameterHook'), dict(type='BestCheckpointHook'), dict(type='ResumeHook'),
                 dict(type='CollapseHook')]
