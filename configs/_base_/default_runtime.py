@@ -21,6 +21,7 @@ custom_hooks = [
     dict(type='ActivationCheckpointHook'),
     dict(type='BestCheckpointHook'),
     dict(type='ResumeHook'),
+    dict(type='CollapseHook'),
     dict(type='RetrievalReportHook'),
 ]
 

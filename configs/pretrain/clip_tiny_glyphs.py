@@ -27,6 +27,7 @@ custom_hooks = [
     dict(type='FrozenParameterHook'),
     dict(type='BestCheckpointHook'),
     dict(type='ResumeHook'),
+    dict(type='CollapseHook'),
     dict(type='RetrievalReportHook', zero_shot=False),
     dict(type='ExportBackboneHook', folder='hf'),
 ]

@@ -41,8 +41,8 @@ def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
     return checkpoint
 
 
-def check_resumable(path: str | Path) -> None:
-    """Refuses a checkpoint that training cannot go on from.
+def check_resumable(path: str | Path) -> dict:
+    """A checkpoint that training can go on from.
 
     Raises:
         WeightsError: It cannot be read, or holds weights without the state of a training.
@@ -53,6 +53,7 @@ def check_resumable(path: str | Path) -> None:
     if not known or not isinstance(checkpoint.get('message_hub'), Mapping):
         raise WeightsError(f'checkpoint {str(path)!r} holds weights without the state of a training (meta.epoch, '
                            'meta.iter, message_hub): begin a new training from it, with load_from in the config.')
+    return checkpoint
 
 
 def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]]:

@@ -130,6 +130,7 @@ def read_config(args: argparse.Namespace):
     Raises:
         ConfigError: The config or an option is faulty.
     """
+    from mmcma.config import check_run_settings
     cfg = checked_config(args)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
     if os.path.exists(cfg.work_dir) and not os.path.isdir(cfg.work_dir):
@@ -137,6 +138,7 @@ def read_config(args: argparse.Namespace):
     cfg.launcher = args.launcher
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
+    check_run_settings(cfg)
     if args.local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return cfg

@@ -21,10 +21,11 @@ def run(args: argparse.Namespace) -> None:
 
     from mmcma.config import building
     from mmcma.engine.distributed import start_processes, stop_processes
+    from mmcma.engine.interruptions import machine_errors
     set_resume(cfg, args.resume)
     start_processes(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
     runner = None
-    with nothing_half_written(cfg.work_dir, started=lambda: has_stepped(runner)):
+    with nothing_half_written(cfg.work_dir, started=lambda: has_stepped(runner)), machine_errors(cfg.work_dir):
         with building(cfg):
             # mmengine's strategies, as FSDP, are those of its other runner.
             runner = (FlexibleRunner if cfg.get('strategy') else Runner).from_cfg(cfg)
@@ -40,23 +41,25 @@ def has_stepped(runner) -> bool:
 
 
 def set_resume(cfg, resume: str | None) -> None:
-    """Sets ``load_from`` and ``resume`` from the argument ``--resume``, or from the config's ``resume``."""
+    """Sets ``load_from`` and ``resume`` from the argument ``--resume``, or from the config's ``resume``.
+
+    A config without a seed takes the checkpoint's, with which the order of the data goes on.
+    """
     from mmcma.checkpoints.checkpoint_file import check_resumable, newest_checkpoint
     if resume is None:
         if not cfg.get('resume') or cfg.get('load_from'):
             return
         resume = 'auto'
-    if resume != 'auto':
-        check_resumable(resume)
-        cfg.load_from, cfg.resume = resume, True
-        return
-    newest = newest_checkpoint(cfg.work_dir)
-    if newest is None:
+    if resume == 'auto':
+        resume = newest_checkpoint(cfg.work_dir)
+    if resume is None:
         print(f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning.')
         cfg.resume = False
-    else:
-        check_resumable(newest)
-        cfg.load_from, cfg.resume = str(newest), True
+        return
+    seed = check_resumable(resume)['meta'].get('seed')
+    cfg.load_from, cfg.resume = str(resume), True
+    if cfg.get('randomness', {}).get('seed') is None:
+        cfg.randomness = dict(cfg.get('randomness', {}), seed=seed)
 
 
 def build_data(runner) -> None:

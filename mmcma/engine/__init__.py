@@ -3,6 +3,7 @@ from .distributed import RetrieverDataParallel
 from .hooks import (
     ActivationCheckpointHook,
     BestCheckpointHook,
+    CollapseHook,
     ExportBackboneHook,
     FrozenParameterHook,
     ResumeHook,
@@ -10,7 +11,8 @@ from .hooks import (
 )
 from .loops import RetrievalTestLoop, RetrievalValLoop
 from .optim import TrainedOptimWrapperConstructor, WarmupCosineLR
+from .train_loop import EpochBasedTrainLoop
 
-__all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'ExportBackboneHook',
-           'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
+__all__ = ['ActivationCheckpointHook', 'AtomicBackend', 'BestCheckpointHook', 'CollapseHook', 'EpochBasedTrainLoop',
+           'ExportBackboneHook', 'FrozenParameterHook', 'ResumeHook', 'RetrievalReportHook', 'RetrievalTestLoop',
            'RetrievalValLoop', 'RetrieverDataParallel', 'TrainedOptimWrapperConstructor', 'WarmupCosineLR']

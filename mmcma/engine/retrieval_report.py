@@ -28,7 +28,7 @@ def write_report(folder: Path, measured: Mapping[str, Measured], facts: Mapping,
             says what the test set is.
         facts: What else to put down: ``dataset``, ``split``, ``config``, ``checkpoint``,
             ``backbone`` (``name``, ``fingerprint``), ``parameters`` (``trainable``,
-            ``total``, ``share_percent``), ``seed``, ``device``, ``seconds``, ``versions``.
+            ``total``, ``share_percent``), ``seed``, ``device``, ``seconds``, ``versions``, ``training_fault``.
         hardest: Queries to show.
 
     Returns:
@@ -60,13 +60,15 @@ def write_panels(path: Path, model: CrossModalRetriever, result: RetrievalResult
     return pixels(image)
 
 
-def print_report(measured: Mapping[str, Measured], checkpoint: Path | None, page: Path) -> None:
+def print_report(measured: Mapping[str, Measured], checkpoint: Path | None, page: Path,
+                 fault: str | None = None) -> None:
     """Prints the results as tables, and where the weights and the page lie.
 
     Args:
         measured: The results by name, which :func:`write_report` takes too.
         checkpoint: The weights that were tested; None where the model came without.
         page: The report.
+        fault: What was wrong with the training.
     """
     results = {name: of.metrics for name, of in measured.items()}
     last = list(measured.values())[-1]
@@ -77,6 +79,8 @@ def print_report(measured: Mapping[str, Measured], checkpoint: Path | None, page
     console.print(result_table(results, title, last.folds))
     if last.caption_kinds:
         console.print(kind_table(results, last.caption_kinds))
+    if fault is not None:
+        console.print(f'warning     {fault}', soft_wrap=True)
     if checkpoint is not None:
         console.print(f'checkpoint  {short_path(checkpoint)}', soft_wrap=True)
     console.print(f'report      {short_path(page)}', soft_wrap=True)

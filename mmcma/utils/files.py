@@ -8,16 +8,20 @@ def write_atomic(data: bytes, path: str | Path) -> None:
 
     The temporary file lies in the same folder, since a rename is atomic only
     within a file system, and has one name per target, so that the next write
-    takes the place of what a killed one left.
+    takes the place of what a killed one left. A write that fails leaves nothing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.tmp')
-    with open(temporary, 'wb') as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # a full disk, Ctrl-C
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def short_path(path: Path, base: Path | None = None) -> str:

@@ -27,7 +27,8 @@ def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[H
         'report.html.j2',
         title=f'Retrieval report: {report["config"]}' if report.get('config') else 'Retrieval report',
         subtitle=f'{data}, gallery: {gallery} items, {report["num_captions"]:,} captions',
-        gallery=report['gallery'], tiles=_tiles(report), metrics_head=['', *METRICS],
+        training_fault=report.get('training_fault'), gallery=report['gallery'], tiles=_tiles(report),
+        metrics_head=['', *METRICS],
         results=_result_bodies(results, report['folds']), v2t_protocol=_PROTOCOLS[report['protocols']['v2t']],
         kinds_head=['kind', *results], kinds=kind_rows(results, report['caption_kinds']),
         plots={'recall_by_kind': None, **plots}, hardest=hardest, facts=_facts(report))

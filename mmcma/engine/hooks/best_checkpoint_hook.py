@@ -18,6 +18,9 @@ class BestCheckpointHook(Hook):
 
     CheckpointHook puts metric and epoch into the file's name and removes the
     old file before it writes the new one; this copy is whole at any moment.
+
+    A resumed run finds its files where the work directory is now. Where the best one is gone, as when an
+    earlier checkpoint is resumed, the best of what is validated from there on counts.
     """
 
     # After CheckpointHook (VERY_LOW).
@@ -25,6 +28,26 @@ class BestCheckpointHook(Hook):
 
     def __init__(self) -> None:
         self._copied: str | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Corrects what a resumed run is going to remember: its directory may have moved, files may be gone."""
+        if not runner._resume:
+            return
+        hub = checkpoint['message_hub']
+        info = hub['runtime_info']
+        for key in [key for key in info if key == 'last_ckpt' or key.startswith('best_ckpt')]:
+            there = Path(str(info[key]))
+            here = Path(runner.work_dir) / there.name
+            if not here.is_file() and there.is_file() and is_main_process():
+                write_atomic(there.read_bytes(), here)  # CheckpointHook removes it one day: not from another run
+            if here.is_file() or there.is_file():
+                info[key] = str(here)
+            elif key != 'last_ckpt':
+                runner.logger.warning(f'The best checkpoint so far, {there.name}, is gone: the best one from here on '
+                                      'is kept.')
+                for gone in (key, key.replace('best_ckpt', 'best_score', 1)):
+                    info.pop(gone, None)
+                    hub['resumed_keys'].pop(gone, None)
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
         """Copies the best checkpoint if it is another one than before."""

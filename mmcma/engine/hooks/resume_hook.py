@@ -4,42 +4,103 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.utils import set_random_seed
 
+from mmcma.engine.resumed_config import changes_since
+from mmcma.engine.resumed_schedule import PlannedSchedule
 from mmcma.registry import HOOKS
+from mmcma.utils.errors import ConfigError
 
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """Makes a killed and resumed run repeat the unbroken one.
+    """Makes a killed and resumed run repeat the unbroken one, or says what it cannot repeat.
 
-    mmengine's checkpoints hold weights, optimizer and schedules. Two things
-    are missing: the state of the random generators (dropout, augmentation in
-    the main process), which this hook sets anew from seed and iteration where
-    an epoch begins; and the validation that a run was killed in, without
-    which the best checkpoint could be missed: it is made up for.
+    mmengine's checkpoints hold weights, optimizer and schedules. What is
+    missing or wrong for a run that goes on, this hook supplies:
+
+    - the state of the random generators (dropout, augmentation in the main process), which is set anew from seed
+      and iteration before every epoch and every step;
+    - the validation that a run was killed in, without which the best checkpoint could be missed;
+    - the config's rates and lengths where they are no longer the checkpoint's: with more epochs, the
+      schedules are those of the longer run. What differs is logged; what cannot be another is refused;
+    - the number of iterations, where an epoch has become longer or shorter: by another batch size, or other data.
+
+    Raises:
+        ConfigError: The config differs from the checkpoint's in what its state depends on, the seed does, or
+            the checkpoint lies within an epoch that has another length now.
     """
 
     # The validation that is made up for needs the other hooks to be ready.
     priority = 'LOWEST'
 
+    def __init__(self) -> None:
+        self._planned: PlannedSchedule | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compares configs, and remembers what the state that is loaded next would replace."""
+        if not runner._resume or runner._has_loaded or self._planned is not None:
+            return
+        meta = checkpoint['meta']
+        if meta.get('seed') is not None and meta['seed'] != runner.seed:
+            raise ConfigError(f'resume: the seed is {runner.seed} and was {meta["seed"]} when the checkpoint was '
+                              'written: the order of the data stays through a run. Leave --seed out, or set '
+                              f'randomness.seed to {meta["seed"]}.')
+        changes = changes_since(checkpoint, runner.cfg)
+        if changes:
+            runner.logger.warning('Other than when the checkpoint was written; from here on the config counts:\n  '
+                                  + '\n  '.join(changes))
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            meta['iter'] = _iterations(meta, len(runner.train_loop.dataloader))
+        self._planned = PlannedSchedule(runner.optim_wrapper, runner.param_schedulers)
+
     def before_train(self, runner: Runner) -> None:
-        """Validates a resumed checkpoint where the loop would have validated it."""
+        """Takes rates and lengths from the config; validates a checkpoint where the loop would have."""
+        if not runner._resume:
+            return
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        if self._planned is not None and self._planned.differs():
+            self._planned.restore(iters=loop.iter, epochs=loop.epoch,
+                                  epoch_length=len(loop.dataloader) if by_epoch else None)
         done, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+        if done >= end:
+            runner.logger.warning(f'Nothing is left to train: {done} of {end} {"epochs" if by_epoch else "iterations"} '
+                                  'are done.')
+        within = by_epoch and loop.iter != loop.epoch * len(loop.dataloader)
         due = done >= max(loop.val_begin, 1) and (done % loop.val_interval == 0 or done == end)
-        if runner._resume and runner.val_loop is not None and due:
+        if runner.val_loop is not None and due and not within:
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seeds the random generators from seed, iteration and rank."""
-        self._seed(runner)
+        """Seeds the random generators from seed, rank and the epoch's first iteration."""
+        loop = runner.train_loop
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        _seed(runner, loop.epoch * len(loop.dataloader) if by_epoch else loop.iter)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
-        """Seeds them at every iteration of an iteration-based loop, which is one epoch from end to end."""
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self._seed(runner)
+        """Seeds them from seed, rank and iteration: a loader's first iterator draws, later ones need not."""
+        _seed(runner, runner.iter)
 
-    @staticmethod
-    def _seed(runner: Runner) -> None:
-        # The multiplier keeps the streams of ranks apart; the modulus is NumPy's.
-        set_random_seed((runner.seed + runner.iter + 1_000_003 * get_rank()) % 2 ** 32)
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Adds ``meta.epoch_length``, the iterations of an epoch."""
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            checkpoint['meta']['epoch_length'] = len(runner.train_loop.dataloader)
+
+
+def _iterations(meta: dict, now: int) -> int:
+    """The iterations that are done, counted in epochs of ``now`` batches."""
+    epochs, done = meta['epoch'], meta['iter']
+    before = meta.get('epoch_length')
+    if before is None:  # written before this was recorded
+        before = now if 0 <= done - epochs * now <= now else done // max(epochs, 1)
+    if before == now:
+        return done
+    if done != epochs * before:
+        raise ConfigError(f'resume: the checkpoint lies within an epoch of {before} batches, and an epoch has {now} '
+                          'now (train_dataloader.batch_size, data, number of processes): put it back, or resume a '
+                          'checkpoint that ends an epoch.')
+    return epochs * now
+
+
+def _seed(runner: Runner, iteration: int) -> None:
+    # The multiplier keeps the streams of ranks apart; the modulus is NumPy's.
+    set_random_seed((runner.seed + iteration + 1_000_003 * get_rank()) % 2 ** 32)

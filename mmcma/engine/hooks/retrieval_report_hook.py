@@ -9,6 +9,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmcma.checkpoints.identity import backbone_identity
 from mmcma.engine.hooks.best_checkpoint_hook import best_checkpoint, stable_name
+from mmcma.engine.hooks.collapse_hook import FAULT
 from mmcma.engine.loops import retrieval_result, run_test, unwrapped
 from mmcma.engine.measured import Measured
 from mmcma.engine.retrieval_report import print_report, write_panels, write_report
@@ -129,11 +130,13 @@ class RetrievalReportHook(Hook):
         seconds.update((f'{key}_test', of.seconds) for key, of in measured.items())
         folder = Path(self.out_dir or place)
         hardest = hardest_queries(result, self.num_hardest, runner.test_dataloader.dataset.__getitem__)
-        write_report(folder, measured, dict(run_facts(runner, checkpoint), seconds=seconds), hardest)
+        fault = runner.message_hub.runtime_info.get(FAULT)
+        facts = dict(run_facts(runner, checkpoint), seconds=seconds, training_fault=fault)
+        write_report(folder, measured, facts, hardest)
         # Sharded weights are whole only while all processes run the model together.
         if self.num_panels and not isinstance(runner.model, FullyShardedDataParallel):
             self._draw_panels(runner, result, folder / 'query_panels.png')
-        print_report(measured, checkpoint, folder / 'report.html')
+        print_report(measured, checkpoint, folder / 'report.html', fault)
 
     def _draw_panels(self, runner: Runner, result: RetrievalResult, path: Path) -> None:
         try:
