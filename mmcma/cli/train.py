@@ -51,13 +51,14 @@ def set_resume(cfg, resume: str | None) -> None:
             return
         resume = 'auto'
     if resume == 'auto':
-        resume = newest_checkpoint(cfg.work_dir)
+        newest = newest_checkpoint(cfg.work_dir)
+        resume = None if newest is None else str(newest)
     if resume is None:
         print(f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning.')
         cfg.resume = False
         return
     seed = check_resumable(resume)['meta'].get('seed')
-    cfg.load_from, cfg.resume = str(resume), True
+    cfg.load_from, cfg.resume = resume, True
     if cfg.get('randomness', {}).get('seed') is None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=seed)
 

@@ -86,7 +86,7 @@ class CollapseHook(Hook):
         """Judges the step."""
         if self._features is None or self._outcome is None:
             return
-        self._last.append(self._step(runner))
+        self._last.append(self._step(runner, self._features, self._outcome))
         self._features = self._outcome = None
         if len(self._last) == self._last.maxlen:
             self._warn(runner)
@@ -111,12 +111,13 @@ class CollapseHook(Hook):
         if torch.is_grad_enabled():
             logits, positives = given
             with torch.no_grad():
-                chance = loss_fn.forward(torch.full_like(logits, logits.mean()), positives)
+                chance = loss_fn.forward(logits.mean().expand_as(logits), positives)
             self._outcome = loss.detach(), chance, positives
 
-    def _step(self, runner: Runner) -> Step:
-        loss, chance, positives = self._outcome
-        spread = torch.stack([1 - F.normalize(x.float(), dim=-1).mean(dim=0).square().sum() for x in self._features])
+    @staticmethod
+    def _step(runner: Runner, features: tuple[Tensor, Tensor], outcome: tuple[Tensor, Tensor, Tensor]) -> Step:
+        loss, chance, positives = outcome
+        spread = torch.stack([1 - F.normalize(x.float(), dim=-1).mean(dim=0).square().sum() for x in features])
         norms = runner.message_hub.log_scalars.get('train/grad_norm')
         return Step(pairs=len(positives), alone=bool(positives.all()), loss=loss.item(), chance=chance.item(),
                     spread=spread.min().item(), gradient=None if norms is None else float(norms.current()))
