@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcma.datasets.video.backends import PyAVReader
-from mmcma.datasets.video.h264_packets import parameters_of_start
+from mmcma.datasets.video.random_access import entry_point
 
 COUNT = 60
 X264 = 'scenecut=0:keyint=12:min-keyint=1:bframes=3:b-pyramid=normal:threads=1'
@@ -71,8 +71,8 @@ class CountingReader(PyAVReader):
     """Knows how many packets it decoded."""
     decoded = 0
 
-    def _intact_frames(self, start):
-        for packet, frames in super()._intact_frames(start):
+    def _decoded_packets(self, start):
+        for packet, frames in super()._decoded_packets(start):
             self.decoded += packet.size > 0
             yield packet, frames
 
@@ -197,9 +197,9 @@ def test_packets_that_share_a_frame(tmp_path):
     class Fields(PyAVReader):
         beginnings = ()
 
-        def _intact_frames(self, start):
+        def _decoded_packets(self, start):
             self.beginnings += (start and start.number,)
-            for number, (packet, frames) in enumerate(super()._intact_frames(start)):
+            for number, (packet, frames) in enumerate(super()._decoded_packets(start)):
                 yield packet, [(place - 1, frame) for place, frame in frames] if number else []
 
     path = write_stream(tmp_path / 'a.avi', 'libx264', {'x264-params': X264 + ':bframes=0'})
