@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from mmcma.utils.errors import UserError
+from mmcma.utils.timeouts import leave_limits_to_watcher
 
 
 class Outcome(NamedTuple):
@@ -89,6 +90,7 @@ def _serve(job: Callable[[Any], Any], pipe: Connection, parents: Connection) -> 
     parents.close()  # a copy from the fork, which would keep the pipe open when the parent is killed
     # As in PyTorch's data loader: OpenMP's threads do not survive the fork, and a parallel region crashes.
     torch.set_num_threads(1)
+    leave_limits_to_watcher()
     while True:
         try:
             task = pipe.recv()

@@ -5,6 +5,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image
 
+from mmcma.utils.images import IMAGE_FORMATS
+
 #: Names of FFmpeg's demuxers that read one file and no other. It probes files whatever they are called, and would follow
 #: playlists (HLS, DASH, concat) to whatever they name.
 CONTAINERS = ('mov', 'matroska', 'avi', 'asf', 'flv', 'mpegts', 'mpeg', 'mpegvideo', 'm4v', 'h264', 'hevc', 'obu', 'ivf',
@@ -13,8 +15,6 @@ CONTAINERS = ('mov', 'matroska', 'avi', 'asf', 'flv', 'mpegts', 'mpeg', 'mpegvid
 PICTURE_BRANDS = ('heic', 'heix', 'mif1', 'avif')
 #: How text files begin that name other files.
 PLAYLISTS = {b'#EXTM3U': 'an HLS playlist', b'ffconcat': 'a list of files', b'<?xml': 'an XML file (a DASH playlist?)'}
-#: Image formats that Pillow tells a refused file by; none of them starts another program.
-IMAGE_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'AVIF')
 
 
 def open_container(path: str) -> InputContainer:

@@ -121,7 +121,7 @@ def _mpeg4(packet: bytes, extradata: bytes | None) -> EntryPoint | None:
     before, *pictures = packet.split(b'\0\0\1\xb6')
     if len(pictures) != 1 or not pictures[0] or pictures[0][0] >> 6:  # packed with another, or no I-VOP
         return None
-    return EntryPoint(re.sub(b'\0\0\1\xb3.{4}', b'', before, flags=re.DOTALL), closed=False)
+    return EntryPoint(re.sub(b'\0\0\1\xb3.{3}', b'', before, flags=re.DOTALL), closed=False)
 
 
 #: By FFmpeg's name of the codec.
