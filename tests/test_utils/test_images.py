@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+from helpers.media import write_image
 from PIL import Image
 
 from mmcma.utils.errors import MediaError
@@ -57,6 +58,21 @@ def test_tiff_is_turned_upright(tmp_path, orientation, turned):
     for values, compression in ((greys, None), (greys, 'tiff_lzw'), (greys * np.uint16(257), None)):
         path = save(tmp_path / 'a.tif', values, tiffinfo={ORIENTATION: orientation}, compression=compression)
         assert (read_image(path) == turned(greys)[..., None]).all()
+
+
+def test_photographs_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.new('RGB', (20, 10)).save(tmp_path / 'a.jpg', exif=exif)
+    assert read_image(tmp_path / 'a.jpg').shape == (20, 10, 3)
+
+
+def test_broken_image(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(write_image(tmp_path / 'b.jpg').read_bytes()[:300])
+    with pytest.raises(MediaError, match='a.jpg: not a readable image'):
+        read_image(tmp_path / 'a.jpg')
+    with pytest.raises(MediaError, match='c.jpg: no such file'):
+        read_image(tmp_path / 'c.jpg')
 
 
 @pytest.mark.parametrize('values, name', [

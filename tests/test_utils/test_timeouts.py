@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader
 
 from mmcma.datasets import CaptionedFiles, LoadVideoFrames
 from mmcma.datasets.video import reader as video_reader
-from mmcma.datasets.video.backends import PyAVReader, VideoReader
+from mmcma.datasets.video.backends import PyAVReader
+from mmcma.datasets.video.reader import VideoReader
 from mmcma.utils import timeouts
 from mmcma.utils.errors import MediaError
 from mmcma.utils.timeouts import run_with_timeout
@@ -74,7 +75,7 @@ class _HangsIn(VideoReader):
 @pytest.fixture
 def hanging_backend(monkeypatch, release):
     monkeypatch.setattr(_HangsIn, 'release', release, raising=False)
-    monkeypatch.setattr(video_reader, 'BACKENDS', dict(hangs=_HangsIn))
+    monkeypatch.setattr(video_reader, 'BACKENDS', dict(pyav=_HangsIn))
 
 
 @pytest.mark.parametrize('where', ['open', 'decode'])
