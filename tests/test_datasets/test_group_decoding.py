@@ -34,7 +34,7 @@ STREAMS = {
     'HEVC, open, matroska': ('a.mkv', 'libx265', {'x265-params': X265 + ':open-gop=1'}, True),
     'HEVC, open, transport stream': ('a.ts', 'libx265', {'x265-params': X265 + ':open-gop=1'}, True),
     'HEVC, closed': ('a.mkv', 'libx265', {'x265-params': X265 + ':open-gop=0'}, True),
-    'HEVC, leading pictures that can be decoded': ('a.mp4', 'libx265', {'x265-params': X265 + ':open-gop=0:radl=2'}, True),
+    'HEVC, closed, leading pictures': ('a.mp4', 'libx265', {'x265-params': X265 + ':open-gop=0:radl=2'}, True),
     'HEVC, gradual refresh': ('a.mp4', 'libx265', {'x265-params': X265 + ':intra-refresh=1:bframes=0'}, False),
     'HEVC, all key frames': ('a.mp4', 'libx265', {'x265-params': X265 + ':keyint=1'}, True),
     'MPEG-2, open': ('a.mp4', 'mpeg2video', {}, False),

@@ -46,7 +46,7 @@ def test_frames_are_shown_as_the_matrix_says(tmp_path, name, codec):
 def test_other_turns_are_refused(tmp_path, matrix, degrees):
     path = write_video(tmp_path / 'a.mp4', num_frames=2)
     set_display_matrix(path, *matrix)
-    with open_video(path) as video, pytest.raises(MediaError, match=rf'a\.mp4: .*display matrix turns by {degrees} degrees'):
+    with open_video(path) as video, pytest.raises(MediaError, match=rf'a\.mp4: .*matrix turns by {degrees} degrees'):
         video.get_batch([0])
 
 

@@ -130,7 +130,7 @@ def test_what_does_not_open(tmp_path):
     with pytest.raises(MediaError, match='empty.mp4: the file is empty'):
         open_video(tmp_path / 'empty.mp4')
     (tmp_path / 'text.mp4').write_text('<html>404</html>')
-    with pytest.raises(MediaError, match='text.mp4: cannot be read .pyav: no video container .Invalid data found') as caught:
+    with pytest.raises(MediaError, match='text.mp4: cannot be read .pyav: no video container .Invalid') as caught:
         open_video(tmp_path / 'text.mp4')
     assert '\n' not in str(caught.value)
     with pytest.raises(ConfigError, match="Did you mean 'decord'"):

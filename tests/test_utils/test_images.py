@@ -85,8 +85,9 @@ def test_values_without_black_and_white_are_refused(tmp_path, values, name):
 
 
 @pytest.mark.parametrize('mode, pixel, seen', [
-    ('1', 1, (255, 255, 255)), ('L', 70, (70, 70, 70)), ('LA', (70, 9), (70, 70, 70)), ('RGBA', (1, 2, 3, 0), (1, 2, 3)),
-    ('P', 0, (9, 8, 7)), ('CMYK', (0, 255, 255, 0), (255, 0, 0))])
+    ('1', 1, (255, 255, 255)), ('L', 70, (70, 70, 70)), ('LA', (70, 9), (70, 70, 70)),
+    ('RGBA', (1, 2, 3, 0), (1, 2, 3)), ('P', 0, (9, 8, 7)),
+    ('CMYK', (0, 255, 255, 0), (255, 0, 0))])
 def test_other_kinds_of_pixels(tmp_path, mode, pixel, seen):
     image = Image.new(mode, (4, 4), pixel)
     if mode == 'P':

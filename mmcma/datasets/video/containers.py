@@ -7,10 +7,10 @@ from PIL import Image
 
 from mmcma.utils.images import IMAGE_FORMATS
 
-#: Names of FFmpeg's demuxers that read one file and no other. It probes files whatever they are called, and would follow
-#: playlists (HLS, DASH, concat) to whatever they name.
-CONTAINERS = ('mov', 'matroska', 'avi', 'asf', 'flv', 'mpegts', 'mpeg', 'mpegvideo', 'm4v', 'h264', 'hevc', 'obu', 'ivf',
-              'ogg', 'gif', 'apng', 'mxf', 'nut', 'rm', 'dv', 'vc1', 'yuv4mpegpipe')
+#: Names of FFmpeg's demuxers that read one file and no other. It probes files whatever they are called, and would
+#: follow playlists (HLS, DASH, concat) to whatever they name.
+CONTAINERS = ('mov', 'matroska', 'avi', 'asf', 'flv', 'mpegts', 'mpeg', 'mpegvideo', 'm4v', 'h264', 'hevc', 'obu',
+              'ivf', 'ogg', 'gif', 'apng', 'mxf', 'nut', 'rm', 'dv', 'vc1', 'yuv4mpegpipe')
 #: Of HEIF files that hold a picture, maybe as tiles that are streams of their own.
 PICTURE_BRANDS = ('heic', 'heix', 'mif1', 'avif')
 #: How text files begin that name other files.
@@ -24,7 +24,8 @@ def open_container(path: str) -> InputContainer:
         ValueError: When it is none of them; the message says what it is instead, where that is known.
     """
     try:
-        container = av.open(f'file:{path}', options=dict(protocol_whitelist='file', format_whitelist=','.join(CONTAINERS)))
+        container = av.open(f'file:{path}', options=dict(
+            protocol_whitelist='file', format_whitelist=','.join(CONTAINERS)))
     except av.FFmpegError as error:
         raise ValueError(_other_kind(path) or f'no video container ({error.strerror})') from error
     if container.metadata.get('major_brand') in PICTURE_BRANDS:
@@ -55,7 +56,7 @@ def _other_kind(path: str) -> str | None:
             return f'it is {name}, not a video'
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:
-            moving = 'animated ' if getattr(image, 'is_animated', False) else ''
-            return f'it is an image ({moving}{image.format}), not a video; save it as an image file, or convert it to MP4'
+            kind = f"{'animated ' if getattr(image, 'is_animated', False) else ''}{image.format}"
+            return f'it is an image ({kind}), not a video; save it as an image file, or convert it to MP4'
     except Exception:  # Pillow's plugins raise many kinds
         return None

@@ -25,12 +25,13 @@ class DamagedError(ValueError):
 class Decoder:
     """Decodes one track on one thread: a data loader runs many readers side by side.
 
-    What it finds is damage that breaks the syntax or that the container or a checksum tells. H.264, VP9, AV1, MPEG-4 and
-    MPEG-2 rarely survive a flipped bit unnoticed; in HEVC without picture hashes and in VP8, FFmpeg notices little.
+    What it finds is damage that breaks the syntax, or that the container or a checksum tells. That is nearly all in AV1
+    and VP9, most in H.264, MPEG-2 and MPEG-4, and little in VP8 and in HEVC without picture hashes.
     """
 
     def __init__(self, stream: VideoStream) -> None:
-        self._native = self._context = stream.codec_context
+        self._native: Any = stream.codec_context
+        self._context: Any = self._native
         name = CHECKING_DECODERS.get(stream.codec_context.codec.canonical_name)
         if name in av.codecs_available:
             self._context = av.CodecContext.create(name, 'r')

@@ -30,8 +30,8 @@ def upright(image: np.ndarray, matrix: bytes | None) -> np.ndarray:
     if b and c and max(abs(a), abs(d)) <= TOLERANCE * min(abs(b), abs(c)):
         return image.swapaxes(0, 1)[::1 if b > 0 else -1, ::1 if c > 0 else -1]
     degrees = np.degrees(np.arctan2(b, a))
-    raise ValueError(f'its display matrix turns by {degrees:.0f} degrees, of which only quarter turns and mirror images '
-                     'are read; ffmpeg -i IN OUT writes it as it is shown')
+    raise ValueError(f'its display matrix turns by {degrees:.0f} degrees, and only quarter turns and mirror images are '
+                     'read; ffmpeg -i IN OUT writes it as it is shown')
 
 
 def display_matrix(frame: Any) -> bytes | None:

@@ -3,7 +3,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.packet import Packet
@@ -29,10 +29,10 @@ class _Start(NamedTuple):
 
 
 class _Packet(NamedTuple):
-    """What is kept of a packet: times in the stream's time base."""
-    pts: int | None
-    dts: int | None
-    duration: int | None
+    """What is kept of a packet: times in the stream's time base, whole numbers, None where the container has none."""
+    pts: Any
+    dts: Any
+    duration: Any
 
 
 class _Entry(NamedTuple):
@@ -81,7 +81,8 @@ class PyAVReader(VideoReader):
             raise ValueError('no frames in the video stream')
         timed = self._container.format.name != 'avi' and all(packet.pts is not None for packet in packets)
         self._times = sorted({packet.pts for packet in packets}) if timed else None
-        ticks, tick = self._times or [packet.dts for packet in packets], float(self._stream.time_base)
+        ticks: Sequence = self._times or [packet.dts for packet in packets]
+        tick = float(self._stream.time_base or 1)
         self._starts = self._find_starts(packets, entries) if None not in ticks else {}
         if None in ticks:
             ticks, tick = range(len(ticks)), 1 / float(self._stream.average_rate or 1)
@@ -95,7 +96,9 @@ class PyAVReader(VideoReader):
     def _list_packets(self) -> tuple[list[_Packet], list[_Entry]]:
         """Those of frames that are shown, and the entry points; none where parameters change on the way."""
         context = self._stream.codec_context
-        packets, entries, parameters, changes = [], [], set(), False
+        packets: list[_Packet] = []
+        entries: list[_Entry] = []
+        parameters, changes = set(), False
         for packet in self._container.demux(self._stream):
             if not packet.size:
                 continue
@@ -114,20 +117,23 @@ class PyAVReader(VideoReader):
         # VP8's packets of pictures that are only referred to: no show_frame bit (RFC 6386, section 9.1).
         return self._stream.codec_context.name == 'vp8' and not memoryview(packet)[0] & 0x10
 
-    def _mark(self, packet: Packet | _Packet) -> int | None:
+    def _mark(self, packet: Any) -> Any:
         return packet.pts if self._times else packet.dts
 
     def _find_starts(self, packets: list[_Packet], entries: list[_Entry]) -> dict[int, _Start]:
         """Where the decoding of each frame begins, by what the frame is known by: its timestamp, or its number."""
+        # Counting needs all frames of a group.
+        usable = [entry for entry in entries if (entry.packet.pts is not None if self._times else entry.closed)]
         marks = [self._mark(packet) for packet in packets]
         if len(set(marks)) < len(marks):
             return {}
-        starts, before, after = {}, [], deque(entry for entry in entries if entry.closed or self._times)
+        starts, before, after = {}, [], deque(usable)
         for number, packet in enumerate(packets):
             while after and after[0].number <= number:
                 before.append(after.popleft())
             # What is shown before an entry point may refer across it.
-            entry = next((entry for entry in reversed(before) if not self._times or entry.packet.pts <= packet.pts), None)
+            entry = next((entry for entry in reversed(before)
+                          if not self._times or entry.packet.pts <= packet.pts), None)
             if entry is not None:
                 first = entry.packet
                 starts[packet.pts if self._times else number] = _Start(
@@ -199,7 +205,7 @@ class PyAVReader(VideoReader):
             yield packet, list(enumerate(kept, number))
             number += len(kept)
 
-    def _packets(self, start: _Start | None) -> Iterator[Packet]:
+    def _packets(self, start: _Start | None) -> Iterator[Any]:
         if start is None:
             self.close()
             self._open()  # the one sure way to the beginning
@@ -211,7 +217,7 @@ class PyAVReader(VideoReader):
             return packets
         return dropwhile(lambda packet: self._mark(packet) != start.packet, packets)
 
-    def _number(self, packet: Packet, given: int) -> int:
+    def _number(self, packet: Any, given: int) -> int:
         """The frame that a packet holds, or the next one where frames are only counted."""
         number = bisect_left(self._times, packet.pts) if self._times and packet.size else given
         return min(number, self.num_frames - 1)

@@ -36,7 +36,7 @@ def entry_point(codec: str, packet: bytes, extradata: bytes | None) -> EntryPoin
 
 
 def _h264(packet: bytes, extradata: bytes | None) -> EntryPoint | None:
-    """Nothing refers across an IDR picture. A key frame that is none promises less: pictures behind it may refer back."""
+    """Nothing refers across an IDR picture; pictures behind a key frame that is none may."""
     found = b''
     for unit in _units(packet, extradata, length_at=4):
         kind = unit[0] & 31
@@ -48,7 +48,7 @@ def _h264(packet: bytes, extradata: bytes | None) -> EntryPoint | None:
 
 
 def _hevc(packet: bytes, extradata: bytes | None) -> EntryPoint | None:
-    """Pictures that follow a CRA or BLA picture, but are shown before it, may refer back; those shown after it do not."""
+    """Of the pictures that follow a CRA or BLA picture, only those that are shown before it may refer back."""
     found = b''
     for unit in _units(packet, extradata, length_at=21):
         kind = unit[0] >> 1 & 63

@@ -78,7 +78,7 @@ def whole(path: Path) -> Clip:
 
 
 def write(path: Path, codec: str, options: dict[str, str]) -> Path:
-    """Noise that moves over colours that move, a key frame each 20 frames: frames refer to each other, and damage shows."""
+    """Noise that moves over colours that move, a key frame each 20 frames: frames build on each other."""
     noise = np.random.default_rng(0).integers(0, 60, (96, 128 + 2 * COUNT))
     x, y = np.arange(128), np.arange(96)[:, None]
     with av.open(str(path), 'w') as container:
