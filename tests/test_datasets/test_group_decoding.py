@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcma.datasets.video.backends import PyAVReader
+from mmcma.datasets.video.pyav_reader import PyAVReader
 from mmcma.datasets.video.random_access import CODECS, entry_point
 
 COUNT = 60

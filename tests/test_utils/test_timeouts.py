@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from mmcma.datasets import CaptionedFiles, LoadVideoFrames
 from mmcma.datasets.video import reader as video_reader
-from mmcma.datasets.video.backends import PyAVReader
+from mmcma.datasets.video.pyav_reader import PyAVReader
 from mmcma.datasets.video.reader import VideoReader
 from mmcma.utils import timeouts
 from mmcma.utils.errors import MediaError
