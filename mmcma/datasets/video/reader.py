@@ -10,9 +10,8 @@ from mmcma.datasets.video.backends import BACKENDS
 from mmcma.datasets.video.folder_reader import FolderReader
 from mmcma.datasets.video.video_reader import VideoReader
 from mmcma.utils.errors import ConfigError, MediaError, did_you_mean
-from mmcma.utils.images import read_image
 
-__all__ = ['VideoReader', 'check_backend', 'open_video', 'read_image']
+__all__ = ['VideoReader', 'check_backend', 'open_video']
 
 
 class _NamedReader(VideoReader):
