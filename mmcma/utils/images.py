@@ -9,20 +9,42 @@ from torch import Tensor
 
 from mmcma.utils.errors import MediaError
 
+#: Formats of Pillow that are read, whatever a file is called. It would start Ghostscript for PostScript.
+IMAGE_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'AVIF')
+#: Tags of TIFF: bits of a value, and whether 0 is white (value 0) or black.
+_BITS, _PHOTOMETRIC = 258, 262
+
 
 def read_image(path: str | Path) -> np.ndarray:
     """One image as uint8 RGB ``(H, W, 3)``, turned upright by its EXIF mark.
 
+    Grey values of 16 bits are scaled: 65535 becomes 255.
+
     Raises:
-        MediaError: When it is missing or damaged.
+        MediaError: When it is missing, damaged, none of ``IMAGE_FORMATS``, or its values are floating-point numbers
+            or integers of 32 bits, which have no black and white of their own.
     """
     try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+        # Pillow maps a named TIFF file into memory, with its sides exchanged if it is to be turned.
+        with open(path, 'rb') as file, Image.open(file, formats=IMAGE_FORMATS) as image:
+            return np.array(ImageOps.exif_transpose(_with_8_bits(image)).convert('RGB'))
     except FileNotFoundError:
         raise MediaError(f'{path}: no such file') from None
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error and others
         raise MediaError(f'{path}: not a readable image ({error})') from error
+
+
+def _with_8_bits(image: Image.Image) -> Image.Image:
+    """The image itself, or one with 256 greys in place of 65536; ``convert`` would clip them."""
+    if image.mode in ('I', 'F') and image.format != 'PNG':
+        kind = 'floating-point numbers' if image.mode == 'F' else '32-bit or signed integers'
+        raise ValueError(f'its values are {kind}; save it with 8 or 16 bits')
+    if not image.mode.startswith('I'):
+        return image
+    tags, values = getattr(image, 'tag_v2', {}), np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
+    white = 2 ** tags.get(_BITS, (16,))[0] - 1
+    greys = (values * 255 + white // 2) // white
+    return Image.fromarray((255 - greys if tags.get(_PHOTOMETRIC) == 0 else greys).astype(np.uint8))
 
 
 def film_strip(frames: Tensor, count: int = 4, height: int = 112, gap: int = 3) -> bytes:

@@ -9,6 +9,7 @@ import torch
 from pebble import ProcessExpired, ProcessPool
 
 from mmcma.utils.errors import UserError
+from mmcma.utils.timeouts import leave_limits_to_watcher
 
 
 class Outcome(NamedTuple):
@@ -63,6 +64,7 @@ def _start(job: Callable[[Any], Any]) -> None:
     _job = job
     # As in PyTorch's data loader: OpenMP's threads do not survive the fork, and a parallel region crashes.
     torch.set_num_threads(1)
+    leave_limits_to_watcher()
 
 
 def _call(task: Any) -> bytes:

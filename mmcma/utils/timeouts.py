@@ -8,13 +8,20 @@ from mmcma.utils.errors import MediaError
 
 Result = TypeVar('Result')
 _given_up: list[Thread] = []
+_is_watched = False
+
+
+def leave_limits_to_watcher() -> None:
+    """Says that another process ends this one when it takes too long: its limit is the only one from here on."""
+    global _is_watched
+    _is_watched = True
 
 
 def run_with_timeout(seconds: float | None, work: Callable[[], Result], what: str) -> Result:
     """Calls ``work`` and gives what it returns or raises, if it does so in time.
 
-    For a data loader's workers, which may have no processes of their own (tools use
-    ``watched_jobs``). The work runs in a thread: a signal would not end a call into C,
+    For a data loader's workers, which may have no processes of their own. In processes of
+    ``watched_jobs`` it sets no limit beside theirs. The work runs in a thread: a signal would not end a call into C,
     and decoders release the interpreter's lock while they decode. A thread cannot be
     killed: one that hangs is left behind, and the error says how many of them this
     process has. They do not hold up its end.
@@ -27,7 +34,7 @@ def run_with_timeout(seconds: float | None, work: Callable[[], Result], what: st
     Raises:
         MediaError: When it takes longer.
     """
-    if seconds is None:
+    if seconds is None or _is_watched:
         return work()
     outcome: Future[Result] = Future()
 

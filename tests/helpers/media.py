@@ -48,13 +48,19 @@ def write_video(path: Path, num_frames: int = 30, fps: int = 10, codec: str = 'l
     return path
 
 
-def turn_upright_by(path: Path, degrees: int) -> None:
-    """Mark an MP4 as one whose frames must be turned clockwise to be upright."""
+def set_display_matrix(path: Path, a: float, b: float, c: float, d: float) -> None:
+    """Mark an MP4 as one of which the pixel at ``(x, y)`` is shown at ``(a x + c y, b x + d y)``."""
     data = bytearray(path.read_bytes())
     place = data.index(b'tkhd') + 4 + 40  # the matrix in the track header, ISO 14496-12 section 8.3.2
-    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
-    data[place:place + 36] = struct.pack('>9i', cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    fixed = [round(value * 65536) for value in (a, b, c, d)]
+    data[place:place + 36] = struct.pack('>9i', *fixed[:2], 0, *fixed[2:], 0, 0, 0, 1 << 30)
     path.write_bytes(data)
+
+
+def turn_upright_by(path: Path, degrees: int) -> None:
+    """Mark an MP4 as one whose frames must be turned clockwise to be upright."""
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    set_display_matrix(path, cos, sin, -sin, cos)
 
 
 def write_sound(path: Path) -> Path:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcma.datasets.video.backends import PyAVReader
-from mmcma.datasets.video.h264_packets import parameters_of_start
+from mmcma.datasets.video.pyav_reader import PyAVReader
+from mmcma.datasets.video.random_access import CODECS, entry_point
 
 COUNT = 60
 X264 = 'scenecut=0:keyint=12:min-keyint=1:bframes=3:b-pyramid=normal:threads=1'
@@ -30,13 +30,24 @@ STREAMS = {
     'open, transport stream': ('a.ts', 'libx264', {'x264-params': X264 + ':open-gop=1'}, False),
     'open, AVI': ('a.avi', 'libx264', {'x264-params': X264 + ':open-gop=1'}, False),
     'gradual refresh': ('a.mp4', 'libx264', {'x264-params': X264 + ':intra-refresh=1:bframes=0'}, False),
-    'HEVC, open': ('a.mp4', 'libx265', {'x265-params': X265 + ':open-gop=1'}, False),
-    'HEVC, closed': ('a.mkv', 'libx265', {'x265-params': X265 + ':open-gop=0'}, False),
+    'HEVC, open': ('a.mp4', 'libx265', {'x265-params': X265 + ':open-gop=1'}, True),
+    'HEVC, open, matroska': ('a.mkv', 'libx265', {'x265-params': X265 + ':open-gop=1'}, True),
+    'HEVC, open, transport stream': ('a.ts', 'libx265', {'x265-params': X265 + ':open-gop=1'}, True),
+    'HEVC, closed': ('a.mkv', 'libx265', {'x265-params': X265 + ':open-gop=0'}, True),
+    'HEVC, closed, leading pictures': ('a.mp4', 'libx265', {'x265-params': X265 + ':open-gop=0:radl=2'}, True),
+    'HEVC, gradual refresh': ('a.mp4', 'libx265', {'x265-params': X265 + ':intra-refresh=1:bframes=0'}, False),
+    'HEVC, all key frames': ('a.mp4', 'libx265', {'x265-params': X265 + ':keyint=1'}, True),
     'MPEG-2, open': ('a.mp4', 'mpeg2video', {}, False),
     'MPEG-2, transport stream': ('a.ts', 'mpeg2video', {}, False),
-    'MPEG-4': ('a.mp4', 'mpeg4', {}, False),
+    'MPEG-4': ('a.mp4', 'mpeg4', {}, True),
+    'MPEG-4, matroska': ('a.mkv', 'mpeg4', {}, True),
+    'MPEG-4, quarter samples': ('a.mov', 'mpeg4', {'flags': '+qpel+mv4', 'trellis': '1'}, True),
     'MPEG-4, AVI': ('a.avi', 'mpeg4', {}, False),
-    'VP9': ('a.webm', 'libvpx-vp9', {'auto-alt-ref': '1', 'lag-in-frames': '8', 'cpu-used': '8'}, False),
+    'VP9': ('a.webm', 'libvpx-vp9', {'auto-alt-ref': '1', 'lag-in-frames': '8', 'cpu-used': '8'}, True),
+    'VP9, MP4': ('a.mp4', 'libvpx-vp9', {'auto-alt-ref': '6', 'lag-in-frames': '20', 'cpu-used': '8'}, True),
+    'VP9, error resilient': ('a.mkv', 'libvpx-vp9', {'error-resilient': '1', 'cpu-used': '8'}, True),
+    'AV1': ('a.mp4', 'libsvtav1', {'preset': '10', 'svtav1-params': 'keyint=12:lp=1'}, True),
+    'AV1, open': ('a.webm', 'libsvtav1', {'preset': '8', 'svtav1-params': 'keyint=12:lp=1:irefresh-type=1'}, True),
     'VP8': ('a.webm', 'libvpx', {'auto-alt-ref': '1', 'lag-in-frames': '8', 'cpu-used': '8'}, False),
 }
 
@@ -48,7 +59,8 @@ def write_stream(path, codec, options, closed=()):
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 128, 96, 'yuv420p'
         stream.gop_size, stream.bit_rate = 12, 600_000
-        stream.codec_context.max_b_frames = 0 if 'vpx' in codec else 2
+        if codec != 'libsvtav1':  # refuses to hear of them
+            stream.codec_context.max_b_frames = 0 if 'vpx' in codec else 2
         stream.codec_context.thread_count = 1
         stream.options = options
         for number in range(COUNT):
@@ -71,8 +83,8 @@ class CountingReader(PyAVReader):
     """Knows how many packets it decoded."""
     decoded = 0
 
-    def _intact_frames(self, start):
-        for packet, frames in super()._intact_frames(start):
+    def _decoded_packets(self, start):
+        for packet, frames in super()._decoded_packets(start):
             self.decoded += packet.size > 0
             yield packet, frames
 
@@ -137,7 +149,7 @@ def test_a_file_that_begins_within_a_group(closed, tmp_path, name):
         assert video.num_frames == COUNT - 5
         frames = video.get_batch(range(7, COUNT - 5))
         assert np.array_equal(frames, whole[12:])
-        with pytest.raises(ValueError, match='frame 0 of 55 is damaged'):
+        with pytest.raises(ValueError, match='frame 0 of 55 cannot be decoded'):
             video.get_batch([0, 20])
 
 
@@ -197,9 +209,9 @@ def test_packets_that_share_a_frame(tmp_path):
     class Fields(PyAVReader):
         beginnings = ()
 
-        def _intact_frames(self, start):
+        def _decoded_packets(self, start):
             self.beginnings += (start and start.number,)
-            for number, (packet, frames) in enumerate(super()._intact_frames(start)):
+            for number, (packet, frames) in enumerate(super()._decoded_packets(start)):
                 yield packet, [(place - 1, frame) for place, frame in frames] if number else []
 
     path = write_stream(tmp_path / 'a.avi', 'libx264', {'x264-params': X264 + ':bframes=0'})
@@ -208,22 +220,46 @@ def test_packets_that_share_a_frame(tmp_path):
         assert video.beginnings == (24, None) and np.array_equal(counted, decode_all(path)[[30]])
 
 
-AVCC = b'\1\x64\0\x14\xff'
+AVCC, HVCC = b'\1\x64\0\x14\xff', b'\1' + bytes(20) + b'\xff'
 
 
-@pytest.mark.parametrize('units, parameters', [
-    ([b'\x67ab', b'\x68c', b'\x65slice'], b'\x67ab\x68c'),  # both sets, then an IDR picture
-    ([b'\x06message', b'\x65slice', b'\x67late'], b''),
-    ([b'\x67ab', b'\x41slice', b'\x65slice'], None),  # begins with another image
-    ([b'\x67ab', b'\x68c'], None), ([], None)])
-def test_parameters_of_start(units, parameters):
+@pytest.mark.parametrize('codec, units, found', [
+    ('h264', [b'\x67ab', b'\x68c', b'\x65slice'], (b'\x67ab\x68c', True)),  # both sets, then an IDR picture
+    ('h264', [b'\x06message', b'\x65slice', b'\x67late'], (b'', True)),
+    ('h264', [b'\x67ab', b'\x41slice', b'\x65slice'], None),  # begins with another image
+    ('h264', [b'\x67ab', b'\x68c'], None),
+    ('hevc', [b'\x40\1v', b'\x42\1s', b'\x44\1p', b'\x26\1slice'], (b'\x40\1v\x42\1s\x44\1p', True)),  # IDR
+    ('hevc', [b'\x4e\1message', b'\x2a\1slice'], (b'', False)),  # CRA
+    ('hevc', [b'\x20\1slice'], (b'', False)),  # BLA
+    ('hevc', [b'\x42\1s', b'\2\1slice', b'\x26\1slice'], None)])
+def test_entry_points_of_units(codec, units, found):
     lengths = b''.join(len(unit).to_bytes(4, 'big') + unit for unit in units)
     codes = b''.join((b'\0' * (number % 2)) + b'\0\0\1' + unit for number, unit in enumerate(units))
-    assert parameters_of_start(lengths, AVCC) == parameters
-    assert parameters_of_start(codes, None) == parameters_of_start(codes, b'\0\0\0\1\x67') == parameters
+    assert entry_point(codec, lengths, dict(h264=AVCC, hevc=HVCC)[codec]) == found
+    assert entry_point(codec, codes, None) == entry_point(codec, codes, b'\0\0\0\1\x67') == found
+
+
+VOL, GROUP, I_VOP, P_VOP = b'\0\0\1\x20volume', b'\0\0\1\xb3abc', b'\0\0\1\xb6\x10', b'\0\0\1\xb6\x50'
+
+
+@pytest.mark.parametrize('codec, packet, found', [
+    ('vp9', [0b10000010], (b'', True)),  # a key frame of profile 0
+    ('vp9', [0b10110001], (b'', True)),  # of profile 3
+    ('vp9', [0b10000000], None), ('vp9', [0b10000110], None), ('vp9', [0b10001010], None),  # hidden, inter, existing
+    ('av1', [0x12, 0, 0x0a, 2, 0, 7, 0x32, 1, 0x10], (b'\0\7', True)),  # delimiter, sequence, frame
+    ('av1', [0x1a, 1, 0x10], (b'', True)),  # a frame header
+    ('av1', [0x0c, 0, 0, 7], None), ('av1', [0x32, 1, 0x30], None),  # a sequence of no stated size; an inter frame
+    ('av1', [0x32, 1, 0x00], None), ('av1', [0x32, 1, 0x90], None),  # hidden, existing
+    ('av1', [0x0a, 1, 0x18, 0x32, 1, 0x10], None),  # a still picture
+    ('mpeg4', VOL + GROUP + I_VOP, (VOL, False)), ('mpeg4', I_VOP, (b'', False)),
+    ('mpeg4', P_VOP, None), ('mpeg4', I_VOP + P_VOP, None), ('mpeg4', VOL, None),
+    ('mpeg2video', [0, 0, 1, 0], None)])
+def test_entry_points_of_pictures(codec, packet, found):
+    assert entry_point(codec, bytes(packet), None) == found
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_packet(packet):
-    for extradata in (None, AVCC, b'\1'):
-        assert isinstance(parameters_of_start(packet, extradata), (bytes, type(None)))
+    for codec in CODECS:
+        for extradata in (None, AVCC, HVCC, b'\1'):
+            assert isinstance(entry_point(codec, packet, extradata), (tuple, type(None)))

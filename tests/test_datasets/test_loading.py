@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.media import write_image, write_video
 from mmengine.dataset import worker_init_fn
+from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader, Dataset
 
 from mmcma.datasets import LoadVideoFrames
@@ -83,14 +84,20 @@ class _Same(Dataset):
         return numbers(self.load(dict(path=self.path)))
 
 
-def test_random_frames_in_workers(clip):
+@pytest.mark.parametrize('persistent_workers', [False, True])
+def test_random_frames_in_workers(clip, persistent_workers):
+    """As mmengine seeds them. Each epoch draws others, and the seed decides which."""
     def draw(seed):
+        set_random_seed(seed)
         init = partial(worker_init_fn, num_workers=2, rank=0, seed=seed)
-        return list(DataLoader(_Same(clip), batch_size=None, num_workers=2, worker_init_fn=init))
+        loader = DataLoader(_Same(clip), batch_size=None, num_workers=2, worker_init_fn=init,
+                            persistent_workers=persistent_workers)
+        return [list(loader) for _ in range(3)]
 
-    first = draw(0)
-    assert first == draw(0) != draw(1)
-    assert first[0] != first[1]  # of two workers
+    epochs = draw(0)
+    assert epochs == draw(0) != draw(1)
+    assert epochs[0][0] != epochs[0][1]  # of two workers
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
 @pytest.mark.parametrize('part, message', [

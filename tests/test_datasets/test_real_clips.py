@@ -78,7 +78,7 @@ def test_odd_but_readable(name, shape, fps, duration):
 
 @pytest.mark.parametrize('name, message', [
     ('empty.mp4', 'empty.mp4: the file is empty'),
-    ('garbage.mp4', r'garbage.mp4: cannot be read \(pyav: .*; decord: ')])
+    ('garbage.mp4', r'garbage.mp4: cannot be read \(pyav: no video container')])
 def test_unreadable(name, message):
     with pytest.raises(MediaError, match=message):
         LoadVideoFrames()(dict(path=f'{BROKEN}/{name}'))
@@ -86,17 +86,17 @@ def test_unreadable(name, message):
 
 @pytest.mark.slow
 def test_partly_corrupted():
-    """A packet is damaged and no key frame follows: the 22 frames that build on it are not given."""
+    """The packet of frame 30 is damaged and no key frame follows: the 22 frames that build on it are not given."""
     path = f'{BROKEN}/partly_corrupted.mp4'
     damaged = []
     for index in range(50):
         try:
             decode(path, 'pyav', indices=[index])
         except MediaError as error:
-            assert f'frame {index} of 50 is damaged' in str(error)
+            assert 'damaged at frame 30 of 50' in str(error)
             damaged.append(index)
     assert damaged == list(range(28, 50))
-    with pytest.raises(MediaError, match=r'cannot be read \(pyav: frame 30 of 50 is damaged; decord: '):
+    with pytest.raises(MediaError, match=r'cannot be read \(pyav: damaged at frame 30 of 50\)'):
         decode(path, indices=[0, 30])
     assert len(decode(path, end=2.5)) == 3
 

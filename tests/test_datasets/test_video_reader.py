@@ -7,8 +7,6 @@ import pytest
 from helpers.media import shade, turn_upright_by, write_image, write_sound, write_video
 
 from mmcma.datasets import open_video
-from mmcma.datasets.video import reader as video_reader
-from mmcma.datasets.video.backends import PyAVReader, VideoReader
 from mmcma.utils.errors import ConfigError, MediaError
 
 
@@ -115,55 +113,14 @@ def test_decord_is_not_imported_before_it_is_needed(tmp_path):
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
-class _Stub(VideoReader):
-    closed: set = set()
-
-    def __init__(self, path):
-        self.timestamps, self.duration = np.arange(20) / 5, 4.0
-
-    def get_batch(self, indices):
-        raise ValueError('frame 3 is torn')
-
-    def close(self):
-        _Stub.closed.add(self)
-
-
-@pytest.fixture
-def warned(monkeypatch):
-    messages = []
-    monkeypatch.setattr(video_reader, '_taken_over', set())
-    monkeypatch.setattr(video_reader, 'print_log', lambda message, **kwargs: messages.append(message))
-    return messages
-
-
-def test_a_broken_frame_goes_to_the_next_backend(tmp_path, monkeypatch, warned):
-    paths = [write_video(tmp_path / name, num_frames=40) for name in ('a.mp4', 'b.mp4')]
-    monkeypatch.setattr(video_reader, 'BACKENDS', dict(first=_Stub, pyav=PyAVReader))
-    _Stub.closed.clear()
-    for path in (paths[0], paths[0], paths[1]):
-        with open_video(path) as video:
-            # 20 frames for the first backend, 40 for the second: the same places in time.
-            assert_frames(video.get_batch([0, 5, 19]), [0, 10, 38])
-    assert len(_Stub.closed) == 3
-    assert [message.split('/')[-1] for message in warned] == [
-        'a.mp4: read by pyav after first: frame 3 is torn (such files in this process so far: 1)',
-        'b.mp4: read by pyav after first: frame 3 is torn (such files in this process so far: 2)']
-
-    monkeypatch.setattr(video_reader, 'BACKENDS', dict(first=_Stub, second=_Stub))
-    with pytest.raises(MediaError, match=r'a\.mp4: cannot be read \(first: frame 3 is torn; second: frame 3'):
-        with open_video(paths[0]) as video:
-            video.get_batch([0])
-    assert len(_Stub.closed) == 5
-
-
-def test_the_next_backend_must_have_the_frame_too(tmp_path, monkeypatch, warned):
-    path = write_video(tmp_path / 'a.mp4', num_frames=20)  # two seconds
-    monkeypatch.setattr(video_reader, 'BACKENDS', dict(first=_Stub, pyav=PyAVReader))
-    with open_video(path) as video:
-        assert_frames(video.get_batch([9]), [18])
-    with pytest.raises(MediaError, match='pyav: ends at 2 s, before 3.8 s'):
-        with open_video(path) as video:
-            video.get_batch([0, 19])
+@pytest.mark.parametrize('content', [b'', b'<html>404</html>', b'RIFF    AVI '])
+def test_what_pyav_refuses_no_other_decoder_sees(tmp_path, monkeypatch, content):
+    whole = write_video(tmp_path / 'a.mp4').read_bytes()
+    (tmp_path / 'a.mp4').write_bytes(content or whole[:len(whole) // 2])
+    monkeypatch.setitem(sys.modules, 'decord', None)  # an import would fail otherwise than below
+    for backend in ('auto', 'decord'):
+        with pytest.raises(MediaError, match=r'a\.mp4: cannot be read \(\w+: no video container'):
+            open_video(tmp_path / 'a.mp4', backend)
 
 
 def test_what_does_not_open(tmp_path):
@@ -173,7 +130,7 @@ def test_what_does_not_open(tmp_path):
     with pytest.raises(MediaError, match='empty.mp4: the file is empty'):
         open_video(tmp_path / 'empty.mp4')
     (tmp_path / 'text.mp4').write_text('<html>404</html>')
-    with pytest.raises(MediaError, match='text.mp4: cannot be read .pyav: .*; decord: ') as caught:
+    with pytest.raises(MediaError, match='text.mp4: cannot be read .pyav: no video container .Invalid') as caught:
         open_video(tmp_path / 'text.mp4')
     assert '\n' not in str(caught.value)
     with pytest.raises(ConfigError, match="Did you mean 'decord'"):
@@ -195,7 +152,7 @@ def test_truncated_mp4(tmp_path):
     """Its index stands at the end."""
     whole = write_video(tmp_path / 'whole.mp4').read_bytes()
     (tmp_path / 'cut.mp4').write_bytes(whole[:len(whole) // 2])
-    with pytest.raises(MediaError, match='cut.mp4: cannot be read .pyav: .*; decord: '):
+    with pytest.raises(MediaError, match='cut.mp4: cannot be read .pyav: no video container'):
         open_video(tmp_path / 'cut.mp4')
 
 
@@ -209,8 +166,8 @@ def test_one_thread(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['a.mp4', 'a.avi'])
-def test_a_fault_in_the_middle(tmp_path, name, warned):
-    """Frames before it are read; those that build on it are not; behind a key frame all is well again."""
+def test_a_fault_in_the_middle(tmp_path, name):
+    """Frames before it are read; those that build on it are not; behind an entry point all is well again."""
     path = write_video(tmp_path / name, num_frames=60, b_frames=0,
                        paint=lambda number: np.random.default_rng(number).integers(0, 256, (48, 64)))
     with av.open(str(path)) as container:
@@ -226,7 +183,7 @@ def test_a_fault_in_the_middle(tmp_path, name, warned):
     with open_video(path, 'pyav') as video:
         assert (video.get_batch([0, 14]) == whole[[0, 14]]).all()
     for frame in (15, 20, 23):
-        with pytest.raises(MediaError, match=rf'{name}: cannot be read \(pyav: frame {frame} of 60 is damaged\)'):
+        with pytest.raises(MediaError, match=rf'{name}: cannot be read \(pyav: damaged at frame 15 of 60\)'):
             with open_video(path, 'pyav') as video:
                 video.get_batch([0, frame])
     with open_video(path, 'pyav') as video:
@@ -234,7 +191,7 @@ def test_a_fault_in_the_middle(tmp_path, name, warned):
 
 
 def test_nothing_to_see(tmp_path):
-    with pytest.raises(MediaError, match='sound.mp4: cannot be read .pyav: no video stream; decord: '):
+    with pytest.raises(MediaError, match='sound.mp4: cannot be read .pyav: no video stream.'):
         open_video(write_sound(tmp_path / 'sound.mp4'))
     with pytest.raises(MediaError, match='none.mp4: cannot be read .pyav: no '):
         open_video(write_video(tmp_path / 'none.mp4', num_frames=0))
@@ -246,7 +203,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         open_video(tmp_path / 'pipe.mp4')
 
 
-def test_files_are_closed(tmp_path, warned):
+def test_files_are_closed(tmp_path):
     good = write_video(tmp_path / 'a.mp4', num_frames=3)
     (tmp_path / 'text.mp4').write_text('<html>404</html>')
     (tmp_path / 'cut.mp4').write_bytes(good.read_bytes()[:-200])
@@ -287,21 +244,6 @@ def test_folder_of_frames(tmp_path):
 def test_folder_without_frames(tmp_path):
     with pytest.raises(MediaError, match='no images'):
         open_video(tmp_path)
-
-
-def test_image_is_turned_upright(tmp_path):
-    from PIL import Image
-    image = Image.new('RGB', (20, 10))
-    exif = image.getexif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    image.save(tmp_path / 'a.jpg', exif=exif)
-    assert video_reader.read_image(tmp_path / 'a.jpg').shape == (20, 10, 3)
-
-
-def test_broken_image(tmp_path):
-    (tmp_path / 'a.jpg').write_bytes(write_image(tmp_path / 'b.jpg').read_bytes()[:300])
-    with pytest.raises(MediaError, match='a.jpg: not a readable image'):
-        video_reader.read_image(tmp_path / 'a.jpg')
 
 
 def test_a_broken_image_in_a_folder(tmp_path):

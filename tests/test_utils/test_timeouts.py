@@ -1,5 +1,6 @@
 import os
 import threading
+import time
 
 import pytest
 from helpers.media import write_video
@@ -8,9 +9,11 @@ from torch.utils.data import DataLoader
 
 from mmcma.datasets import CaptionedFiles, LoadVideoFrames
 from mmcma.datasets.video import reader as video_reader
-from mmcma.datasets.video.backends import PyAVReader, VideoReader
+from mmcma.datasets.video.pyav_reader import PyAVReader
+from mmcma.datasets.video.reader import VideoReader
 from mmcma.utils import timeouts
 from mmcma.utils.errors import MediaError
+from mmcma.utils.jobs import watched_jobs
 from mmcma.utils.timeouts import run_with_timeout
 
 
@@ -74,7 +77,22 @@ class _HangsIn(VideoReader):
 @pytest.fixture
 def hanging_backend(monkeypatch, release):
     monkeypatch.setattr(_HangsIn, 'release', release, raising=False)
-    monkeypatch.setattr(video_reader, 'BACKENDS', dict(hangs=_HangsIn))
+    monkeypatch.setattr(video_reader, 'BACKENDS', dict(pyav=_HangsIn))
+
+
+def _read_slowly(path):
+    """In 0.3 seconds, of which its own limit would allow 0.1."""
+    return run_with_timeout(0.1, lambda: time.sleep(0.3) or path, path)
+
+
+def test_a_watcher_sets_the_only_limit():
+    """As with --timeout of the commands, whatever the config's LoadVideoFrames says."""
+    (slow,) = watched_jobs(_read_slowly, ['a.mp4'], workers=1, seconds=60)
+    assert (slow.value, slow.error) == ('a.mp4', None)
+    (stopped,) = watched_jobs(_read_slowly, ['a.mp4'], workers=1, seconds=0.2)
+    assert stopped.error == 'no end after 0.2 s, stopped'
+    with pytest.raises(MediaError, match='given up after 0.1 s'):  # this process has no watcher
+        _read_slowly('a.mp4')
 
 
 @pytest.mark.parametrize('where', ['open', 'decode'])

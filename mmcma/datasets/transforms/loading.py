@@ -2,6 +2,7 @@
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from torch.utils.data import get_worker_info
 
 from mmcma.datasets.video.reader import check_backend, open_video
 from mmcma.datasets.video.sampling import THINNING, sample_frames
@@ -27,11 +28,12 @@ class LoadVideoFrames(BaseTransform):
         fps: Frames to take per second; None takes all of the clip.
         sampling: How they are thinned out where they are more than ``num_frames``: ``'uniform'``,
             ``'head'`` or ``'tail'`` (CLIP4Clip's ``slice_framepos`` 2, 0 and 1), or ``'random'``,
-            one from each of ``num_frames`` equal segments, for training; numpy's global seed fixes it.
+            one from each of ``num_frames`` equal segments, for training, others in each epoch; the run's seed
+            fixes them.
         backend: ``'pyav'``, ``'decord'`` or ``'auto'``, as for :func:`mmcma.datasets.open_video`.
         folder_fps: Images per second at which folders of frames were written.
         timeout: Seconds after which a file is given up, so that a decoder that hangs does
-            not stop the job; None waits for ever.
+            not stop the job; None waits for ever. Commands with a ``--timeout`` go by that alone.
     """
 
     def __init__(self, *, num_frames: int = 12, fps: float | None = 1.0, sampling: str = 'uniform',
@@ -50,7 +52,7 @@ class LoadVideoFrames(BaseTransform):
         self.backend, self.folder_fps = backend, folder_fps
 
     def transform(self, results: dict) -> dict:
-        rng = np.random.default_rng(np.random.randint(2**31)) if self.sampling == 'random' else None
+        rng = _generator() if self.sampling == 'random' else None
         shown, times, duration = run_with_timeout(self.timeout, lambda: self._read(results, rng), results['path'])
         frames = np.zeros((self.num_frames, *shown.shape[1:]), dtype=np.uint8)
         frames[:len(shown)] = shown
@@ -73,6 +75,15 @@ class LoadVideoFrames(BaseTransform):
     def __repr__(self) -> str:
         return (f'LoadVideoFrames(num_frames={self.num_frames}, fps={self.fps}, sampling={self.sampling!r}, '
                 f'backend={self.backend!r}, folder_fps={self.folder_fps}, timeout={self.timeout})')
+
+
+def _generator() -> np.random.Generator:
+    """One by numpy's global seed, and in a data loader's worker by PyTorch's too.
+
+    A worker is started anew for each epoch, with numpy seeded alike each time; PyTorch draws the seed that it gives it.
+    """
+    worker = get_worker_info()
+    return np.random.default_rng([np.random.randint(2**31), worker.seed if worker else 0])
 
 
 @TRANSFORMS.register_module()

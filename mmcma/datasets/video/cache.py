@@ -163,7 +163,7 @@ class FrameCache:
         try:
             if not self.manifest.quality:
                 return np.load(path)
-            with Image.open(path) as image:
+            with Image.open(path, formats=('JPEG',)) as image:
                 column = np.asarray(image)  # (n size, size, 3)
         except FileNotFoundError:
             raise MediaError(f'frame cache {self.folder}: no frames of item {item_id!r}; see failures.jsonl there, '

@@ -1,0 +1,42 @@
+"""What every reader of a video gives."""
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class VideoReader(ABC):
+    """Random access to the frames of one video; close it, or use it in a ``with``.
+
+    Attributes:
+        timestamps (np.ndarray): Seconds from the first frame to each frame, float64 ``(num_frames,)``,
+            strictly rising from 0. They are what is sampled by: a rate need not be constant.
+        duration (float): Seconds until the last frame ends.
+    """
+    timestamps: np.ndarray
+    duration: float
+
+    @property
+    def num_frames(self) -> int:
+        """At least 1."""
+        return len(self.timestamps)
+
+    @property
+    def fps(self) -> float:
+        """Mean number of frames per second."""
+        return self.num_frames / self.duration
+
+    @abstractmethod
+    def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames ``indices`` (each in ``[0, num_frames)``): uint8 RGB ``(n, H, W, 3)``, upright."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop decoding and let go of the file. May be called twice."""
+
+    def __enter__(self) -> 'VideoReader':
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.close()
