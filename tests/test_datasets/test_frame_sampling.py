@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmcma.datasets.video.sampling import ROUNDING, THINNING, frame_at, sample_frames, thin_randomly
@@ -26,7 +26,7 @@ def test_rising_within_the_file_and_the_limit(steps, limit, fps, sampling, seed)
     assert 1 <= len(frames) <= limit
     assert 0 <= frames[0] and frames[-1] < len(times)
     assert (np.diff(frames) > 0).all()
-    if sampling in ('uniform', 'head'):
+    if sampling in ('uniform', 'head', 'clip4clip'):
         assert frames[0] == 0
     if fps is None:
         assert len(frames) == min(limit, len(times))
@@ -47,6 +47,43 @@ def test_what_is_shown_at_each_moment(steps, fps, start, length):
             if shown not in expected:
                 expected.append(shown)
     assert sample_frames(times, duration, 10**6, fps=fps, start=start, end=end).tolist() == expected
+
+
+def clip4clip_by_cv2(num_frames, rate, limit, sample_fp, start=None, end=None):
+    """CLIP4Clip's ``video_to_tensor`` step by step: places that it sets and reads, until there is no frame."""
+    fps = int(rate)
+    total = (num_frames + fps - 1) // fps
+    start_sec, end_sec = (0, total) if start is None else (start, min(end, total))
+    interval = 1 if sample_fp == 0 else fps // sample_fp or 1
+    inds = list(range(0, fps, interval))[:sample_fp or fps]
+    found = []
+    for second in range(start_sec, end_sec + 1):
+        for ind in inds:
+            if second * fps + ind >= num_frames:
+                break
+            found.append(second * fps + ind)
+        else:
+            continue
+        break
+    return found if len(found) <= limit else [found[i] for i in np.linspace(0, len(found) - 1, num=limit, dtype=int)]
+
+
+@given(st.integers(31, 5000), st.floats(1, 61) | st.sampled_from([29.97, 23.976, 25.0, 12.0]), st.integers(1, 64),
+       st.sampled_from([1, 2, 5, None]))
+def test_clip4clip_at_rates_that_are_not_whole(num_frames, rate, limit, fps):
+    assume(rate % 1 < 0.99 and num_frames > 2 * rate)
+    expected = clip4clip_by_cv2(num_frames, rate, limit, fps or 0)
+    assert steady(num_frames, rate, limit, fps=fps, sampling='clip4clip').tolist() == expected
+
+
+def test_clip4clip_by_hand():
+    """Seconds of 29 frames where 29.97 are shown; parts of a file end with one second more, as its code reads them."""
+    assert steady(293, 29.97, 12, sampling='clip4clip').tolist() == [29 * second for second in range(11)]
+    assert steady(293, 29.97, 4, sampling='clip4clip').tolist() == [0, 87, 174, 290]
+    assert steady(300, 30.0, 12, fps=2.0, sampling='clip4clip', start=2.0, end=4.0).tolist() == \
+        clip4clip_by_cv2(300, 30.0, 12, 2, 2, 4) == [60, 75, 90, 105, 120, 135]
+    assert steady(7, 0.5, 12, sampling='clip4clip').tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert steady(250, 25.0000001, 12, sampling='clip4clip').tolist() == [25 * second for second in range(10)]
 
 
 def clip4clip(num_frames, video_fps, limit, slice_framepos):

@@ -15,6 +15,8 @@
 _base_ = '../videos.py'
 
 data_root = 'data/own'
+pipeline = _base_.pipeline
+pipeline[0].update(sampling='uniform')  # by time, whatever the rate of the file
 source = dict(type='CaptionedFiles', data_root=data_root, data_prefix=dict(visual='videos'))
 train_dataloader = dict(dataset=dict(ann_file='train.csv', **source))
 val_dataloader = dict(dataset=dict(ann_file='val.csv', test_mode=True, **source))

@@ -29,7 +29,7 @@ class LoadVideoFrames(BaseTransform):
         sampling: How they are thinned out where they are more than ``num_frames``: ``'uniform'``,
             ``'head'`` or ``'tail'`` (CLIP4Clip's ``slice_framepos`` 2, 0 and 1), or ``'random'``,
             one from each of ``num_frames`` equal segments, for training, others in each epoch; the run's seed
-            fixes them.
+            fixes them. ``'clip4clip'`` is ``'uniform'`` with CLIP4Clip's seconds, of ``int(rate)`` frames of the file.
         backend: ``'pyav'``, ``'decord'`` or ``'auto'``, as for :func:`mmcma.datasets.open_video`.
         folder_fps: Images per second at which folders of frames were written.
         timeout: Seconds after which a file is given up, so that a decoder that hangs does
@@ -47,6 +47,8 @@ class LoadVideoFrames(BaseTransform):
         if sampling not in THINNING:
             raise argument_error(self, 'sampling', sampling, f'is none of {list(THINNING)}.'
                                  f'{did_you_mean(str(sampling), list(THINNING))}')
+        if sampling == 'clip4clip' and fps is not None and fps != int(fps):
+            raise argument_error(self, 'fps', fps, "must be whole with sampling='clip4clip', or None.")
         check_backend(backend)
         self.num_frames, self.fps, self.sampling, self.timeout = num_frames, fps, sampling, timeout
         self.backend, self.folder_fps = backend, folder_fps

@@ -8,6 +8,8 @@ ROUNDING = 5e-4
 #: Seconds that ``end`` may lie behind the end of the file (or one frame, if that is longer): annotations
 #: are often rounded up to whole seconds, and measured on a sound track that outlasts the image.
 END_TOLERANCE = 1.0
+# A rate this little below a whole number of frames a second is that number, and a rounded duration.
+_WHOLE = 1e-3
 
 
 def frame_at(timestamps: np.ndarray, seconds: np.ndarray | float) -> np.ndarray:
@@ -20,17 +22,18 @@ def sample_frames(timestamps: np.ndarray, duration: float, limit: int, *, fps: f
                   rng: np.random.Generator | None = None) -> np.ndarray:
     """Frames at a steady rate in time, thinned out where they are too many.
 
-    As it stands this is CLIP4Clip's sampling: what is shown every ``1 / fps``
-    seconds from the start of the clip, and if that is more than ``limit``
-    frames, ``limit`` of them by its ``slice_framepos=2``. A clip slower than
-    ``fps`` gives each frame once.
+    What is shown every ``1 / fps`` seconds from the start of the clip, and if
+    that is more than ``limit`` frames, ``limit`` of them. A clip slower than
+    ``fps`` gives each frame once. With ``'uniform'`` this is CLIP4Clip's sampling
+    where the file has a whole number of frames a second; where it has not, its
+    seconds have ``int(rate)`` frames, and ``'clip4clip'`` is exactly that.
 
     Args:
         timestamps: Seconds at which each frame of the file appears, float ``(num_frames,)``, rising from 0.
         duration: Seconds at which the last one ends.
         limit: The most frames to return, at least 1.
         fps: Frames to take per second; None takes all.
-        sampling: How to thin them out, a key of ``THINNING``.
+        sampling: How to thin them out, a key of ``THINNING``; ``'clip4clip'`` thins as ``'uniform'``.
         start, end: The part of the file to use, in seconds; None for its ends.
         rng: For ``'random'``.
 
@@ -41,11 +44,13 @@ def sample_frames(timestamps: np.ndarray, duration: float, limit: int, *, fps: f
         ValueError: When ``start`` and ``end`` are no part of the file.
     """
     start = 0.0 if start is None else start
-    first, stop, end = _part(timestamps, duration, start, end)
+    first, stop, until = _part(timestamps, duration, start, end)
     frames = np.arange(first, stop)
-    if fps is not None:
+    if sampling == 'clip4clip':
+        frames = _by_whole_seconds(len(timestamps), duration, fps, start, end)
+    elif fps is not None:
         # Frame i is shown at the moments start + k / fps with slots[i] <= k < slots[i + 1].
-        edges = np.append(timestamps[first:stop], end)
+        edges = np.append(timestamps[first:stop], until)
         slots = np.ceil((edges - start - ROUNDING) * fps)
         shown = slots[:-1] < slots[1:]
         shown[0] = True
@@ -53,6 +58,22 @@ def sample_frames(timestamps: np.ndarray, duration: float, limit: int, *, fps: f
     if len(frames) > limit:
         frames = frames[THINNING[sampling](len(frames), limit, rng)]
     return frames
+
+
+def _by_whole_seconds(num_frames: int, duration: float, fps: float | None, start: float,
+                      end: float | None) -> np.ndarray:
+    """CLIP4Clip's ``RawVideoExtractorCV2`` (dataloaders/rawvideo_util.py): ``fps`` frames of every ``int(rate)``.
+
+    It reads one second more than asked for where the file has it.
+    """
+    rate = max(int(num_frames / duration + _WHOLE), 1)
+    seconds = -(-num_frames // rate)
+    last = seconds if end is None else min(int(end), seconds)
+    each = rate if fps is None else max(int(fps), 1)
+    places = np.arange(0, rate, max(rate // each, 1))[:each]
+    frames = (rate * np.arange(int(start), last + 1)[:, None] + places).ravel()
+    frames = frames[frames < num_frames]
+    return frames if len(frames) else np.array([num_frames - 1])  # a rate that varies: its last second has no frames
 
 
 def _part(timestamps: np.ndarray, duration: float, start: float, end: float | None) -> tuple[int, int, float]:
@@ -94,4 +115,4 @@ def thin_to_tail(count: int, limit: int, rng: np.random.Generator | None = None)
 
 #: By the name that a config gives: ``(count, limit, rng) -> places``, for ``count > limit``.
 THINNING: dict[str, Callable] = dict(
-    uniform=thin_uniformly, random=thin_randomly, head=thin_to_head, tail=thin_to_tail)
+    uniform=thin_uniformly, clip4clip=thin_uniformly, random=thin_randomly, head=thin_to_head, tail=thin_to_tail)
