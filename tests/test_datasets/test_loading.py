@@ -100,6 +100,30 @@ def test_random_frames_in_workers(clip, persistent_workers):
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
+class _Indexed(_Same):
+    def __getitem__(self, index):
+        return numbers(self.load(dict(path=self.path, sample_idx=index)))
+
+
+@pytest.mark.parametrize('persistent_workers', [False, True])
+def test_random_frames_are_those_of_the_epoch(clip, persistent_workers):
+    """A run that goes on with its third epoch draws what one that began there does, in workers that stay too."""
+    def draw(seed, epochs):
+        data, found = _Indexed(clip), {}
+        loader = DataLoader(data, batch_size=None, num_workers=2, persistent_workers=persistent_workers)
+        for epoch in epochs:
+            data.load.begin_epoch(seed, epoch)
+            found[epoch] = list(loader)
+        return found
+
+    whole = draw(5, range(3))
+    assert draw(5, [2])[2] == whole[2] != whole[1] != whole[0] != whole[2]
+    assert draw(6, [2])[2] != whole[2]
+    data = _Indexed(clip)
+    data.load.begin_epoch(5, 2)
+    assert [data[index] for index in range(6)] == whole[2]
+
+
 @pytest.mark.parametrize('part, message', [
     (dict(start=5.0), 'a.mp4: start 5 s is beyond its end at 4 s'),
     (dict(start=3.0, end=2.0), 'a.mp4: end 2 s is not after start 3 s'),

@@ -2,14 +2,16 @@
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock, Mock
 
 import pytest
 import torch
 from helpers.tiny_run import read_config
 from mmengine.logging import MessageHub
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
-import mmcma.engine  # noqa: F401
+from mmcma.engine import ResumeHook
 from mmcma.utils.errors import ConfigError
 
 #: Every checkpoint is kept; the mean rank becomes better often, so that there is a best one to replace.
@@ -185,3 +187,14 @@ def test_the_best_of_another_directory_stays_there(tiny_clip, trained, tmp_path)
 def test_nothing_left_to_train(tiny_clip, trained, tmp_path):
     run = Run(tmp_path, tiny_clip, trained / 'epoch_2.pth')
     assert run.rates == {} and any('Nothing is left to train: 2 of 2 epochs' in text for text in run.said)
+
+
+def test_random_frames_are_told_the_epoch():
+    """Also in data sets that another wraps."""
+    told = []
+    step = SimpleNamespace(begin_epoch=lambda *epoch: told.append(epoch))
+    inner = SimpleNamespace(pipeline=SimpleNamespace(transforms=[object(), step]))
+    dataset = SimpleNamespace(datasets=[inner, SimpleNamespace(dataset=inner)])
+    loop = Mock(spec=EpochBasedTrainLoop, epoch=3, dataloader=MagicMock(dataset=dataset))
+    ResumeHook().before_train_epoch(SimpleNamespace(train_loop=loop, seed=7))
+    assert told == [(7, 3), (7, 3)]

@@ -1,6 +1,7 @@
 """From a path to frames."""
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
@@ -52,9 +53,16 @@ class LoadVideoFrames(BaseTransform):
         check_backend(backend)
         self.num_frames, self.fps, self.sampling, self.timeout = num_frames, fps, sampling, timeout
         self.backend, self.folder_fps = backend, folder_fps
+        # Seed and epoch, in memory that workers share: they may outlast an epoch. Negative before a training's first.
+        self._epoch = torch.full((2,), -1).share_memory_() if sampling == 'random' else None
+
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """Makes random frames those of an epoch, here and in workers, whatever was drawn before."""
+        if self._epoch is not None:
+            self._epoch.copy_(torch.tensor([seed, epoch]))
 
     def transform(self, results: dict) -> dict:
-        rng = _generator() if self.sampling == 'random' else None
+        rng = None if self._epoch is None else _generator(self._epoch.tolist(), results.get('sample_idx'))
         shown, times, duration = run_with_timeout(self.timeout, lambda: self._read(results, rng), results['path'])
         frames = np.zeros((self.num_frames, *shown.shape[1:]), dtype=np.uint8)
         frames[:len(shown)] = shown
@@ -79,11 +87,13 @@ class LoadVideoFrames(BaseTransform):
                 f'backend={self.backend!r}, folder_fps={self.folder_fps}, timeout={self.timeout})')
 
 
-def _generator() -> np.random.Generator:
-    """One by numpy's global seed, and in a data loader's worker by PyTorch's too.
+def _generator(seed_and_epoch: list[int], sample: int | None) -> np.random.Generator:
+    """One by seed, epoch and sample; outside of a training's epochs by numpy's global seed and the worker's.
 
-    A worker is started anew for each epoch, with numpy seeded alike each time; PyTorch draws the seed that it gives it.
+    A worker may be started anew for each pass, with numpy seeded alike each time; PyTorch draws the seed it gives it.
     """
+    if min(seed_and_epoch) >= 0 and sample is not None:
+        return np.random.default_rng([*seed_and_epoch, sample])
     worker = get_worker_info()
     return np.random.default_rng([np.random.randint(2**31), worker.seed if worker else 0])
 

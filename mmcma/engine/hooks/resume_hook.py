@@ -1,8 +1,11 @@
 """Resumed training that ends where unbroken training would."""
+from collections.abc import Iterator
+
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.utils import set_random_seed
+from torch.utils.data import Dataset
 
 from mmcma.engine.resumed_config import changes_since
 from mmcma.engine.resumed_schedule import PlannedSchedule
@@ -19,6 +22,7 @@ class ResumeHook(Hook):
 
     - the state of the random generators (dropout, augmentation in the main process), which is set anew from seed
       and iteration before every epoch and every step;
+    - the frames that ``LoadVideoFrames(sampling='random')`` draws, which become those of the epoch;
     - the validation that a run was killed in, without which the best checkpoint could be missed;
     - the config's rates and lengths where they are no longer the checkpoint's: with more epochs, the
       schedules are those of the longer run. What differs is logged; what cannot be another is refused;
@@ -75,6 +79,9 @@ class ResumeHook(Hook):
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         _seed(runner, loop.epoch * len(loop.dataloader) if by_epoch else loop.iter)
+        for step in _steps(loop.dataloader.dataset) if by_epoch else ():
+            if hasattr(step, 'begin_epoch'):
+                step.begin_epoch(runner.seed, loop.epoch)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """Seeds them from seed, rank and iteration: a loader's first iterator draws, later ones need not."""
@@ -84,6 +91,13 @@ class ResumeHook(Hook):
         """Adds ``meta.epoch_length``, the iterations of an epoch."""
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             checkpoint['meta']['epoch_length'] = len(runner.train_loop.dataloader)
+
+
+def _steps(dataset: Dataset) -> Iterator:
+    """The steps of the pipelines of a data set and of those that it wraps."""
+    yield from getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    for inner in [*getattr(dataset, 'datasets', ()), *filter(None, [getattr(dataset, 'dataset', None)])]:
+        yield from _steps(inner)
 
 
 def _iterations(meta: dict, now: int) -> int:
