@@ -131,13 +131,13 @@ def imports_of(content: Mapping[str, Any]) -> list[str]:
 
 
 def module_names(named: Any) -> list[str]:
-    """Those entries of a list that can be names of modules: what is shown of a file shows no more."""
+    """The entries of a list that can be names of modules: what is shown of a file shows no more."""
     texts = [name for name in named if isinstance(name, str)] if isinstance(named, (list, tuple)) else []
     return [name for name in texts if all(part.isidentifier() for part in name.split('.'))]
 
 
 def missing_modules(requires: list[str]) -> list[str]:
-    """Those modules that are not imported yet."""
+    """The modules that are not imported yet."""
     return [module for module in requires if module not in sys.modules]
 
 

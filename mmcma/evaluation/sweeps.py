@@ -28,7 +28,7 @@ class ScoreMatrix(Protocol):
 
 
 def groups_of(scores: ScoreMatrix) -> tuple[Tensor | None, Tensor | None]:
-    """Of the rows and of the columns of a matrix their groups, int64; None where each is one of its own."""
+    """Groups of the rows and of the columns of a matrix, int64; None where each is one of its own."""
     return getattr(scores, 'groups', (None, None))
 
 

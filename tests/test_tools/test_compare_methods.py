@@ -69,7 +69,7 @@ def fake_train(study, entry, seed, rate, changes, threads):
 def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tmp_path, capsys):
     """Two learning rates, the method and the zero-shot model, and the cost of a step; two seeds would be the same."""
     monkeypatch.setattr(tools, 'read_study', lambda path, read=tools.read_study: read_one_seed(read(path)))
-    monkeypatch.setattr(tools, 'COST_ROUNDS', 1)
+    monkeypatch.setattr(importlib.import_module('study'), 'COST_ROUNDS', 1)
     call(tools, monkeypatch, 'run', 'noise', '--only', 'zero-shot')
     monkeypatch.setattr(tools, 'call', in_this_process)
     call(tools, monkeypatch, 'tune', 'noise')
@@ -77,9 +77,9 @@ def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tm
     call(tools, monkeypatch, 'cost', 'noise', '--only', 'cma')
     call(tools, monkeypatch, 'draw', 'noise')
     page = (tmp_path / 'results' / 'noise.md').read_text()
-    run = json.loads(study.run_file('cma', 0).read_text())
+    run = json.loads(study.file('run', 'cma', 0).read_text())
     assert run['rate'] == study.rate('cma') and run['num_items'] == 7
-    assert sum(run['t2v_rank_shares']) == pytest.approx(100, abs=0.01)  # three decimals each
+    assert sum(run['t2v_rank_shares']) == pytest.approx(100, abs=0.01)  # each is rounded to 0.001
     assert f'| cma | {run["parameters"]["trainable"]:,} |' in page and '| 1.00 | 1.00 |' in page
     assert 'Not run yet: narrow' in page and (tmp_path / 'results' / 'noise' / 'all_parameters.png').is_file()
 
@@ -106,7 +106,7 @@ def test_the_best_rate_is_run_and_nothing_twice(tools, study, monkeypatch, capsy
     assert study.rate('cma') == study.rate('narrow') == 0.001 and study.rate('zero-shot') is None
     call(tools, monkeypatch, 'run', 'noise')
     assert 'narrow seed 1' in capsys.readouterr().out
-    assert len(study.runs('cma')) == 2 and len(study.runs('zero-shot')) == 1
+    assert len(study.results('run', 'cma')) == 2 and len(study.results('run', 'zero-shot')) == 1
     call(tools, monkeypatch, 'run', 'noise')
     assert not capsys.readouterr().out
 
@@ -120,7 +120,7 @@ def test_a_failed_run_is_named_and_the_others_are_kept(tools, study, monkeypatch
     monkeypatch.setattr(tools, 'train', train)
     with pytest.raises(ConfigError, match='1 failed: cma lr 0.01;'):
         call(tools, monkeypatch, 'tune', 'noise')
-    assert 'no such luck' in capsys.readouterr().out and study.tune_file('cma', 0.001).is_file()
+    assert 'no such luck' in capsys.readouterr().out and study.file('tune', 'cma', 0.001).is_file()
 
 
 def test_table_by_hand(tools, study, monkeypatch, tmp_path):

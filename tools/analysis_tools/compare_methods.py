@@ -18,29 +18,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from study import COST_ROUNDS, ROOT, Entry, Study, read_study
+from study import ROOT, Entry, Study, read_study
 
 from mmcma.cli.arguments import run_tool
 from mmcma.utils.errors import ConfigError, UserError
 
 STUDIES = Path(__file__).parent / 'studies'
 COST_STEPS = 5  # that are timed
-#: Of the rest of a report: paths and texts.
+#: What is kept of a report; the rest are paths and texts.
 KEPT = ('config', 'seed', 'dataset', 'split', 'num_items', 'num_captions', 'gallery', 'protocols', 'parameters',
         'backbone', 'device', 'versions', 'seconds', 'caption_kinds')
-
-
-class Job(NamedTuple):
-    """A command whose result becomes a file."""
-    name: str
-    file: Path
-    work: Callable[[], dict]
+TUNING_SEED = 100
 
 
 def main() -> None:
@@ -50,11 +43,11 @@ def main() -> None:
         from study_page import write_page
         print(write_page(study))
         return
-    entries = [entry for entry in study.entries.values() if not args.only or entry.name in args.only]
-    threads = max(1, (os.cpu_count() or 1) // args.jobs)
-    own = dict(pair.split('=', 1) for pair in args.cfg_options)
-    jobs = {'tune': tune_jobs, 'run': run_jobs, 'cost': cost_jobs}[args.command](study, entries, own, threads)
-    failed = do([job for job in jobs if not job.file.is_file()], args.jobs)
+    names = [name for name in study.entries if not args.only or name in args.only]
+    jobs = [Job(study, args.command, name, value) for name in names for value in study.values(args.command, name)]
+    if args.command != 'tune':  # a study that is stopped has all methods, if fewer runs; costs meet the same machine
+        jobs.sort(key=lambda job: job.value)
+    failed = do([job for job in jobs if not job.file.is_file()], args)
     if failed:
         raise ConfigError(f'{len(failed)} failed: {", ".join(failed)}; what they said stands above. '
                           'The others are kept; run the command again for the rest.')
@@ -72,40 +65,58 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def tune_jobs(study: Study, entries: Iterable[Entry], own: dict, threads: int) -> Iterable[Job]:
-    for entry in entries:
-        for rate in entry.rates:
-            changes = {**study.options, **study.tune_options, **entry.options, **own}
-            yield Job(f'{entry.name} lr {rate:g}', study.tune_file(entry.name, rate),
-                      lambda entry=entry, rate=rate, changes=changes: train(study, entry, 100, rate, changes, threads))
+class Job(NamedTuple):
+    """A run of an entry whose figures become a file; ``value`` tells it from the entry's other runs of its kind."""
+    study: Study
+    kind: str
+    entry: str
+    value: float
+
+    def __str__(self) -> str:
+        return f'{self.entry} {dict(tune="lr", run="seed", cost="round")[self.kind]} {self.value}'
+
+    @property
+    def file(self) -> Path:
+        return self.study.file(self.kind, self.entry, self.value)
+
+    def work(self, own: dict[str, str], threads: int) -> dict:
+        """Does it, with the options of the command line."""
+        study, entry = self.study, self.study.entries[self.entry]
+        tuning = self.kind == 'tune'
+        changes = {**study.options, **(study.tune['options'] if tuning else {}), **entry.options, **own}
+        if self.kind == 'cost':
+            return step_cost(entry.config_file, [f'{key}={value}' for key, value in changes.items()], threads)
+        seed, rate = (TUNING_SEED, self.value) if tuning else (self.value, study.rate(self.entry))
+        return train(study, entry, seed, rate, changes, threads)
 
 
-def run_jobs(study: Study, entries: Iterable[Entry], own: dict, threads: int) -> Iterable[Job]:
-    for seed in study.seeds:  # seed after seed: a study that is stopped has all methods, if fewer runs
-        for entry in entries:
-            if not entry.train and seed != study.seeds[0]:
-                continue
-            changes = {**study.options, **entry.options, **own}
-            yield Job(f'{entry.name} seed {seed}', study.run_file(entry.name, seed),
-                      lambda entry=entry, seed=seed, changes=changes: train(
-                          study, entry, seed, study.rate(entry.name), changes, threads))
+def do(jobs: list[Job], args: argparse.Namespace) -> list[str]:
+    """Does the jobs and writes their files; the names of those that failed."""
+    from mmcma.utils.files import write_atomic
+    own = dict(pair.split('=', 1) for pair in args.cfg_options)
+    threads = max(1, (os.cpu_count() or 1) // args.jobs)
 
+    def one(number: int, job: Job) -> str | None:
+        began = time.perf_counter()
+        try:
+            result = job.work(own, threads)
+        except UserError as error:
+            print(f'[{number}/{len(jobs)}] {job}: FAILED: {error}', flush=True)
+            return str(job)
+        write_atomic((json.dumps(result, indent=1) + '\n').encode(), job.file)
+        shown = result.get('results', {}).get('t2v/R@1', '')
+        print(f'[{number}/{len(jobs)}] {job}: {shown} ({time.perf_counter() - began:.0f} s)', flush=True)
+        return None
 
-def cost_jobs(study: Study, entries: Iterable[Entry], own: dict, threads: int) -> Iterable[Job]:
-    """Rounds over the methods, so that what else the machine does hits all of them alike."""
-    for number in range(COST_ROUNDS):
-        for entry in entries:
-            if entry.train:
-                changes = pairs({**study.options, **entry.options, **own})
-                yield Job(f'{entry.name} round {number + 1}', study.cost_file(entry.name, number),
-                          lambda entry=entry, changes=changes: step_cost(entry.config_file, changes, threads))
+    with ThreadPoolExecutor(args.jobs) as pool:
+        return [name for name in pool.map(one, range(1, len(jobs) + 1), jobs) if name]
 
 
 def step_cost(config: Path, changes: list[str], threads: int) -> dict:
     """Time and peak memory beyond the weights of a config's training step; the first step counts for memory alone."""
-    from benchmarks.core import IsolatedProcess
+    from benchmarks.core import isolated
     from benchmarks.steps import step_of_config
-    with IsolatedProcess(step_of_config, config, changes, threads) as step:
+    with isolated(step_of_config, config, changes, threads) as step:
         costs = [step.call('measure') for _ in range(1 + COST_STEPS)]
         trainable = step.call('trainable')
     seconds = [cost.seconds for cost in costs[1:]]
@@ -115,37 +126,28 @@ def step_cost(config: Path, changes: list[str], threads: int) -> dict:
 
 def train(study: Study, entry: Entry, seed: int, rate: float | None, changes: dict, threads: int) -> dict:
     """Trains (or only tests) in a throw-away work directory; what is worth keeping of its report."""
+    from mmcma.config import load_config
+    from mmcma.visualization.plots import rank_edges, rank_shares
     if rate is not None:
         changes = {**changes, 'optim_wrapper.optimizer.lr': rate}
+    hooks = [hook['type'] for hook in load_config(entry.config_file).custom_hooks]
+    hook = f'custom_hooks.{hooks.index("RetrievalReportHook")}'
     with tempfile.TemporaryDirectory() as folder:
         tool = 'tools/train.py' if entry.train else 'tools/test.py'
-        hook = report_hook(entry)
         changes = {**changes, f'{hook}.zero_shot': False, f'{hook}.out_dir': folder}
         call([tool, str(entry.config_file), '--seed', str(seed), '--work-dir', f'{folder}/work',
-              '--cfg-options', *pairs(changes)], threads)
+              '--cfg-options', *(f'{key}={value}' for key, value in changes.items())], threads)
         report = json.loads(Path(folder, 'report.json').read_text())
         (name, results), = report['results'].items()
         ranks = json.loads(Path(folder, f'{name.replace("-", "_")}.json').read_text())['ranks']
-    from mmcma.visualization.plots import rank_edges, rank_shares
     edges = rank_edges(report['num_items'])
     return {**{key: report[key] for key in KEPT}, 'entry': entry.name, 'rate': rate, 'threads': threads,
             'results': {key: round(value, 4) if isinstance(value, float) else value for key, value in results.items()},
             't2v_rank_edges': edges, 't2v_rank_shares': [round(x, 3) for x in rank_shares(ranks['t2v'], edges)]}
 
 
-def report_hook(entry: Entry) -> str:
-    """Key of the hook that reports, in the entry's config."""
-    from mmcma.config import load_config
-    types = [hook['type'] for hook in load_config(entry.config_file).custom_hooks]
-    return f'custom_hooks.{types.index("RetrievalReportHook")}'
-
-
-def pairs(changes: dict[str, Any]) -> list[str]:
-    return [f'{key}={value}' for key, value in changes.items()]
-
-
-def call(command: list[str], threads: int) -> str:
-    """Runs one of our tools; its standard output.
+def call(command: list[str], threads: int) -> None:
+    """Runs one of our tools.
 
     Raises:
         ConfigError: It failed; the message has its last lines.
@@ -155,28 +157,6 @@ def call(command: list[str], threads: int) -> str:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError(' / '.join(done.stderr.strip().splitlines()[-3:]) or f'exit code {done.returncode}')
-    return done.stdout
-
-
-def do(jobs: list[Job], at_once: int) -> list[str]:
-    """Does the jobs and writes their files; the names of those that failed."""
-    from mmcma.utils.files import write_atomic
-
-    def one(number: int, job: Job) -> str | None:
-        began = time.perf_counter()
-        try:
-            result = job.work()
-        except UserError as error:
-            print(f'[{number}/{len(jobs)}] {job.name}: FAILED: {error}', flush=True)
-            return job.name
-        write_atomic((json.dumps(result, indent=1) + '\n').encode(), job.file)
-        shown = result.get('results', {}).get('t2v/R@1', '')
-        print(f'[{number}/{len(jobs)}] {job.name}: {shown} ({time.perf_counter() - began:.0f} s)', flush=True)
-        return None
-
-    with ThreadPoolExecutor(at_once) as pool:
-        outcomes = list(pool.map(one, range(1, len(jobs) + 1), jobs))
-    return [name for name in outcomes if name]
 
 
 if __name__ == '__main__':

@@ -44,35 +44,26 @@ def configs(tables: dict, name: str) -> list[str]:
 def markdown(table: dict, work_dirs: Path) -> str:
     """One table: of each row the paper's figures, where they are known, and below them ours."""
     columns = table['columns']
-    heading = (f'{direction.upper()} {key}' for direction, key in (column.split('/') for column in columns))
-    lines = [f'## {table["title"]}\n', '| | trained | ' + ' | '.join(heading) + ' |',
-             '|---' * (len(columns) + 2) + '|']
+    heading = [f'{direction.upper()} {key}' for direction, key in (column.split('/') for column in columns)]
+    rows = [['', 'trained', *heading], ['---'] * (len(columns) + 2)]
     for name, row in table['rows'].items():
         if 'paper' in row:
-            lines.append(_row(f'{name}, **paper**', f'{row["trained"]} M', row['paper']))
+            rows.append([f'{name}, **paper**', f'{row["trained"]} M', *map(str, row['paper'])])
         if 'config' in row:
-            lines.append(_measured(name, measured(row['config'], work_dirs), columns))
-    return '\n'.join(lines) + '\n'
+            report = work_dirs / Path(row['config']).stem / 'report.json'
+            rows.append(measured(name, json.loads(report.read_text()), columns) if report.is_file() else
+                        [f'{name}, measured', *[''] * (len(columns) + 1)])
+    lines = ['| ' + ' | '.join(cells) + ' |' for cells in rows]
+    return f'## {table["title"]}\n\n' + '\n'.join(lines) + '\n'
 
 
-def measured(config: str, work_dirs: Path) -> dict | None:
-    """The report of a config's run; None if there is none."""
-    file = work_dirs / Path(config).stem / 'report.json'
-    return json.loads(file.read_text()) if file.is_file() else None
-
-
-def _measured(name: str, report: dict | None, columns: list[str]) -> str:
-    if report is None:
-        return _row(f'{name}, measured', '', [''] * len(columns))
+def measured(name: str, report: dict, columns: list[str]) -> list[str]:
+    """Cells of a run, from its report."""
     present, expected = report['gallery']['present'], report['gallery']['expected']
     shrunken = '' if present == expected else f' (gallery {present:,} of {expected:,})'
     results = list(report['results'].values())[-1]
-    return _row(f'{name}, measured{shrunken}', f'{report["parameters"]["trainable"] / 1e6:.3g} M',
-                [f'{results[column]:.1f}' for column in columns])
-
-
-def _row(name: str, trained: str, figures: list) -> str:
-    return f'| {name} | {trained} | ' + ' | '.join(map(str, figures)) + ' |'
+    return [f'{name}, measured{shrunken}', f'{report["parameters"]["trainable"] / 1e6:.3g} M',
+            *(f'{results[column]:.1f}' for column in columns)]
 
 
 if __name__ == '__main__':

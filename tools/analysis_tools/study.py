@@ -1,6 +1,6 @@
 """A study: which configs are compared, over which seeds and learning rates, and where each run's figures are kept."""
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / 'docs' / 'results'
 #: How often each method's cost is taken.
 COST_ROUNDS = 3
+#: Kind of run -> its file below the study's folder, by the entry and what tells its runs apart.
+FILES = {'tune': 'tune/{}_lr-{:g}.json', 'run': 'runs/{}_seed-{}.json', 'cost': 'cost/{}_round-{}.json'}
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,15 @@ class Entry:
     Attributes:
         name: What tables and files call it.
         config: Path, relative to ``configs/``.
+        rates: Learning rates to choose from.
         options: Replaced values of the config.
-        rates: Learning rates to choose from; empty where nothing trains.
         tuned_as: Entry whose rate is taken over; none is chosen anew.
         train: Whether there is anything to train.
     """
     name: str
     config: str
+    rates: Sequence[float]
     options: dict[str, Any] = field(default_factory=dict)
-    rates: tuple[float, ...] = ()
     tuned_as: str | None = None
     train: bool = True
 
@@ -42,7 +44,7 @@ class Entry:
 class Table:
     """A table of a study's page: its heading, the names of its rows, and the one that differences are taken to."""
     title: str
-    entries: tuple[str, ...]
+    entries: Sequence[str]
     compared_with: str
 
 
@@ -56,8 +58,8 @@ class Study:
         metric: Key that learning rates are chosen by, the higher the better.
         seeds: One run each.
         options: Replaced values of every config.
-        tune_options: Replaced values of runs that choose a rate, beside ``options``: a
-            shorter training, tested on the validation split.
+        tune: ``rates`` of entries that name none, and replaced values of runs that choose one, ``options``: a shorter
+            training, tested on the validation split.
         reference: Entry whose cost is 1.
         entries: By name.
         tables: By name.
@@ -65,48 +67,46 @@ class Study:
     name: str
     title: str
     metric: str
-    seeds: tuple[int, ...]
+    seeds: Sequence[int]
     options: dict[str, Any]
-    tune_options: dict[str, Any]
+    tune: dict[str, Any]
     reference: str
     entries: dict[str, Entry]
     tables: dict[str, Table]
 
-    def run_file(self, entry: str, seed: int) -> Path:
-        return RESULTS / self.name / 'runs' / f'{entry}_seed-{seed}.json'
+    def values(self, kind: str, name: str) -> Sequence[float]:
+        """What tells an entry's runs of a kind apart: learning rates, seeds, or numbers of rounds."""
+        entry = self.entries[name]
+        if kind == 'run':
+            return self.seeds if entry.train else self.seeds[:1]
+        if not entry.train:
+            return ()
+        if kind == 'cost':
+            return range(COST_ROUNDS)
+        return () if entry.tuned_as else entry.rates
 
-    def tune_file(self, entry: str, rate: float) -> Path:
-        return RESULTS / self.name / 'tune' / f'{entry}_lr-{rate:g}.json'
+    def file(self, kind: str, name: str, value: float) -> Path:
+        """Where the figures of a run are kept."""
+        return RESULTS / self.name / FILES[kind].format(name, value)
 
-    def cost_file(self, entry: str, number: int) -> Path:
-        return RESULTS / self.name / 'cost' / f'{entry}_round-{number}.json'
+    def results(self, kind: str, name: str) -> list[dict]:
+        """The figures of an entry's finished runs of a kind."""
+        files = [self.file(kind, name, value) for value in self.values(kind, name)]
+        return [json.loads(file.read_text()) for file in files if file.is_file()]
 
-    def costs(self, entry: str) -> list[dict]:
-        """The finished rounds of an entry's cost."""
-        return _read(self.cost_file(entry, number) for number in range(COST_ROUNDS))
-
-    def runs(self, entry: str) -> list[dict]:
-        """The finished runs of an entry."""
-        return _read(self.run_file(entry, seed) for seed in self.seeds)
-
-    def rate(self, entry: str) -> float | None:
+    def rate(self, name: str) -> float | None:
         """The learning rate to run with: the best of all tried, the lower of equals; None where nothing trains.
 
         Raises:
             ConfigError: Not all of its rates have been tried yet.
         """
-        source = self.entries[entry].tuned_as or entry
-        rates = self.entries[source].rates
-        tried = _read(self.tune_file(source, rate) for rate in rates)
+        source = self.entries[name].tuned_as or name
+        rates, tried = self.values('tune', source), self.results('tune', source)
         if len(tried) < len(rates):
             raise ConfigError(f'study {self.name}: {source} has no learning rate yet, {len(tried)} of {len(rates)} '
                               f'were tried. Run `compare_methods.py tune {self.name}` first.')
         recalls = {rate: run['results'][self.metric] for rate, run in zip(rates, tried)}
-        return max(sorted(recalls), key=recalls.get, default=None)
-
-
-def _read(files: Iterable[Path]) -> list[dict]:
-    return [json.loads(file.read_text()) for file in files if file.is_file()]
+        return max(sorted(recalls), key=recalls.__getitem__, default=None)
 
 
 def read_study(path: Path) -> Study:
@@ -121,33 +121,19 @@ def read_study(path: Path) -> Study:
         raise ConfigError(f'study {path.stem!r}: no file {path}; there are: {known}.')
     try:
         fields = yaml.safe_load(path.read_text(encoding='utf-8'))  # mmengine's loader makes any object
-        tune = fields.pop('tune')
-        entries = {name: _entry(name, of, tuple(tune['rates'])) for name, of in fields.pop('entries').items()}
-        tables = {name: Table(of['title'], tuple(of['entries']), of['compared_with'])
-                  for name, of in fields.pop('tables').items()}
-        study = Study(name=path.stem, entries=entries, tables=tables, tune_options=tune['options'],
-                      seeds=tuple(fields.pop('seeds')), **fields)
+        rates = fields['tune']['rates']
+        entries = {name: Entry(name, **{'rates': rates, **of}) for name, of in fields.pop('entries').items()}
+        tables = {name: Table(**of) for name, of in fields.pop('tables').items()}
+        study = Study(path.stem, seeds=fields.pop('seeds'), entries=entries, tables=tables, **fields)
     except yaml.YAMLError as error:
         raise ConfigError(f'{path}: {" ".join(str(error).split())}') from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f'{path}: {error}; see the other studies for the fields.') from error
-    _check_names(study, path)
-    return study
-
-
-def _entry(name: str, fields: dict, rates: tuple[float, ...]) -> Entry:
-    own = tuple(fields.get('rates', ()))
-    choose = fields.get('train', True) and 'tuned_as' not in fields
-    return Entry(name, **{**fields, 'rates': (own or rates) if choose else ()})
-
-
-def _check_names(study: Study, path: Path) -> None:
-    named = [study.reference, *(entry.tuned_as for entry in study.entries.values() if entry.tuned_as)]
-    for table in study.tables.values():
-        named += [*table.entries, table.compared_with]
-    for name in named:
-        if name not in study.entries:
-            raise ConfigError(f'{path}: {name!r} is none of its entries.{did_you_mean(name, list(study.entries))}')
-    for entry in study.entries.values():
+    named = [study.reference, *(entry.tuned_as for entry in entries.values() if entry.tuned_as)]
+    for name in [*named, *(name for table in tables.values() for name in (*table.entries, table.compared_with))]:
+        if name not in entries:
+            raise ConfigError(f'{path}: {name!r} is none of its entries.{did_you_mean(name, list(entries))}')
+    for entry in entries.values():
         if not entry.config_file.is_file():
             raise ConfigError(f'{path}: entry {entry.name!r}: there is no {entry.config_file}.')
+    return study

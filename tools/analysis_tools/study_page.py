@@ -1,98 +1,69 @@
 """The page of a study: tables and plots of what its files hold."""
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from statistics import mean, median, stdev
+from typing import Any
 
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from matplotlib.figure import Figure
 from study import RESULTS, Study, Table
-from study_plots import Point, bars_by_kind, rank_shares_by_method, recall_by_parameters
 
 from mmcma.utils.files import write_atomic
+from mmcma.visualization.plots import COLOURS, GRID, INK, plain, png
 
 RECALLS = tuple(f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR'))
+#: Finished runs of each entry.
+Runs = Mapping[str, list[dict]]
 
 
 def write_page(study: Study) -> Path:
-    """Writes ``docs/results/<study>.md`` and the plots beside it."""
-    parts = [f'# {study.title}\n', _preamble(study)]
-    for name, table in study.tables.items():
-        done = [entry for entry in table.entries if study.runs(entry)]
-        if done:
-            parts.append(_section(study, name, table, done))
+    """Writes ``docs/results/<study>.md``, by the template beside this file, and the plots beside it."""
+    runs = {name: found for name in study.entries if (found := study.results('run', name))}
+    rows = [run for own in runs.values() for run in own]
+    counts = sorted({str(len(rates)) for name in study.entries if (rates := study.values('tune', name))})
+    templates = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
+    page = templates.get_template('study_page.md.j2').render(
+        study=study, run=rows[0] if rows else None, trained=sum(run['rate'] is not None for run in rows),
+        counts=' or '.join(counts), sections=[_section(study, name, runs) for name, table in study.tables.items()
+                                              if runs.keys() & set(table.entries)])
     path = RESULTS / f'{study.name}.md'
-    write_atomic('\n'.join(parts).encode(), path)
+    write_atomic(page.encode(), path)
     return path
 
 
-def _preamble(study: Study) -> str:
-    rows = [run for entry in study.entries for run in study.runs(entry)]
-    if not rows:
-        return 'No run is finished yet.\n'
-    run = rows[0]
-    trained = [row for row in rows if row['rate'] is not None]
-    return '\n'.join([
-        'Written by `tools/analysis_tools/compare_methods.py` from the files in '
-        f'[{study.name}/]({study.name}/), one for each run; what they say is discussed in '
-        '[../results.md](../results.md).\n',
-        *(f'    python tools/analysis_tools/compare_methods.py {command} {study.name}'
-          for command in ('tune', 'run', 'cost', 'draw')),
-        f'\nTested on {run["dataset"]} {run["split"]}: gallery of {run["gallery"]["present"]:,} of '
-        f'{run["gallery"]["expected"]:,} items, {run["num_captions"]:,} captions. V2T by `{run["protocols"]["v2t"]}`. '
-        f'Seeds {", ".join(map(str, study.seeds))}; {len(trained)} training runs here. `±` is the standard deviation '
-        'between runs (n - 1). `Δ` is the difference of the mean T2V R@1 from that of the method named, ± its standard '
-        'error. Recalls in percent, MdR and MnR in ranks. Time and memory are those of a training step, memory '
-        f'without the weights, as a share of `{study.reference}`, measured in rounds over all methods (median).\n',
-        'Every learning rate was chosen by the same budget, and not by what is tested here: one run with seed 100 for '
-        f'each of {_counts(study)} rates, with {_options(study.tune_options)}. Options of all runs: '
-        f'{_options(study.options)}.\n'])
+def _section(study: Study, name: str, all_runs: Runs) -> dict[str, Any]:
+    """What the template tells of a table; its plots are written."""
+    table = study.tables[name]
+    runs = {entry: all_runs[entry] for entry in table.entries if entry in all_runs}
+    kinds = next(iter(runs.values()))[0]['caption_kinds'] or []
+    plots = {}
+    for plot, figure in _plots(study, table, runs, kinds).items():
+        plots[plot] = f'{name}_{plot}.png'
+        write_atomic(png(figure), RESULTS / study.name / plots[plot])
+    columns = (f'{direction.upper()} {key}' for direction, key in (recall.split('/') for recall in RECALLS))
+    return dict(
+        table=table, plots=plots, kinds=kinds, missing=[entry for entry in table.entries if entry not in runs],
+        header=['', 'trained', 'share', 'lr', 'runs', *columns, f'Δ {table.compared_with}', 'time', 'memory'],
+        rows=[_row(study, entry, runs, table.compared_with) for entry in runs],
+        kind_rows=[[entry, *(spread(_values(own, f't2v/{kind}/R@1')) for kind in kinds)]
+                   for entry, own in runs.items()])
 
 
-def _counts(study: Study) -> str:
-    return ' or '.join(sorted({str(len(entry.rates)) for entry in study.entries.values() if entry.rates}))
+# ---- cells of tables ----
+
+def _row(study: Study, entry: str, runs: Runs, against: str) -> list[str]:
+    own = runs[entry]
+    parameters, rate = own[0]['parameters'], own[0]['rate']
+    return [entry, f'{parameters["trainable"]:,}', f'{parameters["share_percent"]:.2f} %',
+            '' if rate is None else f'{rate:g}', str(len(own)), *(spread(_values(own, key)) for key in RECALLS),
+            '' if entry == against or against not in runs else _difference(own, runs[against]),
+            *_relative_cost(study, entry)]
 
 
-def _options(options: dict) -> str:
-    return ', '.join(f'`{key}={value}`' for key, value in options.items())
-
-
-def _section(study: Study, name: str, table: Table, done: list[str]) -> str:
-    parts = [f'## {table.title}\n', _main_table(study, table, done)]
-    missing = [entry for entry in table.entries if entry not in done]
-    if missing:
-        parts.append(f'Not run yet: {", ".join(missing)}.\n')
-    kinds = study.runs(done[0])[0]['caption_kinds']
-    if kinds:
-        parts.append(_kind_table(study, done, kinds))
-    for plot, data in _plots(study, table, done, kinds).items():
-        file = RESULTS / study.name / f'{name}_{plot}.png'
-        write_atomic(data, file)
-        parts.append(f'![{table.title}: {plot.replace("-", " ")}]({study.name}/{file.name})\n')
-    return '\n'.join(parts)
-
-
-def _main_table(study: Study, table: Table, done: list[str]) -> str:
-    against = table.compared_with
-    columns = (f'{direction.upper()} {key}' for direction, key in (name.split('/') for name in RECALLS))
-    header = ['', 'trained', 'share', 'lr', 'runs', *columns, f'Δ {against}', 'time', 'memory']
-    lines = ['| ' + ' | '.join(header) + ' |', '|---' * len(header) + '|']
-    for entry in done:
-        runs = study.runs(entry)
-        parameters = runs[0]['parameters']
-        rate = runs[0]['rate']
-        cells = [entry, f'{parameters["trainable"]:,}', f'{parameters["share_percent"]:.2f} %',
-                 '' if rate is None else f'{rate:g}', str(len(runs)),
-                 *(spread([run['results'][key] for run in runs]) for key in RECALLS),
-                 '' if entry == against or not study.runs(against) else _difference(study, entry, against),
-                 *_relative_cost(study, entry)]
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
-
-
-def _kind_table(study: Study, done: list[str], kinds: list[str]) -> str:
-    lines = ['| T2V R@1 by kind of caption | ' + ' | '.join(kinds) + ' |', '|---' * (len(kinds) + 1) + '|']
-    for entry in done:
-        cells = [spread([run['results'][f't2v/{kind}/R@1'] for run in study.runs(entry)]) for kind in kinds]
-        lines.append(f'| {entry} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
+def _values(runs: list[dict], key: str = 't2v/R@1') -> list[float]:
+    return [run['results'][key] for run in runs]
 
 
 def spread(values: list[float]) -> str:
@@ -100,9 +71,9 @@ def spread(values: list[float]) -> str:
     return f'{mean(values):.1f} ± {stdev(values):.1f}' if len(values) > 1 else f'{values[0]:.1f}'
 
 
-def _difference(study: Study, entry: str, other: str) -> str:
+def _difference(runs: list[dict], others: list[dict]) -> str:
     """Difference of mean T2V R@1 and its standard error, from the variances of both (Welch)."""
-    ours, theirs = ([run['results']['t2v/R@1'] for run in study.runs(name)] for name in (entry, other))
+    ours, theirs = _values(runs), _values(others)
     gap = mean(ours) - mean(theirs)
     if min(len(ours), len(theirs)) < 2:
         return f'{gap:+.1f}'
@@ -110,41 +81,98 @@ def _difference(study: Study, entry: str, other: str) -> str:
 
 
 def _relative_cost(study: Study, entry: str) -> tuple[str, str]:
-    own, reference = study.costs(entry), study.costs(study.reference)
+    own, reference = study.results('cost', entry), study.results('cost', study.reference)
     if not own or not reference:
         return '', ''
-    ratios = (median(cost[key] for cost in own) / median(cost[key] for cost in reference)
-              for key in ('seconds', 'peak_mib'))
-    return tuple(f'{ratio:.2f}' for ratio in ratios)
+    time, memory = (median(cost[key] for cost in own) / median(cost[key] for cost in reference)
+                    for key in ('seconds', 'peak_mib'))
+    return f'{time:.2f}', f'{memory:.2f}'
 
 
-def _plots(study: Study, table: Table, done: list[str], kinds: list[str] | None) -> dict[str, bytes]:
-    points, floor = [], None
-    for entry in done:
-        runs = study.runs(entry)
-        recalls = [run['results']['t2v/R@1'] for run in runs]
-        if study.entries[entry].train:
-            points.append(Point(entry, runs[0]['parameters']['trainable'], mean(recalls),
-                                stdev(recalls) if len(recalls) > 1 else 0.0))
-        else:
-            floor = mean(recalls)
+# ---- plots ----
+
+def _plots(study: Study, table: Table, runs: Runs, kinds: list[str]) -> dict[str, Figure]:
+    trained = {entry: own for entry, own in runs.items() if study.entries[entry].train}
+    untrained = {entry: own for entry, own in runs.items() if entry not in trained}
+    floor = mean(_values(list(untrained.values())[-1])) if untrained else None
     title = f'{study.title}: {table.title}'
-    plots = {'parameters': recall_by_parameters(points, f'{title}, T2V R@1', table.compared_with, floor)}
+    plots = {'parameters': _recall_by_parameters(trained, f'{title}, T2V R@1', table.compared_with, floor)}
     if kinds:
-        plots['kinds'] = bars_by_kind(
-            {entry: {kind: mean(run['results'][f't2v/{kind}/R@1'] for run in study.runs(entry)) for kind in kinds}
-             for entry in done}, f'{title}, T2V R@1 by kind of caption')
-    shown = {entry: [mean(column) for column in zip(*(run['t2v_rank_shares'] for run in study.runs(entry)))]
-             for entry in _telling(study, table, done)}
-    plots['ranks'] = rank_shares_by_method(shown, study.runs(done[0])[0]['t2v_rank_edges'], f'{title}, T2V ranks')
+        recalls = {entry: [mean(_values(own, f't2v/{kind}/R@1')) for kind in kinds] for entry, own in runs.items()}
+        plots['kinds'] = _bars_by_kind(recalls, kinds, f'{title}, T2V R@1 by kind of caption')
+    fixed = {*untrained, table.compared_with} & set(runs)  # and the best of the rest: eight lines at most
+    best = sorted(set(runs) - fixed, key=lambda entry: mean(_values(runs[entry])), reverse=True)[:8 - len(fixed)]
+    plots['ranks'] = _rank_shares({entry: own for entry, own in runs.items() if entry in {*fixed, *best}},
+                                  f'{title}, T2V ranks')
     return plots
 
 
-def _telling(study: Study, table: Table, done: list[str]) -> list[str]:
-    """Up to eight rows, in their order: what is not trained, what is compared with, and the best of the rest."""
-    def recall(entry: str) -> float:
-        return mean(run['results']['t2v/R@1'] for run in study.runs(entry))
+def _recall_by_parameters(runs: Runs, title: str, marked: str, floor: float | None) -> Figure:
+    """Recall and its standard deviation against the number of trained parameters, with the recall without training."""
+    figure = Figure(figsize=(7.4, 4.6), layout='constrained')
+    axes = figure.subplots()
+    if floor is not None:
+        axes.axhline(floor, color=COLOURS[0], linewidth=1.2, linestyle='--')
+        axes.annotate(f'zero-shot {floor:.1f}', (0.995, floor), xycoords=('axes fraction', 'data'), ha='right',
+                      va='bottom', fontsize=8, color=INK)
+    trainable = [own[0]['parameters']['trainable'] for own in runs.values()]
+    means = [mean(_values(own)) for own in runs.values()]
+    for name, x, y in zip(runs, trainable, means):
+        recalls = _values(runs[name])
+        axes.errorbar(x, y, yerr=stdev(recalls) if len(recalls) > 1 else 0.0, fmt='o', markersize=5, capsize=2,
+                      color=COLOURS[2] if name == marked else COLOURS[1], linewidth=1)
+    axes.set_xscale('log')
+    for name, x, y, rise in zip(runs, trainable, means, _label_rises(np.log10(trainable), np.array(means))):
+        axes.annotate(name, (x, y), xytext=(16, rise), textcoords='offset points', va='center', fontsize=7.5, color=INK,
+                      arrowprops=dict(arrowstyle='-', color=COLOURS[0], linewidth=0.6, shrinkA=1, shrinkB=4))
+    axes.set(title=title, xlabel='trained parameters', ylabel='R@1 (%)')
+    axes.margins(x=0.12, y=0.12)
+    plain(axes)
+    return figure
 
-    fixed = [entry for entry in done if entry == table.compared_with or not study.entries[entry].train]
-    best = sorted(set(done) - set(fixed), key=recall, reverse=True)[:8 - len(fixed)]
-    return [entry for entry in done if entry in fixed or entry in best]
+
+def _label_rises(x: np.ndarray, y: np.ndarray) -> list[float]:
+    """How far above its mark each label stands, in points: lower where the label of a higher mark would be met."""
+    heights = y * 200 / max(np.ptp(y), 1.0)  # in points: what the figure's size leaves for the marks
+    width = max(np.ptp(x), 1.0)
+    places: dict[int, float] = {}
+    for number in np.argsort(-heights):
+        near = [place for other, place in places.items() if abs(x[other] - x[number]) < 0.1 * width]
+        places[number] = min([heights[number], *(place - 10 for place in near)])
+    return [places[number] - heights[number] for number in range(len(x))]
+
+
+def _bars_by_kind(recalls: Mapping[str, Sequence[float]], kinds: Sequence[str], title: str) -> Figure:
+    """R@1 in percent of many methods, one panel for each kind of caption, a row for each method."""
+    figure = Figure(figsize=(2.0 + 2.6 * len(kinds), 0.8 + 0.26 * len(recalls)), layout='constrained')
+    panels = np.atleast_1d(figure.subplots(1, len(kinds), sharey=True))
+    places = np.arange(len(recalls))[::-1]
+    for axes, kind, values in zip(panels, kinds, zip(*recalls.values())):
+        bars = axes.barh(places, values, 0.7, color=COLOURS[1])
+        axes.bar_label(bars, fmt='%.1f', fontsize=7.5, color=INK, padding=2)
+        axes.set_title(kind)
+        axes.set_yticks(places, list(recalls))
+        axes.margins(x=0.16)
+        plain(axes)
+        axes.grid(axis='y', visible=False)
+        axes.grid(axis='x', color=GRID)
+    figure.suptitle(title, fontsize=10, color=INK)
+    return figure
+
+
+def _rank_shares(runs: Runs, title: str) -> Figure:
+    """Cumulative share of queries whose right answer is at most at a rank, in percent."""
+    figure = Figure(figsize=(7.4, 4.2), layout='constrained')
+    axes = figure.subplots()
+    edges = next(iter(runs.values()))[0]['t2v_rank_edges']
+    for number, (name, own) in enumerate(runs.items()):
+        shares = np.mean([run['t2v_rank_shares'] for run in own], axis=0)
+        axes.plot(edges, np.cumsum(shares), marker='o', markersize=3, linewidth=1.4, label=name,
+                  color=COLOURS[number % len(COLOURS)], linestyle='-' if number < len(COLOURS) else '--')
+    axes.set_xscale('log')
+    axes.set_xticks(list(edges), [f'{edge:,}' for edge in edges])
+    axes.minorticks_off()
+    axes.set(title=title, xlabel='rank of the right answer, at most', ylabel='queries (%)')
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    plain(axes)
+    return figure

@@ -94,7 +94,7 @@ class PyAVReader(VideoReader):
         self.duration = float(self.timestamps[-1] + max(period, (last.duration or 0) * tick))
 
     def _list_packets(self) -> tuple[list[_Packet], list[_Entry]]:
-        """Those of frames that are shown, and the entry points; none where parameters change on the way."""
+        """The times of frames that are shown, and the entry points; none where parameters change on the way."""
         context = self._stream.codec_context
         packets: list[_Packet] = []
         entries: list[_Entry] = []

@@ -48,7 +48,7 @@ def _h264(packet: bytes, extradata: bytes | None) -> EntryPoint | None:
 
 
 def _hevc(packet: bytes, extradata: bytes | None) -> EntryPoint | None:
-    """Of the pictures that follow a CRA or BLA picture, only those that are shown before it may refer back."""
+    """The entry point at an IRAP picture; after a CRA or BLA picture what is shown before it may refer back."""
     found = b''
     for unit in _units(packet, extradata, length_at=21):
         kind = unit[0] >> 1 & 63

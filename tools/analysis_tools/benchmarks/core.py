@@ -4,15 +4,17 @@ import ctypes
 import gc
 import json
 import os
-import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple, TypeVar
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -24,54 +26,34 @@ from mmcma.utils.errors import DataError, UserError
 T = TypeVar('T')
 
 
-# ---- running ----
-
-class IsolatedProcess:
-    """An object in a process of its own, to be closed as by ``with``.
+@contextmanager
+def isolated(factory: Callable, *args) -> Iterator[SimpleNamespace]:
+    """An object in a process of its own; ``call(method, *args)`` gives what its method gives, or raises.
 
     The released code's modules have names such as ``metrics`` and ``util``, and a process's peak memory is that of all
     it ever did: each variant that is compared gets a fresh process.
 
     Args:
         factory: Makes the object there; importable, as its arguments must be picklable.
+
+    Raises:
+        UserError: The process has been killed.
     """
-
-    def __init__(self, factory: Callable, *args, **kwargs) -> None:
-        self._process = ProcessPoolExecutor(1, mp_context=get_context('spawn'))
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as process:
         try:
-            self._result(_make, factory, args, kwargs)
-        except BaseException:
-            self._process.shutdown()
-            raise
-
-    def call(self, method: str, *args):
-        """What the object's method gives; what it raises is raised here.
-
-        Raises:
-            UserError: The process has been killed.
-        """
-        return self._result(_call, method, args)
-
-    def _result(self, work: Callable, *args):
-        try:
-            return self._process.submit(work, *args).result()
+            process.submit(_make, factory, args).result()
+            yield SimpleNamespace(call=lambda method, *args: process.submit(_call, method, args).result())
         except BrokenProcessPool as error:
             raise UserError('A process of this comparison was killed, as a rule for lack of memory. All variants are '
                             'in memory at once: give fewer --variants, or a smaller --batch or --size.') from error
 
-    def __enter__(self) -> 'IsolatedProcess':
-        return self
 
-    def __exit__(self, *exc_info) -> None:
-        self._process.shutdown()
+_own: Any = None  # the object of an isolated process
 
 
-_own = None  # the object of an isolated process
-
-
-def _make(factory: Callable, args: tuple, kwargs: dict) -> None:
+def _make(factory: Callable, args: tuple) -> None:
     global _own
-    _own = factory(*args, **kwargs)
+    _own = factory(*args)
 
 
 def _call(method: str, args: tuple):
@@ -98,22 +80,28 @@ class Cost(NamedTuple):
     """What a piece of work took.
 
     Attributes:
-        seconds: Seconds of the clock.
+        seconds: Time by the clock.
+        processor_seconds: Time of the processor, of all threads together.
         peak_bytes: The most memory in use during it beyond what was in use when the workload was ready; of the GPU's
             allocator where there is a GPU, else of the process, by Linux's account.
         process_bytes: The most memory of the whole process during it, libraries included.
     """
     seconds: float
+    processor_seconds: float
     peak_bytes: int
     process_bytes: int
 
 
 class Workload:
-    """Work that is measured again and again; a subclass defines :meth:`work`, and its constructor ends in ready()."""
+    """Work that is measured again and again.
 
-    def work(self):
-        """Does it once."""
-        raise NotImplementedError
+    Args:
+        prepare: Gives the work, a function without arguments, for the ``sizes``.
+    """
+
+    def __init__(self, prepare: Callable[..., Callable[[], Any]], *sizes) -> None:
+        self.work = prepare(*sizes)
+        self.ready()
 
     def ready(self) -> None:
         """Begins to account for memory: what is there now does not count."""
@@ -126,19 +114,14 @@ class Workload:
         Path('/proc/self/clear_refs').write_text('5')  # sets VmHWM back to what is in memory now
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        seconds = timed(self.work)
+        clock, processor = time.perf_counter(), time.process_time()
+        self.work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - clock, time.process_time() - processor
         process = _process_bytes('VmHWM')
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else process
-        return Cost(seconds, peak - self._before, process)
-
-
-def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds that ``work`` takes, to its end on a GPU too."""
-    began = clock()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return clock() - began
+        return Cost(*seconds, peak - self._before, process)
 
 
 def _process_bytes(field: str) -> int:
@@ -170,56 +153,89 @@ def spread(values: list[float]) -> dict[str, float]:
     return {name: float(f'{of(values):.4g}') for name, of in (('median', median), ('min', min), ('max', max))}
 
 
-def ratios(numerators: list[float], denominators: list[float]) -> dict[str, float]:
-    """The spread of the ratios within each round."""
-    return spread([above / below for above, below in zip(numerators, denominators)])
+def summarise(costs: Mapping[str, list[Cost]], by: str = 'seconds') -> dict[str, dict]:
+    """What each variant took, and how many times as fast as the first it was within each round.
+
+    Args:
+        costs: Variant -> cost of each round.
+        by: Which time the ratios are of, ``'seconds'`` or ``'processor_seconds'``.
+    """
+    times = {name: [getattr(cost, by) for cost in own] for name, own in costs.items()}
+    base = next(iter(times.values()))
+    return {name: dict(seconds=spread([cost.seconds for cost in own]), raw_seconds=[cost.seconds for cost in own],
+                       processor_seconds=spread([cost.processor_seconds for cost in own]),
+                       times_as_fast=spread([theirs / ours for theirs, ours in zip(base, times[name])]),
+                       peak_bytes=own[-1].peak_bytes, process_bytes=own[-1].process_bytes)
+            for name, own in costs.items()}
 
 
-def summarise(seconds: Mapping[str, list[float]], base: str) -> dict[str, dict]:
-    """Each variant's seconds and how many times as fast as ``base`` it was within each round."""
-    return {name: dict(seconds=spread(own), raw_seconds=own, times_as_fast=ratios(seconds[base], own))
-            for name, own in seconds.items()}
+def race_costs(measures: Mapping[str, Callable[[], Cost]], *, rounds: int, title: str, by: str = 'seconds') -> dict:
+    """Measures workloads in turns and prints what they took: medians, and in brackets the smallest and the largest.
+
+    Returns:
+        The result of :func:`summarise`.
+    """
+    found = summarise(race(measures, rounds=rounds), by)
+    columns = ('', 'seconds', 'of processor', f'times {next(iter(found))}', 'peak, MiB', 'process, MiB')
+    print_table(title, columns, [
+        (name, '{median:.4g} ({min:.3g} to {max:.3g})'.format(**own['seconds']),
+         f'{own["processor_seconds"]["median"]:.4g}', '{median:.3g} ({min:.3g} to {max:.3g})'.format(
+             **own['times_as_fast']), own['peak_bytes'] >> 20, own['process_bytes'] >> 20)
+        for name, own in found.items()])
+    return found
+
+
+@contextmanager
+def agreeing(workloads: Mapping[str, tuple], tolerance: float) -> Iterator[dict[str, Callable[[], Cost]]]:
+    """Workloads in processes of their own that give the same array; yields what measures each.
+
+    Args:
+        workloads: Name -> arguments of :class:`Workload`.
+        tolerance: Largest relative error of the others, against the first.
+
+    Raises:
+        DataError: They do not agree.
+    """
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(isolated(Workload, *own)) for name, own in workloads.items()}
+        results = {name: process.call('work') for name, process in processes.items()}
+        first = next(iter(results))
+        for name in list(results)[1:]:
+            error = agree(results[name], results[first], tolerance=tolerance, what=name)
+            print(f'{name} agrees with {first}, off by {error:.1g}')
+        yield {name: partial(process.call, 'measure') for name, process in processes.items()}
 
 
 # ---- reporting ----
-
-def print_times(summary: Mapping[str, dict], *, base: str, title: str) -> None:
-    """Prints the rows of :func:`summarise`: medians, and in brackets the smallest and the largest."""
-    print_table(title, ('', 'seconds', f'times as fast as {base}'), [
-        (name, *('{median:.4g} ({min:.4g} to {max:.4g})'.format(**found[part])
-                 for part in ('seconds', 'times_as_fast'))) for name, found in summary.items()])
-
 
 def print_table(title: str, columns: tuple[str, ...], rows: list[tuple]) -> None:
     """Prints a table; all columns but the first hold figures."""
     table = Table(title=title, box=SIMPLE_HEAD, title_style='bold')
     for number, column in enumerate(columns):
-        table.add_column(column, justify='right' if number else 'left', no_wrap=True)
+        table.add_column(column, justify='right' if number else 'left', overflow='fold')
     for row in rows:
         table.add_row(*map(str, row))
     Console().print(table)
 
 
 def save(args: argparse.Namespace, key: str, found: dict) -> None:
-    """Puts the figures under ``key`` into the file of --out, if there is one, with the settings and the machine."""
+    """Puts the figures under ``key`` into the file of --out, if there is one, with the settings and the machine.
+
+    What else the file holds stays.
+    """
+    if args.out is None:
+        return
     settings = {name: value for name, value in vars(args).items()
                 if isinstance(value, (int, float, str, list)) and name not in ('command', 'gallery')}
-    add_to_file(args.out, key, dict(settings=settings, with_released_code=args.official is not None,
-                                    machine=machine(), **found))
-
-
-def add_to_file(path: Path | None, key: str, found: dict) -> None:
-    """Puts the figures under ``key`` into a JSON file, if one is named; what else it holds stays."""
-    if path is not None:
-        known = json.loads(path.read_text()) if path.exists() else {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**known, key: found}, indent=1) + '\n')
+    known = json.loads(args.out.read_text()) if args.out.exists() else {}
+    known[key] = dict(settings=settings, with_released_code=getattr(args, 'official', None) is not None,
+                      machine=machine(), **found)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(known, indent=1) + '\n')
 
 
 def machine() -> dict:
     """What the figures belong to."""
-    names = [line.partition(':')[2].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
-             if line.startswith('model name')]
-    return dict(processor=names[0] if names else platform.processor(), cores=os.cpu_count(),
+    return dict(processor=torch.backends.cpu.get_cpu_capability(), cores=os.cpu_count(),
                 threads=torch.get_num_threads(), torch=torch.__version__,
                 gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None)

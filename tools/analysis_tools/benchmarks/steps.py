@@ -11,6 +11,7 @@ from make_random_clip import SIZES, write
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import BaseLoop, Runner
+from torch.utils.flop_counter import FlopCounterMode
 from transformers.utils import logging as hf_logging
 
 from benchmarks.core import Workload
@@ -21,8 +22,6 @@ from mmcma.structures import RetrievalSample
 
 DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
-
-# ---- steps ----
 
 class Step(Workload):
     """A training step on the same batch again and again: forward, backward and optimizer.
@@ -48,6 +47,12 @@ class Step(Workload):
         loss = self.work()
         handle.remove()
         return loss, taken
+
+    def flops(self) -> int:
+        """Floating point operations of a step, products alone, as PyTorch counts them."""
+        with FlopCounterMode(display=False) as counter:
+            self.work()
+        return counter.get_total_flops()
 
     def weight_bytes(self) -> int:
         """Bytes of the weights."""
@@ -113,11 +118,15 @@ def step_of_config(path: Path, options: list[str], threads: int) -> ConfigStep:
     return ConfigStep(cfg, next(iter(Runner.build_dataloader(loader, seed=0))))
 
 
-def step_of_variant(folder: Path, name: str, size: str) -> ConfigStep:
-    """The step of one of VARIANTS on the weights and the batch of a folder of :func:`write_job`, made for ``size``."""
+def step_of_variant(folder: Path, name: str, size: str, options: Mapping | None = None) -> ConfigStep:
+    """The step of one of VARIANTS on the weights and the batch of a folder of :func:`write_job`, made for ``size``.
+
+    ``options`` replace values of its config.
+    """
     batch, variant = read_batch(folder), VARIANTS[name]
     cfg = load_config(str(variant.config(size)), {
-        **variant.options, **_backbones(folder), 'model.data_preprocessor.max_words': batch['words']})
+        **variant.options, **(options or {}), **_backbones(folder),
+        'model.data_preprocessor.max_words': batch['words']})
     samples = []
     for number, caption in enumerate(batch['captions']):
         sample = RetrievalSample(metainfo=dict(item_id=str(number), item_index=number, captions=[caption]))

@@ -1,69 +1,128 @@
 """Time and memory of one training step, on random weights and data.
 
 A step is forward, backward and optimizer. Loss and gradients of the adapters must agree with the first variant's, which
-is the released code in float32 where there is one. Memory counts activations, gradients and the optimizer's state, and
-not weights and batch.
+is the released code in float32 where there is one; on a GPU it trains in float16, as its README's command does. Memory
+counts activations, gradients and the optimizer's state, and not weights and batch. On a GPU the share of its peak is
+told too; a variant that runs out of memory there is tried again with half the batch.
 """
 import argparse
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
+import torch
 
-from benchmarks.core import IsolatedProcess, agree, print_table, print_times, race, save, summarise
-from benchmarks.released_step import ReleasedStep
+from benchmarks.core import agree, isolated, print_table, race_costs, save, spread
+from benchmarks.released import ReleasedStep
 from benchmarks.steps import step_of_variant, write_job
-from benchmarks.variants import EXACT, RELEASED, VARIANTS, setting, size_of, variant_names
+from benchmarks.variants import EAGER, EXACT, RELEASED, VARIANTS, setting, size_of, variant_names
+
+CHECKED = 8  # videos of the batch on which variants that do not run at the same time are compared
 
 
 def train(args: argparse.Namespace) -> None:
     """Seconds of each variant, in turns; all of their processes are there at once."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        write_job(Path(folder), args)
-        steps = {name: stack.enter_context(open_step(name, Path(folder), args)) for name in variant_names(args)}
+    with ExitStack() as stack:
+        steps = {name: stack.enter_context(open_step(name, args, args.batch)) for name in variant_names(args)}
         errors = compare({name: step.call('first') for name, step in steps.items()})
-        costs = race({name: lambda step=step: step.call('measure') for name, step in steps.items()},
-                     rounds=args.rounds)
-    seconds = {name: [cost.seconds for cost in own] for name, own in costs.items()}
-    base = next(iter(seconds))
-    found = summarise(seconds, base)
-    print_times(found, base=base, title=f'Training step, {setting(args)}')
-    shares = {precision: median(ours / full for ours, full in zip(seconds[precision], seconds[f'full-{precision}']))
-              for precision in ('float32', 'bf16') if {precision, f'full-{precision}'} <= seconds.keys()}
-    for precision, share in shares.items():
-        print(f'{precision}: {100 * share:.0f} % of the time of full fine-tuning')
-    save(args, f'train {setting(args)}', dict(ways=found, errors=errors, share_of_full_fine_tuning=shares))
+        found = race_costs({name: partial(step.call, 'measure') for name, step in steps.items()}, rounds=args.rounds,
+                           title=f'Training step, {setting(args)}')
+    save(args, f'train {setting(args)}', dict(ways=found, errors=errors))
 
 
-def memory(args: argparse.Namespace) -> None:
-    """Peak memory of each variant's third step, in a fresh process, one after the other."""
-    firsts, found = {}, {}
+def alone(args: argparse.Namespace) -> None:
+    """Memory and speed of each variant, one after the other; of ``gpu`` the share of the peak too.
+
+    Without a GPU ``gpu`` runs in the smallest sizes.
+    """
+    if args.command == 'gpu' and not torch.cuda.is_available():
+        print('no GPU: smallest sizes, whose figures say nothing')
+        args.tiny, args.batch, args.frames = True, 2, 2
+    errors, found = check(args), {name: measure(name, args) for name in variant_names(args)}
+    base = next(iter(found.values()))
+    for own in found.values():
+        own['share'] = own['peak_mib'] / base['peak_mib']
+        own['times_as_fast'] = own['clips_per_second'] / base['clips_per_second']
+    columns = dict(batch='batch', weight_mib='weights, MiB', peak_mib='peak beyond, MiB', share='share',
+                   clips_per_second='clips/s', times_as_fast='times')
+    if args.command == 'gpu':
+        add_share_of_peak(args, found)
+        columns['share_of_peak'] = 'of peak FLOP/s'
+    print_table(f'Training step, {setting(args)}', ('', *columns.values()), [
+        (name, *(f'{own[column]:.4g}' for column in columns)) for name, own in found.items()])
+    save(args, f'{args.command} {setting(args)}', dict(ways=found, errors=errors))
+
+
+def add_share_of_peak(args: argparse.Namespace, found: dict[str, dict]) -> None:
+    """Adds the operations a clip and the share of the GPU's peak that a variant reaches."""
+    flops = {full: clip_flops(args, full) for full in {name.startswith('full') for name in found}}
+    for name, own in found.items():
+        own['flops_a_clip'] = flops[name.startswith('full')]
+        own['share_of_peak'] = own['clips_per_second'] * own['flops_a_clip'] / (1e12 * args.peak_tflops)
+
+
+# ---- one variant ----
+
+@contextmanager
+def open_step(name: str, args: argparse.Namespace, batch: int, options: Mapping | None = None
+              ) -> Iterator[SimpleNamespace]:
+    """A variant's isolated step, on weights and a batch that are the same for all of them.
+
+    Args:
+        name: One of :func:`~benchmarks.variants.variant_names`.
+        args: What describes the step.
+        batch: Videos.
+        options: Replaced values of one of our configs.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        write_job(Path(folder), args)
-        for name in variant_names(args):
-            with open_step(name, Path(folder), args) as step:
-                firsts[name] = step.call('first')
-                step.call('work')  # compiled variants compile once more
-                found[name] = dict(weight_bytes=step.call('weight_bytes'),
-                                   peak_bytes=max(step.call('measure').peak_bytes for _ in range(args.rounds)))
-    errors = compare(firsts)
-    base = next(iter(found))
-    for figures in found.values():
-        figures['share'] = figures['peak_bytes'] / found[base]['peak_bytes']
-    print_table(f'Training step, {setting(args)}', ('', 'weights, MiB', 'peak beyond them, MiB', f'share of {base}'), [
-        (name, figures['weight_bytes'] >> 20, figures['peak_bytes'] >> 20, f'{figures["share"]:.2f}')
-        for name, figures in found.items()])
-    save(args, f'memory {setting(args)}', dict(ways=found, errors=errors))
+        write_job(Path(folder), argparse.Namespace(**{**vars(args), 'batch': batch}))
+        make = (ReleasedStep, args.official, Path(folder)) if name == RELEASED else \
+            (step_of_variant, Path(folder), name, size_of(args), options)
+        with isolated(*make) as step:
+            yield step
 
 
-def open_step(name: str, folder: Path, args: argparse.Namespace) -> IsolatedProcess:
-    """The process of a variant of :func:`~benchmarks.variants.variant_names` on a folder of :func:`write_job`."""
-    if name == RELEASED:
-        return IsolatedProcess(ReleasedStep, args.official, folder)
-    return IsolatedProcess(step_of_variant, folder, name, size_of(args))
+def measure(name: str, args: argparse.Namespace, batch: int | None = None) -> dict:
+    """Time and memory of a variant that has the machine for itself; with half the batch where memory runs out."""
+    batch = batch or args.batch
+    try:
+        with open_step(name, args, batch) as step:
+            warm, _, *costs = [step.call('measure') for _ in range(2 + args.rounds)]  # some compile in both
+            weight_bytes = step.call('weight_bytes')
+    except torch.OutOfMemoryError:
+        if batch == 1:
+            raise
+        return measure(name, args, batch // 2)
+    seconds = [cost.seconds for cost in costs]
+    return dict(batch=batch, seconds=spread(seconds), first_seconds=warm.seconds,
+                clips_per_second=batch / median(seconds), weight_mib=weight_bytes / 2**20,
+                peak_mib=max(cost.peak_bytes for cost in costs) / 2**20)
+
+
+def clip_flops(args: argparse.Namespace, full: bool) -> int:
+    """Operations that PyTorch counts in a step on one clip and its caption.
+
+    Attention is in plain products there and nothing is computed twice: what a fused kernel or a recomputation adds is
+    no need of the step. A frozen weight has no gradient, nor has what comes before the first adapter.
+    """
+    with open_step('full-bf16' if full else 'bf16', args, 1, EAGER) as step:
+        return step.call('flops')
+
+
+# ---- agreement ----
+
+def check(args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """The errors of :func:`compare`, of variants that have the machine for themselves, one after the other."""
+    firsts = {}
+    for name in variant_names(args):
+        with open_step(name, args, min(args.batch, CHECKED)) as step:
+            firsts[name] = step.call('first')
+    return compare(firsts)
 
 
 def compare(firsts: Mapping[str, tuple[float, dict]]) -> dict[str, dict[str, float]]:
