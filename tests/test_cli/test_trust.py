@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers.checkpoints import retrieval_config, trained_checkpoint
 from helpers.commands import run
+from helpers.media import write_image
 
 from mmcma.apis import export_adapter, init_model
 from mmcma.checkpoints.checkpoint_file import read_checkpoint
@@ -48,7 +49,8 @@ def test_a_folder_with_own_parts_says_which_module_it_requires_and_opens_with_it
     assert json.loads((folder / 'adapter_config.json').read_text())['requires'] == ['own_neck']
     assert run('info', folder) == 0
     assert 'own_neck (not imported: --import own_neck)' in capfd.readouterr().out
-    assert run('index', tmp_path, '--model', folder, '--out', tmp_path / 'gallery') == 2
+    write_image(tmp_path / 'images' / 'a.png')
+    assert run('index', tmp_path / 'images', '--model', folder, '--out', tmp_path / 'gallery') == 2
     assert "model.neck.type='OwnNeck' is no part of mmcma" in (error := capfd.readouterr().err)
     assert '--import own_neck' in error and 'own_neck' not in sys.modules
     assert run('info', folder, '--import', 'own_neck') == 0

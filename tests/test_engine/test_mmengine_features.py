@@ -24,7 +24,8 @@ def plain(tiny_clip, tmp_path) -> dict:
 
 
 def test_gradient_accumulation_steps_less_often(tiny_clip, tmp_path):
-    runner = train(tmp_path, tiny_clip, **{'optim_wrapper.accumulative_counts': 2})
+    runner = train(tmp_path, tiny_clip, **{
+        'optim_wrapper.accumulative_counts': 2, 'optim_wrapper.optimizer': dict(type='AdamW', lr=1e-3)})
     steps = {state['step'].item() for state in runner.optim_wrapper.optimizer.state.values()}
     assert steps == {runner.max_iters // 2}
 

@@ -185,7 +185,7 @@ def test_siglip_reads_lower_case_captions_of_its_full_length(siglip, build):
 def test_a_tokenizer_that_lacks_its_package_says_so(siglip, build, monkeypatch):
     from transformers import AutoTokenizer
 
-    def missing(source):
+    def missing(source, **kwargs):
         raise ImportError('SiglipTokenizer requires the SentencePiece library')
     monkeypatch.setattr(AutoTokenizer, 'from_pretrained', missing)
     with pytest.raises(WeightsError, match='tokenizer=.*pip install sentencepiece protobuf'):

@@ -128,13 +128,17 @@ def test_first_step_gives_the_gradient_that_the_optimizer_gets(job):
 
 
 def test_peak_memory_is_that_of_one_piece_of_work():
-    from benchmarks.core import Workload
-
-    sizes = iter((2 ** 24, 2 ** 22))  # 64 and 16 MiB
-    workload = Workload(lambda: lambda: torch.ones(next(sizes)))
-    for least, most in ((60, 90), (12, 40)):
-        cost = workload.measure()
-        assert least < cost.peak_bytes / 2 ** 20 < most and cost.process_bytes > cost.peak_bytes
+    """64 MiB and then 16, in a process of their own as in the benchmarks: what a test left behind is not theirs."""
+    code = ('import torch\n'
+            'from benchmarks.core import Workload\n'
+            'sizes = iter((2 ** 24, 2 ** 22))\n'
+            'workload = Workload(lambda: lambda: torch.ones(next(sizes)))\n'
+            'for _ in range(2):\n'
+            '    cost = workload.measure()\n'
+            '    print(cost.peak_bytes >> 20, cost.process_bytes > cost.peak_bytes)\n')
+    answer = subprocess.run([sys.executable, '-c', code], cwd=TOOLS, capture_output=True, text=True, check=True)
+    (first, more), (second, more_again) = (line.split() for line in answer.stdout.splitlines())
+    assert 60 < int(first) < 90 and 12 < int(second) < 40 and more == more_again == 'True'
 
 
 @pytest.mark.skipif('MMCMA_OFFICIAL' not in os.environ, reason='MMCMA_OFFICIAL names no checkout of the released code')
