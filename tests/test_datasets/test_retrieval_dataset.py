@@ -236,7 +236,7 @@ def test_configs_build_and_children_change_them(tmp_path, warned):
     config.train_dataloader.dataset.data_root = str(root)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     assert [repr(step) for step in dataset.pipeline.transforms][:2] == [
-        "LoadVideoFrames(num_frames=64, fps=1.0, sampling='uniform', backend='auto', folder_fps=1.0, timeout=60.0)",
+        "LoadVideoFrames(num_frames=64, fps=1.0, sampling='clip4clip', backend='auto', folder_fps=1.0, timeout=60.0)",
         'ResizeCrop(size=336)']
     assert len(dataset) == 10 and pickle.loads(pickle.dumps(dataset)).items[0]['id'] == 'video0'
 
