@@ -78,7 +78,7 @@ def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]
     if isinstance(content, str):
         try:
             content = parse_config_text(content)
-        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        except ValueError as error:
             if not are_trusted():
                 raise refused(f'checkpoint {name!r} holds its config as a program ({error})') from error
             content = Config.fromstring(content, '.py').to_dict()

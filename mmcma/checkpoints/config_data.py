@@ -35,8 +35,15 @@ def parse_config_text(text: str) -> dict[str, Any]:
     """The values of a config's text, as checkpoints held it once: assignments of literals and of ``dict(...)``.
 
     Raises:
-        ValueError: The text has other statements, which only running it could read.
+        ValueError: The text has other statements, which only running it could read, or is no Python.
     """
+    try:
+        return _literals(text)
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _literals(text: str) -> dict[str, Any]:
     values = {}
     for statement in ast.parse(text).body:
         try:

@@ -14,6 +14,7 @@ from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
 from mmcma import registry
+from mmcma.config.sharing import LOADERS
 from mmcma.utils.arguments import check_arguments
 from mmcma.utils.errors import ConfigError, did_you_mean, short
 
@@ -66,7 +67,6 @@ _TOP = {
 }
 _DATALOADER = {'dataset': DATASET, 'sampler': SAMPLER, 'batch_sampler': SAMPLER, 'collate_fn': FUNCTION,
                'worker_init_fn': FUNCTION}
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: What mmengine takes out before it builds a loader.
 _LOADER_EXTRAS = ('num_batch_per_epoch', 'disable_subprocess_warning')
 #: Within a place: key -> place of what stands there.
@@ -95,7 +95,7 @@ def check_config(cfg: Config) -> None:
             several frames and the training data have one.
     """
     _check_dicts(cfg)
-    for loader in _LOADERS:
+    for loader in LOADERS:
         _check_loader(cfg.get(loader), f'{cfg.filename or "config"}: {loader}')
     builders = {}
     for path, node, place in _parts(cfg.to_dict()):
@@ -155,7 +155,7 @@ def _parts(cfg: dict) -> Iterator[tuple[str, object, Place]]:
         yield from _walk(cfg.get(key), key, place)
     for name, hook in (cfg.get('default_hooks') or {}).items():
         yield from _walk(hook, f'default_hooks.{name}', HOOK)
-    for loader in _LOADERS:
+    for loader in LOADERS:
         for key, place in _DATALOADER.items():
             yield from _walk((cfg.get(loader) or {}).get(key), f'{loader}.{key}', place)
 

@@ -53,7 +53,7 @@ def _config_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if isinstance(content, str):
         try:
             content = parse_config_text(content)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except ValueError:
             return None
     return content if isinstance(content, Mapping) else None
 

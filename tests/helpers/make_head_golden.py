@@ -4,7 +4,6 @@
     git clone https://github.com/layer6ai-labs/xpool
     PYTHONPATH=.:tests python -m helpers.make_head_golden CLIP4Clip DRL xpool
 """
-import importlib.util
 import json
 import sys
 from importlib.machinery import ModuleSpec
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 import mmcma.models  # noqa: F401  (before anything is put in the place of a package)
 from helpers import head_reference as reference
+from helpers.imports import import_file
 from mmcma.registry import MODELS
 
 # A layer of our transformers -> the same part of CLIP4Clip's.
@@ -104,19 +104,14 @@ def xpool(checkout: Path) -> dict[str, Tensor]:
     mine = ours('XPool')
     for name in ('config', 'config.base_config', 'scipy', 'scipy.stats'):  # imported there, not needed here
         sys.modules.setdefault(name, MagicMock(__spec__=ModuleSpec(name, None)))
-
-    def read(name: str):
-        spec = importlib.util.spec_from_file_location(f'xpool_{name}', checkout / 'modules' / f'{name}.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    theirs = read('transformer').Transformer(SimpleNamespace(
+    theirs = import_file(checkout / 'modules' / 'transformer.py').Transformer(SimpleNamespace(
         embed_dim=reference.DIM, num_mha_heads=1, transformer_dropout=0.3)).eval()
     for name, other in POOL.items():
         copy(mine.get_submodule(name), theirs.get_submodule(other))
     text, visual = reference.features('XPool')
     pooled = theirs(text.pooled, visual.tokens)
-    return {'XPool': read('metrics').sim_matrix_training(text.pooled, pooled, 'transformer')}
+    metrics = import_file(checkout / 'modules' / 'metrics.py')
+    return {'XPool': metrics.sim_matrix_training(text.pooled, pooled, 'transformer')}
 
 
 def main() -> None:

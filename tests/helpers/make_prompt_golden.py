@@ -7,7 +7,6 @@
 It holds CoOp, VPT, independent V-L prompting and MaPLe. Text prompts stand after the start token, as its trainers put
 them; half precision is left out.
 """
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -17,13 +16,12 @@ from torch import Tensor, nn
 
 from helpers import official_reference as reference
 from helpers import prompt_reference as prompts
+from helpers.imports import import_file
 
 
 def read_code(checkout: Path):
     """Its ``clip/model.py``, which asks for half precision by name."""
-    spec = importlib.util.spec_from_file_location('public_clip', checkout / 'clip' / 'model.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = import_file(checkout / 'clip' / 'model.py', 'public_clip')
     torch.Tensor.half = torch.Tensor.float
     return module
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.clip import TOKENIZER, clip_config, model_config
+from helpers.imports import import_file
 from mmengine.dataset import pseudo_collate
 
 from mmcma.datasets import GlyphPictures
@@ -56,15 +57,11 @@ def test_exported_backbone_reads_back_the_same(build, tmp_path):
 
 @pytest.mark.slow
 def test_the_tokenizer_is_what_its_tool_makes(tmp_path, monkeypatch):
-    import importlib.util
     import json
     import sys
     tool = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'train_tokenizer.py'
-    spec = importlib.util.spec_from_file_location('train_tokenizer', tool)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr(sys, 'argv', ['train_tokenizer.py', str(tmp_path)])
-    module.main()
+    import_file(tool).main()
     made, carried = (json.loads((folder / 'tokenizer.json').read_text()) for folder in (tmp_path, FOLDER))
     # Equally frequent pairs are merged in any order by the library, so ids may differ; the pieces do not.
     assert set(made['model']['vocab']) == set(carried['model']['vocab'])

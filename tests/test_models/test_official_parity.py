@@ -1,5 +1,4 @@
 """Our model against the released implementation, on the same random weights."""
-import importlib.util
 import json
 import os
 import sys
@@ -9,16 +8,14 @@ import pytest
 import torch
 from helpers import official_reference as reference
 from helpers.clip import model_config
+from helpers.imports import import_file
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'official_cma.py'
 
 
 @pytest.fixture(scope='module')
 def converter():
-    spec = importlib.util.spec_from_file_location('official_cma', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_file(TOOL)
 
 
 def official_checkpoint() -> dict:

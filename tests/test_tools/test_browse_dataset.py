@@ -1,5 +1,4 @@
 """tools/analysis_tools/browse_dataset.py: the sheet, the summary, and the check."""
-import importlib.util
 import re
 import sys
 import time
@@ -7,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.annotations import write_flickr8k
+from helpers.imports import import_file
 from helpers.media import write_image, write_video
 from mmcv.transforms import BaseTransform
 
@@ -34,10 +34,7 @@ class Stuck(BaseTransform):
 @pytest.fixture
 def browse(monkeypatch, tmp_path, capsys):
     """Runs the tool in ``tmp_path``; gives the exit code and what it printed."""
-    path = ROOT / 'tools' / 'analysis_tools' / 'browse_dataset.py'
-    spec = importlib.util.spec_from_file_location('browse_dataset', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = import_file(ROOT / 'tools' / 'analysis_tools' / 'browse_dataset.py')
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments) -> tuple[int, str]:

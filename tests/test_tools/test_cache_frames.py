@@ -1,5 +1,4 @@
 """The tool that fills a frame cache: complete, resumable, and read with one changed line."""
-import importlib.util
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.imports import import_file
 from helpers.media import write_video
 
 from mmcma.config import load_config
@@ -22,10 +22,7 @@ TOOL = ROOT / 'tools' / 'dataset_converters' / 'cache_frames.py'
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('cache_frames', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_file(TOOL)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """The paper's figures beside measured ones, and the script that makes them."""
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.imports import import_file
 
 from mmcma.utils.errors import ConfigError
 
@@ -14,11 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def tool():
-    path = ROOT / 'tools' / 'analysis_tools' / 'paper_tables.py'
-    spec = importlib.util.spec_from_file_location('paper_tables', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_file(ROOT / 'tools' / 'analysis_tools' / 'paper_tables.py')
 
 
 def report(present: int) -> str:

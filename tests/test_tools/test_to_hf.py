@@ -1,5 +1,4 @@
 """Checkpoints of each layout, converted, give the features of an independent CLIP with the same weights."""
-import importlib.util
 import json
 import sys
 from collections import OrderedDict
@@ -7,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.imports import import_file
 from safetensors.torch import save_file
 from torch import nn
 
@@ -21,10 +21,7 @@ VOCABULARY, CONTEXT, PATCH, IMAGE, JOINT = 1369, 20, 16, 48, 24
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('to_hf', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_file(TOOL)
 
 
 class QuickGELU(nn.Module):

@@ -19,11 +19,11 @@ from mmengine.runner import Runner
 from campaigns import Outcome, Verdict
 from mmcma.config import building, check_config, load_config
 from mmcma.config.places import parts
+from mmcma.config.sharing import LOADERS
 from mmcma.registry import HOOKS, MODELS
 from mmcma.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: What a run builds; all else in a config are variables and settings of mmengine.
 BUILT = ('model', *LOADERS, 'val_evaluator', 'test_evaluator', 'optim_wrapper', 'custom_hooks', 'default_hooks')
 #: What trials must leave alone: these decide how much is rendered, and where.
