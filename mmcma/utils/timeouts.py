@@ -17,6 +17,10 @@ def leave_limits_to_watcher() -> None:
     _is_watched = True
 
 
+def made_progress() -> None:
+    """Says that the work in this thread goes on."""
+
+
 def run_with_timeout(seconds: float | None, work: Callable[[], Result], what: str) -> Result:
     """Calls ``work`` and gives what it returns or raises, if it does so in time.
 

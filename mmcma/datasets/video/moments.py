@@ -1,0 +1,7 @@
+"""Stretches of time."""
+
+
+def clock(seconds: float) -> str:
+    """``0:41:20``."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f'{minutes // 60}:{minutes % 60:02}:{rest:02}'
