@@ -53,7 +53,7 @@ def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: Retrie
 def encode_read(read: Iterable[Outcome], model, batch_size: int) -> Iterator[FileResult]:
     """Encodes the outcomes of :class:`ReadFile`, those with as many frames together."""
     clips: dict[int, list[tuple[ListedFile, Content]]] = {}  # by the number of frames
-    for found, content, error in read:
+    for found, content, error, _ in read:
         if error is not None:
             yield Failed(found, error)
         elif content is None:

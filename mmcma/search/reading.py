@@ -1,10 +1,6 @@
 """Which files a folder holds, and what a process reads of one."""
-import ctypes
 import os
-import signal
-import sys
 from collections.abc import Sequence
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,7 +102,6 @@ class ReadFile:
         Raises:
             MediaError: It cannot be read.
         """
-        _end_with_parent()
         path = self.root / found.path
         try:
             digest = file_digest(path)
@@ -118,9 +113,3 @@ class ReadFile:
         if isinstance(clip, MediaError):
             raise clip
         return Content(digest, clip.frames, clip.mask, clip.times.round(3).tolist(), round(clip.duration, 3))
-
-
-def _end_with_parent() -> None:
-    """On Linux, ends this process when the one that forked it is killed: it has inherited that one's locks."""
-    if sys.platform == 'linux' and parent_process() is not None:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
