@@ -1,8 +1,8 @@
 """Videos, images and folders of frames, from paths to what a vision tower takes."""
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmcma.datasets.video.moments import Moment, cut, scan_parts
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import ConfigError, MediaError
+from mmcma.utils.timeouts import run_with_timeout
 
 _LOADERS = ('LoadVideoFrames', 'LoadImage')
 
@@ -58,6 +60,53 @@ class MediaPaths(Dataset):
             return error
         return Clip(torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask']),
                     results['frame_times'], results['duration'])
+
+
+def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
+                 key_frames: bool = False) -> Iterator[tuple[Moment, Clip | MediaError]]:
+    """The moments of a video or image in one pass over the file, each with what a model takes of it.
+
+    The same frames as those that the pipeline reads for the moment's start and end. Steps after loading get
+    each frame as a clip of one, as soon as it is decoded.
+
+    Args:
+        path: The file, or a folder of frames.
+        pipeline: From :func:`frame_pipeline`.
+        plan: How it is cut, from :func:`~mmcma.datasets.video.moments.check_plan`.
+        key_frames: Whether only key frames are decoded.
+
+    Yields:
+        Each moment once, as soon as it is read; one that damage reaches with an error that names file and time.
+
+    Raises:
+        MediaError: Nothing of the file can be read, or it makes no progress.
+    """
+    if is_image(path):
+        yield Moment(0.0, 0.0), MediaPaths([path], pipeline)[0]
+        return
+    prepare, step = preparation(pipeline), video_step(pipeline)
+    if key_frames and step.get('sampling') == 'clip4clip':  # its seconds are of frames at a rate
+        step['sampling'] = 'uniform'
+    load = TRANSFORMS.build(step)
+
+    def one_frame(frame: np.ndarray) -> np.ndarray:
+        return prepare(dict(frames=frame[None], frame_mask=np.ones(1, dtype=bool)))['frames'][0]
+
+    def limited(call: Callable[[], Any]) -> Any:
+        return run_with_timeout(load.timeout, call, str(path))
+
+    with limited(lambda: load.open(str(path), key_frames)) as video:
+        moments = limited(lambda: cut(video, plan))
+        parts = [load.choose(video, *moment) for moment in moments]
+        clips = scan_parts(video, parts, one_frame)
+        while (found := limited(lambda: next(clips, None))) is not None:
+            number, shown = found
+            if isinstance(shown, MediaError):
+                yield moments[number], shown
+            else:
+                frames, mask = load.pad(np.stack(shown))
+                yield moments[number], Clip(torch.from_numpy(frames), torch.from_numpy(mask),
+                                            video.timestamps[parts[number]], video.duration)
 
 
 def is_image(path: str | PathLike) -> bool:

@@ -1,7 +1,165 @@
-"""Stretches of time."""
+"""Moments: a long video cut into stretches of time, each of which is read, encoded and found by itself."""
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from mmcma.datasets.video.clock import clock
+from mmcma.datasets.video.video_reader import Convert, VideoReader
+from mmcma.utils.errors import ConfigError
+
+#: How files are cut where nothing else is said: those longer than LONGEST_WHOLE seconds into windows of WINDOW seconds.
+AUTO, LONGEST_WHOLE, WINDOW = 'auto', 60.0, 10.0
+#: Seconds of the shortest shot; frames a second that are looked at for cuts; pixels of their shorter side.
+SHORTEST_SHOT, SHOT_RATE, SHOT_SIDE = 1.0, 8.0, 144
+#: Of a window's step: so much may a file's end lie behind the last window's.
+_ROUNDING = 1e-6
 
 
-def clock(seconds: float) -> str:
-    """``0:41:20``."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f'{minutes // 60}:{minutes % 60:02}:{rest:02}'
+class Moment(NamedTuple):
+    """Seconds from the beginning of its file; both 0 for an image."""
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        return f'{clock(self.start)}–{clock(math.ceil(self.end - 1e-3))}'
+
+
+class Found(Protocol):
+    """What a search found: a stretch of a file."""
+    path: Any
+    start: Any
+    end: Any
+
+
+AnyFound = TypeVar('AnyFound', bound=Found)
+
+
+def check_plan(plan: str | float) -> str:
+    """How files are cut into moments, as a text that a gallery may keep.
+
+    ``'auto'`` cuts files longer than a minute into windows of 10 s, half overlapping; a number of seconds (at least 1)
+    cuts all that are longer than that into windows as long; ``'shots'`` cuts at cuts; ``'whole'`` cuts nothing.
+
+    Raises:
+        ConfigError: It is none of these, or PySceneDetect is not installed.
+    """
+    if plan == 'shots':
+        try:
+            import scenedetect  # noqa: F401
+        except ImportError as error:
+            raise ConfigError(f"moments 'shots' needs PySceneDetect ({error}); install it with pip install "
+                              "'mmcma[shots]'") from error
+    if plan in (AUTO, 'shots', 'whole'):
+        return str(plan)
+    try:
+        seconds = float(plan)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds < math.inf:
+        raise ConfigError(f"moments {plan!r}: give a number of seconds from 1 up, 'shots' or 'whole'")
+    return f'{seconds:g}'
+
+
+def cut(video: VideoReader, plan: str) -> list[Moment]:
+    """The moments of a video, in order; together they are all of it.
+
+    Args:
+        video: An open file.
+        plan: From :func:`check_plan`.
+    """
+    if plan == 'shots':
+        return [part for shot in _shots(video) for part in _cut_longer(shot, LONGEST_WHOLE, WINDOW)]
+    seconds = dict(auto=WINDOW, whole=math.inf).get(plan) or float(plan)
+    return _cut_longer(Moment(0.0, video.duration), LONGEST_WHOLE if plan == AUTO else seconds, seconds)
+
+
+def windows(duration: float, seconds: float) -> list[Moment]:
+    """Windows that begin every ``seconds / 2`` and cover ``[0, duration]``; the last one is cut to its end."""
+    step = seconds / 2
+    count = max(0, math.ceil((duration - seconds) / step - _ROUNDING)) + 1
+    return [Moment(step * number, duration if number == count - 1 else step * number + seconds)
+            for number in range(count)]
+
+
+def _cut_longer(part: Moment, longest: float, seconds: float) -> list[Moment]:
+    if part.end - part.start <= longest:
+        return [part]
+    return [Moment(part.start + start, part.start + end) for start, end in windows(part.end - part.start, seconds)]
+
+
+def _shots(video: VideoReader) -> list[Moment]:
+    """Between the cuts that PySceneDetect sees among frames of our own decoding, by its ``ContentDetector``."""
+    from scenedetect import ContentDetector, FrameTimecode
+    slots = np.floor(video.timestamps * SHOT_RATE)
+    indices = np.flatnonzero(np.diff(slots, prepend=-1))  # the first frame of each
+    detector = ContentDetector(min_scene_len=round(SHORTEST_SHOT * SHOT_RATE))
+    cuts: list[float] = []
+    number, seen = 0, []
+    for index, frame in video.scan(indices, _small):
+        if not isinstance(frame, Exception):
+            seen.append(index)
+            found = detector.process_frame(FrameTimecode(number, SHOT_RATE), frame)
+            cuts += [float(video.timestamps[seen[cut.frame_num]]) for cut in found]
+            number += 1
+    edges = [0.0, *sorted(set(cuts) - {0.0}), video.duration]
+    return [Moment(start, end) for start, end in zip(edges, edges[1:])]
+
+
+def _small(frame: np.ndarray) -> np.ndarray:
+    """BGR, thinned out to about ``SHOT_SIDE`` pixels."""
+    step = max(1, min(frame.shape[:2]) // SHOT_SIDE)
+    return np.ascontiguousarray(frame[::step, ::step, ::-1])
+
+
+def scan_parts(video: VideoReader, parts: Sequence[np.ndarray],
+               convert: Convert) -> Iterator[tuple[int, list[Any] | Exception]]:
+    """Parts of a video in one pass, each as soon as its last frame is there; a frame is kept until no part needs it.
+
+    Args:
+        video: An open file.
+        parts: Indices of the frames of each part, which may overlap: int ``(n,)``, strictly rising, at least one.
+        convert: What is made of a frame when it is decoded.
+
+    Yields:
+        The number of a part with what was made of its frames, or with the first exception among them.
+    """
+    parts_of = defaultdict(list)
+    for number, indices in enumerate(parts):
+        for index in indices.tolist():
+            parts_of[index].append(number)
+    missing = [len(indices) for indices in parts]
+    uses = Counter({index: len(numbers) for index, numbers in parts_of.items()})
+    frames: dict[int, Any] = {}
+    for index, made in video.scan(sorted(parts_of), convert):
+        frames[index] = made
+        for number in parts_of.pop(index):
+            missing[number] -= 1
+            if not missing[number]:
+                own = parts[number].tolist()
+                found = [frames[index] for index in own]
+                yield number, next((frame for frame in found if isinstance(frame, Exception)), found)
+                uses.subtract(own)
+                for index in own:
+                    if not uses[index]:
+                        del frames[index]
+
+
+def join_overlapping(found: Iterable[AnyFound], per_file: int | None = None) -> list[AnyFound]:
+    """What was found, without what overlaps a better stretch of the same file.
+
+    Args:
+        found: Best first.
+        per_file: At most so many of a file; None for all.
+    """
+    kept: list[AnyFound] = []
+    of_file: dict[Any, list[AnyFound]] = defaultdict(list)
+    for one in found:
+        better = of_file[one.path]
+        if (per_file is None or len(better) < per_file) and \
+                not any(min(one.end, other.end) > max(one.start, other.start) for other in better):
+            better.append(one)
+            kept.append(one)
+    return kept
