@@ -33,7 +33,7 @@ setup(
         'ray': requirements('ray'),
         'search': requirements('search'),
         'shots': requirements('shots'),
-        'tests': requirements('tests') + requirements('search') + requirements('shots') + requirements('ray') + requirements('docs'),
+        'tests': sum(map(requirements, ('tests', 'search', 'shots', 'ray', 'docs')), []),
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli.main:main']},
 )

@@ -1,5 +1,7 @@
 """Videos, images and folders of frames, from paths to what a vision tower takes."""
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +10,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -107,6 +110,27 @@ def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
                 frames, mask = load.pad(np.stack(shown))
                 yield moments[number], Clip(torch.from_numpy(frames), torch.from_numpy(mask),
                                             video.timestamps[parts[number]], video.duration)
+
+
+def readable(moments: Iterable[tuple[Moment, Clip | MediaError]],
+             size: int) -> Iterator[tuple[list[Moment], list[Clip]]]:
+    """Moments and their clips, so many at a time; those that cannot be read are left out with a warning.
+
+    Raises:
+        MediaError: None of them can be read.
+    """
+    moments, some, failure = iter(moments), False, None
+    while batch := list(islice(moments, size)):
+        read = [(moment, clip) for moment, clip in batch if isinstance(clip, Clip)]
+        for _, clip in batch:
+            if isinstance(clip, MediaError):
+                failure = clip
+                print_log(f'left out: {clip}', logger='current', level=logging.WARNING)
+        if read:
+            some = True
+            yield [moment for moment, _ in read], [clip for _, clip in read]
+    if failure is not None and not some:
+        raise failure
 
 
 def is_image(path: str | PathLike) -> bool:

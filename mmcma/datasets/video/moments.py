@@ -29,9 +29,12 @@ class Moment(NamedTuple):
 
 class Found(Protocol):
     """What a search found: a stretch of a file."""
-    path: Any
-    start: Any
-    end: Any
+    @property
+    def path(self) -> str: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
 
 
 AnyFound = TypeVar('AnyFound', bound=Found)
