@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where it '
                         'is a config file: a .pth of tools/train.py')
     parser.add_argument('--out', required=True, metavar='GALLERY', help="the gallery's folder, or a URI as s3://…")
+    parser.add_argument('--repair', action='store_true', help='read all of the gallery and encode anew '
+                        'what is damaged')
     place = parser.add_mutually_exclusive_group()
     place.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
     place.add_argument('--ray', metavar='ADDRESS', help="reads and encodes on a Ray cluster: 'auto' for the one of "
@@ -41,12 +43,13 @@ def run(args: argparse.Namespace) -> None:
     from mmcma.checkpoints.sources import is_data
     from mmcma.search import index_folder
     from mmcma.search.indexing import check_request
-    check_request(args.folder, args.out)
+    check_request(args.folder, args.out, args.repair)
     device = 'cpu' if args.ray else args.device  # with a cluster others encode
     inferencer = RetrievalInferencer(init_model(args.model, args.checkpoint, device), batch_size=args.batch_size)
     with items_bar('encoding') as show:
         report = index_folder(args.folder, args.out, inferencer, model=args.model, checkpoint=args.checkpoint,
-                              workers=args.workers, timeout=args.timeout, ray=args.ray, progress=show)
+                              workers=args.workers, timeout=args.timeout, ray=args.ray, repair=args.repair,
+                              progress=show)
     print(f'{args.out}: {report.items:,} items; {report.added:,} added, {report.updated:,} updated, '
           f'{report.deleted:,} deleted, {report.unchanged:,} unchanged')
     if not is_data(args.model):

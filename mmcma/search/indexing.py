@@ -14,6 +14,7 @@ from mmcma.search.gallery import check_fingerprint
 from mmcma.search.lock import writer_lock
 from mmcma.search.manifest import FORM, GalleryManifest, find_manifest
 from mmcma.search.reading import ListedFile, ReadFile, list_folder
+from mmcma.search.repair import repaired
 from mmcma.search.rows import Moment
 from mmcma.search.writer import GalleryWriter
 from mmcma.utils.errors import ConfigError, DataError
@@ -44,7 +45,8 @@ class IndexReport:
 
 def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInferencer, *, model: str,
                  checkpoint: str | None = None, workers: int | None = None, timeout: float = 300,
-                 ray: str | None = None, progress: Progress = lambda done, total, failed: None) -> IndexReport:
+                 ray: str | None = None, repair: bool = False,
+                 progress: Progress = lambda done, total, failed: None) -> IndexReport:
     """Brings a gallery to the state of a folder: encodes what is new or has changed, forgets what is gone.
 
     Whatever ends it, the gallery can be searched and the next call goes on; who searches
@@ -60,6 +62,7 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
         workers: Decoding processes; None for one a core.
         timeout: Seconds after which a file has failed.
         ray: Address of a Ray cluster that reads and encodes, or ``'auto'``; None for this process and its workers.
+        repair: Read all of the gallery and encode anew what is not as it was written.
         progress: Called after each file, a :data:`Progress`.
 
     Raises:
@@ -71,8 +74,10 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
     out, root = str(out), Path(folder).resolve()
     found, unfit = list_folder(root)
     with _encoder(inferencer, workers, timeout, ray) as encoder, writer_lock(out):
-        manifest = _same_gallery(out, root) or GalleryManifest(
-            FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint), inferencer.fingerprint)
+        new = GalleryManifest(FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint),
+                              inferencer.fingerprint)
+        manifest = repaired(out, new) if repair else find_manifest(out) or new
+        _check_root(out, manifest, root)
         check_fingerprint(out, manifest, inferencer)
         indexing = _Indexing(GalleryWriter(out, manifest), found, unfit)
         indexing.forget_the_gone()
@@ -84,7 +89,7 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
     return report
 
 
-def check_request(folder: str | Path, out: str | Path) -> None:
+def check_request(folder: str | Path, out: str | Path, repair: bool = False) -> None:
     """Refuses what :func:`index_folder` would refuse whatever the model, before one is built.
 
     Raises:
@@ -92,21 +97,21 @@ def check_request(folder: str | Path, out: str | Path) -> None:
         ConfigError: The gallery was made of another folder.
     """
     list_folder(Path(folder))
-    if _same_gallery(str(out), Path(folder).resolve()) is not None:
+    try:
+        manifest = find_manifest(str(out))
+    except DataError:
+        if not repair:
+            raise
+        return
+    if manifest is not None:
+        _check_root(str(out), manifest, Path(folder).resolve())
         with writer_lock(str(out)):
             pass
 
 
-def _same_gallery(out: str, root: Path) -> GalleryManifest | None:
-    """The gallery that is there, if it was made of this folder; None where there is none.
-
-    Raises:
-        ConfigError: It was made of another.
-    """
-    manifest = find_manifest(out)
-    if manifest is not None and manifest.root != str(root):
+def _check_root(out: str, manifest: GalleryManifest, root: Path) -> None:
+    if manifest.root != str(root):
         raise ConfigError(f'{out} was made of the folder {manifest.root!r} and not {str(root)!r}; choose another --out')
-    return manifest
 
 
 def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float,
