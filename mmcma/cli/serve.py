@@ -38,16 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and leaves nothing behind
-    os.environ.setdefault('GRPC_VERBOSITY', 'NONE')  # it logs that an idle connection to Milvus was renewed
     check_gradio()
     check_at_least(args, max_upload=1, k=1)
     from mmcma.search import open_gallery
     with closing(listen(args.host, args.port)) as listening, TemporaryDirectory(prefix='mmcma-serve-') as folder:
         os.environ['GRADIO_TEMP_DIR'] = f'{folder}/uploads'
-        with open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device) as gallery:
-            if gallery.manifest.items is None:
-                print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
-            serve(gallery, listening, Path(folder), args)
+        gallery = open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device)
+        if not gallery.manifest.complete:
+            print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
+        serve(gallery, listening, Path(folder), args)
 
 
 def check_gradio() -> None:

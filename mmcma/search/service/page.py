@@ -21,7 +21,7 @@ def make_page(gallery: Gallery, results: int) -> gr.Blocks:
         gallery: An open one, with its model.
         results: How many to show.
     """
-    items = gallery.frames.read_manifest()
+    items = gallery.paths()
     name = Path(gallery.manifest.root).name
     with gr.Blocks(title=f'{name} · mmcma', analytics_enabled=False, fill_width=True,
                    delete_cache=(_UPLOAD_KEPT, _UPLOAD_KEPT)) as page:

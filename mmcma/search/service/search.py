@@ -44,7 +44,7 @@ class Search:
                     self.gallery.search_text(text, self.results, folder=folder, seconds=seconds)
         except UserError as error:
             return message(str(error), wrong=True)
-        return cards(hits, Path(self.gallery.manifest.root).resolve()) if hits else message('nothing found')
+        return cards(hits, self.gallery.root) if hits else message('nothing found')
 
     def _find_like(self, uploaded: Path, folder: str, seconds: tuple[float, float] | None) -> list[Hit]:
         try:
