@@ -218,8 +218,8 @@ class RetrievalInferencer:
         clips = moment_clips(path, frame_pipeline(self.model.cfg), check_plan(cut), key_frames=key_frames)
         score = partial(self.visual_similarity, self.encode_visual([query])) if is_media(query) else \
             partial(self.similarity, self.encode_text([str(query)]))
-        found = [MomentMatch(str(path), *moment, value) for moments, batch in readable(clips, self.batch_size)
-                 for moment, value in zip(moments, score(self._encode_clips(
+        found = [MomentMatch(str(path), *span, value) for spans, batch in readable(clips, self.batch_size)
+                 for span, value in zip(spans, score(self._encode_clips(
                      [(clip.frames, clip.mask) for clip in batch]))[0].tolist())]
         return join_overlapping(sorted(found, key=lambda match: -match.score))[:k]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from mmcma.datasets.video.moments import Moment, cut, scan_parts
+from mmcma.datasets.video.moments import Span, cut, scan_parts
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import ConfigError, MediaError
 from mmcma.utils.timeouts import run_with_timeout
@@ -36,6 +36,19 @@ class Clip(NamedTuple):
     mask: Tensor
     times: np.ndarray
     duration: float
+
+
+class ReadMoment(NamedTuple):
+    """A moment that was read of a file.
+
+    Attributes:
+        span: Seconds.
+        moments: How many the file has.
+        clip: What a model takes of it, or why it cannot be read.
+    """
+    span: Span
+    moments: int
+    clip: Clip | MediaError
 
 
 class MediaPaths(Dataset):
@@ -66,7 +79,7 @@ class MediaPaths(Dataset):
 
 
 def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
-                 key_frames: bool = False) -> Iterator[tuple[Moment, Clip | MediaError]]:
+                 key_frames: bool = False) -> Iterator[ReadMoment]:
     """The moments of a video or image in one pass over the file, each with what a model takes of it.
 
     The same frames as those that the pipeline reads for the moment's start and end. Steps after loading get
@@ -85,7 +98,7 @@ def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
         MediaError: Nothing of the file can be read, or it makes no progress.
     """
     if is_image(path):
-        yield Moment(0.0, 0.0), MediaPaths([path], pipeline)[0]
+        yield ReadMoment(Span(0.0, 0.0), 1, MediaPaths([path], pipeline)[0])
         return
     prepare, step = preparation(pipeline), video_step(pipeline)
     if key_frames and step.get('sampling') == 'clip4clip':  # its seconds are of frames at a rate
@@ -99,36 +112,33 @@ def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
         return run_with_timeout(load.timeout, call, str(path))
 
     with limited(lambda: load.open(str(path), key_frames)) as video:
-        moments = limited(lambda: cut(video, plan))
-        parts = [load.choose(video, *moment) for moment in moments]
+        spans = limited(lambda: cut(video, plan))
+        parts = [load.choose(video, *span) for span in spans]
         clips = scan_parts(video, parts, one_frame)
         while (found := limited(lambda: next(clips, None))) is not None:
-            number, shown = found
-            if isinstance(shown, MediaError):
-                yield moments[number], shown
-            else:
-                frames, mask = load.pad(np.stack(shown))
-                yield moments[number], Clip(torch.from_numpy(frames), torch.from_numpy(mask),
-                                            video.timestamps[parts[number]], video.duration)
+            number, clip = found
+            if not isinstance(clip, Exception):
+                frames, mask = map(torch.from_numpy, load.pad(np.stack(clip)))
+                clip = Clip(frames, mask, video.timestamps[parts[number]], video.duration)
+            yield ReadMoment(spans[number], len(spans), clip)
 
 
-def readable(moments: Iterable[tuple[Moment, Clip | MediaError]],
-             size: int) -> Iterator[tuple[list[Moment], list[Clip]]]:
-    """Moments and their clips, so many at a time; those that cannot be read are left out with a warning.
+def readable(moments: Iterable[ReadMoment], size: int) -> Iterator[tuple[list[Span], list[Clip]]]:
+    """When moments are, and their clips, so many at a time; those that cannot be read are left out with a warning.
 
     Raises:
         MediaError: None of them can be read.
     """
     moments, some, failure = iter(moments), False, None
     while batch := list(islice(moments, size)):
-        read = [(moment, clip) for moment, clip in batch if isinstance(clip, Clip)]
-        for _, clip in batch:
+        read = [(span, clip) for span, _, clip in batch if isinstance(clip, Clip)]
+        for _, _, clip in batch:
             if isinstance(clip, MediaError):
                 failure = clip
                 print_log(f'left out: {clip}', logger='current', level=logging.WARNING)
         if read:
             some = True
-            yield [moment for moment, _ in read], [clip for _, clip in read]
+            yield [span for span, _ in read], [clip for _, clip in read]
     if failure is not None and not some:
         raise failure
 

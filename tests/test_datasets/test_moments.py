@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmcma.datasets import open_video
-from mmcma.datasets.video.moments import Moment, check_plan, cut, join_overlapping, scan_parts, windows
+from mmcma.datasets.video.moments import Span, check_plan, cut, join_overlapping, scan_parts, windows
 from mmcma.utils.errors import ConfigError
 
 Hit = namedtuple('Hit', 'path start end')
@@ -68,8 +68,8 @@ def test_shots(tmp_path):
 
 
 def test_times_are_written_as_people_read_them():
-    assert str(Moment(2480, 2490)) == '0:41:20–0:41:30'
-    assert str(Moment(0, 3600.2)) == '0:00:00–1:00:01'
+    assert str(Span(2480, 2490)) == '0:41:20–0:41:30'
+    assert str(Span(0, 3600.2)) == '0:00:00–1:00:01'
 
 
 @given(st.lists(st.lists(st.integers(0, 19), min_size=1, max_size=5, unique=True).map(sorted), min_size=1,

@@ -18,8 +18,8 @@ SHORTEST_SHOT, SHOT_RATE, SHOT_SIDE = 1.0, 8.0, 144
 _ROUNDING = 1e-6
 
 
-class Moment(NamedTuple):
-    """Seconds from the beginning of its file; both 0 for an image."""
+class Span(NamedTuple):
+    """When a moment begins and ends, in seconds from the beginning of its file; both 0 for an image."""
     start: float
     end: float
 
@@ -66,7 +66,7 @@ def check_plan(plan: str | float) -> str:
     return f'{seconds:g}'
 
 
-def cut(video: VideoReader, plan: str) -> list[Moment]:
+def cut(video: VideoReader, plan: str) -> list[Span]:
     """The moments of a video, in order; together they are all of it.
 
     Args:
@@ -76,24 +76,24 @@ def cut(video: VideoReader, plan: str) -> list[Moment]:
     if plan == 'shots':
         return [part for shot in _shots(video) for part in _cut_longer(shot, LONGEST_WHOLE, WINDOW)]
     seconds = dict(auto=WINDOW, whole=math.inf).get(plan) or float(plan)
-    return _cut_longer(Moment(0.0, video.duration), LONGEST_WHOLE if plan == AUTO else seconds, seconds)
+    return _cut_longer(Span(0.0, video.duration), LONGEST_WHOLE if plan == AUTO else seconds, seconds)
 
 
-def windows(duration: float, seconds: float) -> list[Moment]:
+def windows(duration: float, seconds: float) -> list[Span]:
     """Windows that begin every ``seconds / 2`` and cover ``[0, duration]``; the last one is cut to its end."""
     step = seconds / 2
     count = max(0, math.ceil((duration - seconds) / step - _ROUNDING)) + 1
-    return [Moment(step * number, duration if number == count - 1 else step * number + seconds)
+    return [Span(step * number, duration if number == count - 1 else step * number + seconds)
             for number in range(count)]
 
 
-def _cut_longer(part: Moment, longest: float, seconds: float) -> list[Moment]:
+def _cut_longer(part: Span, longest: float, seconds: float) -> list[Span]:
     if part.end - part.start <= longest:
         return [part]
-    return [Moment(part.start + start, part.start + end) for start, end in windows(part.end - part.start, seconds)]
+    return [Span(part.start + start, part.start + end) for start, end in windows(part.end - part.start, seconds)]
 
 
-def _shots(video: VideoReader) -> list[Moment]:
+def _shots(video: VideoReader) -> list[Span]:
     """Between the cuts that PySceneDetect sees among frames of our own decoding, by its ``ContentDetector``."""
     from scenedetect import ContentDetector, FrameTimecode
     slots = np.floor(video.timestamps * SHOT_RATE)
@@ -108,7 +108,7 @@ def _shots(video: VideoReader) -> list[Moment]:
             cuts += [float(video.timestamps[seen[cut.frame_num]]) for cut in found]
             number += 1
     edges = [0.0, *sorted(set(cuts) - {0.0}), video.duration]
-    return [Moment(start, end) for start, end in zip(edges, edges[1:])]
+    return [Span(start, end) for start, end in zip(edges, edges[1:])]
 
 
 def _small(frame: np.ndarray) -> np.ndarray:
