@@ -5,7 +5,8 @@
   mmcma search gallery/ "two people cook" --json | jq -r '.[].path'
 
 The model is the one that made the gallery. Its best by pooled vectors, --rerank of them, are put in order by the
-model's own similarity; the scores are that similarity's.
+model's own similarity; the scores are that similarity's. Of long videos moments are found, as in film.mkv
+0:41:20–0:41:30; of moments that overlap, the better one is shown.
 """
 import argparse
 import json
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='how many the model puts in order (default: 100)')
     parser.add_argument('--folder', default='', metavar='DIR', help='only below this folder of the gallery')
     parser.add_argument('--seconds', nargs=2, type=float, metavar=('MIN', 'MAX'), help='only of this length')
+    parser.add_argument('--per-file', type=int, metavar='N', help='at most so many moments of a file')
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument('--html', metavar='FILE', help='write a page with the frames that matched')
     parser.add_argument('--model', help='the model that made the gallery, where it has moved or is a config or a '
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError('the query is empty; describe what is to be found')
     if args.query is None and not os.path.exists(given[0]):
         raise ConfigError(f'{given[0]}: no such file')
-    check_at_least(args, k=1, rerank=0)
+    check_at_least(args, k=1, rerank=0, per_file=1)
     if args.seconds is not None and not 0 <= args.seconds[0] <= args.seconds[1]:
         raise ConfigError(f'--seconds {args.seconds[0]:g} {args.seconds[1]:g} is no length: the shortest first')
     check_can_be_written(args.html, '--html')
@@ -52,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
     if not gallery.manifest.complete:
         print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
     search = gallery.search_path if args.query is None else gallery.search_text
-    hits = search(given[0], args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds)
+    hits = search(given[0], args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds,
+                  per_file=args.per_file)
     if args.html:
         from mmcma.search.result_page import write_result_page
         write_result_page(args.html, given[0], hits, gallery)
@@ -66,8 +69,9 @@ def run(args: argparse.Namespace) -> None:
 def show(hits: list) -> None:
     """Prints a line for each hit."""
     for rank, hit in enumerate(hits, 1):
+        span = '' if hit.span is None else f' {hit.span}'
         moment = '' if hit.best_moment is None else f'  best at {hit.best_moment:.1f} s'
         mark = f'  ({hit.mark})' if hit.mark else ''
-        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{moment}{mark}')
+        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{span}{moment}{mark}')
     if not hits:
         print('nothing found')

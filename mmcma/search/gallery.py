@@ -1,6 +1,7 @@
 """A folder of encoded files that can be searched: first among pooled vectors, then exactly."""
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmcma.apis import RetrievalInferencer, init_model
+from mmcma.datasets.video.moments import Span, join_overlapping
 from mmcma.search.manifest import GalleryManifest, read_manifest
 from mmcma.search.moment_table import MomentTable
 from mmcma.search.queries import check_query
@@ -31,6 +33,7 @@ class Hit(NamedTuple):
         frame_times: Seconds at which those frames are shown.
         mark: What became of the file since it was indexed: 'missing', 'changed', or 'leads out' for a link that
             leads out of the folder or to itself; None where it is as it was.
+        duration: Seconds of the file; 0 for an image.
     """
     path: str
     score: float
@@ -39,6 +42,12 @@ class Hit(NamedTuple):
     frame_weights: list[float]
     frame_times: list[float]
     mark: str | None = None
+    duration: float = 0.0
+
+    @property
+    def span(self) -> Span | None:
+        """When it begins and ends; None where it is all of the file."""
+        return None if self.end - self.start >= self.duration else Span(self.start, self.end)
 
     @property
     def best_moment(self) -> float | None:
@@ -124,12 +133,13 @@ class Gallery:
 
     def search_text(self, query: str, k: int = 10, rerank: int = 100, *, folder: str = '',
                     seconds: tuple[float, float] | None = None, per_file: int | None = None) -> list[Hit]:
-        """The moments that fit a text best, best first.
+        """The moments that fit a text best, best first, of which no two of a file overlap.
 
         Args:
             query: The text.
             k: How many.
-            rerank: How many of the first stage's best the model's similarity puts in order; at least ``k``.
+            rerank: How many of the first stage's best the model's similarity puts in order; at least ``k``, and more
+                where those overlap or are too many of one file.
             folder: Only files below it; relative to the gallery's root.
             seconds: Only files that last as long: shortest and longest.
             per_file: At most so many moments of a file; None for any number.
@@ -164,21 +174,30 @@ class Gallery:
         """
         _check_request(k, rerank, seconds, per_file)
         vectors = F.normalize(queries.pooled, dim=-1).numpy()
-        return [self._ordered(queries.rows(slice(row, row + 1)), self.moments.search(
-            vector, max(k, rerank), folder=folder, seconds=seconds), k, text, per_file)
+        return [self._best(queries.rows(slice(row, row + 1)), partial(
+            self.moments.search, vector, folder=folder, seconds=seconds), k, max(k, rerank), text, per_file)
             for row, vector in enumerate(vectors)]
 
-    def _ordered(self, query: Features, moments: list[Moment], k: int, text: bool, per_file: int | None) -> list[Hit]:
-        """The best of what the first stage found, as the model's similarity orders it."""
+    def _best(self, query: Features, first_stage: Callable[[int], list[Moment]], k: int, limit: int, text: bool,
+              per_file: int | None) -> list[Hit]:
+        """The best k of which no two overlap, among as many of the first stage's best as that takes."""
+        while True:
+            moments = first_stage(limit)
+            hits = join_overlapping(self._ordered(query, moments, text), per_file)[:k]
+            if len(hits) == k or len(moments) < limit or limit == MOST_HITS:
+                return hits
+            limit = min(4 * limit, MOST_HITS)
+
+    def _ordered(self, query: Features, moments: list[Moment], text: bool) -> list[Hit]:
+        """What the first stage found, as the model's similarity orders it."""
         if not moments:
             return []
         visual = features_of(moments)
         similarity = self.inferencer.similarity if text else self.inferencer.visual_similarity
         scores = similarity(query, visual)[0]  # (len(moments),)
         weights = self._frame_weights(query, visual) if text else None
-        hits = [self._hit(moments[index], float(scores[index]), None if weights is None else weights[index])
+        return [self._hit(moments[index], float(scores[index]), None if weights is None else weights[index])
                 for index in scores.argsort(descending=True, stable=True).tolist()]
-        return hits[:k]
 
     def _frame_weights(self, text: Features, visual: Features) -> Tensor | None:
         """Share of each frame in the score of the one text: ``(M, T)``; None where frames have no weights."""
@@ -190,7 +209,7 @@ class Gallery:
     def _hit(self, moment: Moment, score: float, weights: Tensor | None) -> Hit:
         shares = [] if weights is None else weights[:len(moment.times)].tolist()
         return Hit(str(self.root / moment.path), score, moment.start, moment.end, shares, moment.times,
-                   self._mark(moment))
+                   self._mark(moment), moment.duration)
 
     def _mark(self, moment: Moment) -> str | None:
         """What became of a moment's file."""

@@ -38,7 +38,7 @@ def ray_encoder(address: str, inferencer: RetrievalInferencer, *, workers: int |
         address: ``'auto'`` for the cluster of this machine, or ``host:port`` of its head.
         inferencer: Its model is sent to the actors, so that they have the driver's weights.
         workers: Tasks that read at a time; None for as many as cores are free.
-        timeout: Seconds after which a file has failed.
+        timeout: Seconds without a frame after which a file has failed.
 
     Raises:
         DataError: There is no cluster, or it fails.
@@ -92,12 +92,8 @@ def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalI
         batch_format='pyarrow', compute=pool, num_gpus=1 if gpus else None,
         num_cpus=0 if gpus else min(1, cores - 1),
     ).iter_batches(batch_size=None, batch_format='pyarrow', prefetch_batches=0)
-    waiting = {found.path for found in todo}
     try:
-        for item in chain.from_iterable(map(_unpacked, blocks)):
-            if item.found.path in waiting:  # what is repeated may come twice
-                waiting.remove(item.found.path)
-                yield item
+        yield from chain.from_iterable(map(_unpacked, blocks))  # what is repeated may come twice
     except ray.exceptions.RayError as error:
         raise DataError(f'the Ray cluster gave up: {_last_line(error)}. What was indexed so far is whole; mend it and '
                         'run mmcma index again to go on') from error

@@ -10,9 +10,11 @@ from mmcma.search.moment_table import MomentTable, text_literal
 from mmcma.search.rows import Moment, row_schema, to_table
 from mmcma.search.tables import (
     GO_ON,
+    FragmentMetadata,
     append,
     create,
     lance,
+    latest,
     one_line_errors,
     overwrite,
     table_uri,
@@ -31,6 +33,12 @@ class StoredFile(NamedTuple):
     modified: int
     rows: int
     checksum: int
+
+
+class Written(NamedTuple):
+    """Rows that were written, and of which files they are."""
+    fragments: list[FragmentMetadata]
+    files: dict[str, StoredFile]
 
 
 class GalleryWriter:
@@ -75,16 +83,20 @@ class GalleryWriter:
             checksum=sum(file.checksum for file in self.files.values()), **changes)
         self.manifest.write(self.gallery)
 
-    def add(self, moments: Sequence[Moment]) -> None:
-        """Stores all moments of some files, in the place of those that the gallery has of them."""
+    def write(self, moments: Sequence[Moment]) -> Written:
+        """Writes rows that are not in the gallery before they are committed."""
         if self._table is None:
             self._table = create(self.uri, row_schema(moments[0].frames.shape[1], self.manifest.fingerprint))
         rows = to_table(moments, self._table.schema)
         with one_line_errors(self.uri, GO_ON):
-            fragments = write_fragments(rows, self.uri, schema=rows.schema)
-        files = stored_files(rows)
+            return Written(write_fragments(rows, self.uri, schema=rows.schema), stored_files(rows))
+
+    def commit(self, written: Sequence[Written]) -> None:
+        """Makes these rows, all of some files, those that the gallery has of them."""
+        files = _joined((path, *file) for part in written for path, file in part.files.items())
         self._delete(files)
-        self._table = append(self._table, fragments)
+        assert self._table is not None  # since rows were written
+        self._table = append(self._table, [fragment for part in written for fragment in part.fragments])
         self.files.update(files)
         self._publish()
 
@@ -106,6 +118,15 @@ class GalleryWriter:
                 self._table.delete(f'path in ({text_literal(*known[start:start + _PATHS_AT_ONCE])})')
         return known
 
+    def failures(self) -> dict[str, str]:
+        """Those that the last indexing listed, with the reason."""
+        table = latest(table_uri(self.gallery, 'failures'))
+        if table is None:
+            return {}
+        with one_line_errors(table.uri):
+            rows = table.to_table()
+        return dict(zip(rows['path'].to_pylist(), rows['error'].to_pylist()))
+
     def finish(self, failures: Mapping[str, str]) -> None:
         """Lists what failed, with the reason, and says that the gallery is complete."""
         overwrite(table_uri(self.gallery, 'failures'), pa.table([sorted(failures), [
@@ -116,16 +137,21 @@ class GalleryWriter:
 def stored_files(rows: pa.Table) -> dict[str, StoredFile]:
     """What these rows say of their files."""
     names = ('path', 'digest', 'size', 'modified', 'checksum')
-    return _joined(zip(*(rows[name].to_pylist() for name in names)))
+    return _of_rows(zip(*(rows[name].to_pylist() for name in names)))
 
 
 def _stored_files(moments: MomentTable) -> dict[str, StoredFile]:
-    return _joined(moments.facts('path', 'digest', 'size', 'modified', 'checksum'))
+    return _of_rows(moments.facts('path', 'digest', 'size', 'modified', 'checksum'))
 
 
-def _joined(facts) -> dict[str, StoredFile]:
+def _of_rows(facts: Iterable[tuple]) -> dict[str, StoredFile]:
+    return _joined((path, digest, size, modified, 1, checksum) for path, digest, size, modified, checksum in facts)
+
+
+def _joined(parts: Iterable[tuple]) -> dict[str, StoredFile]:
+    """Parts of files, each a path and a :class:`StoredFile`'s fields, by path."""
     files: dict[str, StoredFile] = {}
-    for path, digest, size, modified, checksum in facts:
-        rows, total = files[path][3:] if path in files else (0, 0)
-        files[path] = StoredFile(digest, size, modified, rows + 1, total + checksum)
+    for path, digest, size, modified, rows, checksum in parts:
+        before = files.get(path, (digest, size, modified, 0, 0))
+        files[path] = StoredFile(digest, size, modified, before[3] + rows, before[4] + checksum)
     return files
