@@ -8,6 +8,7 @@ import torch
 from mmcma.apis import RetrievalInferencer
 from mmcma.search.reading import Content, ListedFile, ReadFile
 from mmcma.search.rows import Moment
+from mmcma.search.writer import Written
 from mmcma.utils.jobs import Outcome, watched_jobs
 
 
@@ -58,8 +59,8 @@ class Failed(NamedTuple):
 
 
 FileResult = Encoded | Unchanged | Failed
-#: Reads and encodes files; of each it says once, in any order, what became of it.
-Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult]]
+#: Reads and encodes files; of each it says once, in any order, what became of it. It may write the rows itself.
+Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult | Written]]
 
 
 def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int,

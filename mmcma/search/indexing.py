@@ -1,7 +1,7 @@
 """From a folder of files to a gallery, and from its last state to the next."""
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,12 +11,13 @@ from mmcma.apis import RetrievalInferencer
 from mmcma.apis.media import frame_pipeline
 from mmcma.search.encoding import Encoder, Failed, Unchanged, encode_here
 from mmcma.search.gallery import check_fingerprint
-from mmcma.search.lock import writer_lock
+from mmcma.search.lock import check_idle, writer_lock
 from mmcma.search.manifest import FORM, GalleryManifest, find_manifest
 from mmcma.search.reading import ListedFile, ReadFile, list_folder
 from mmcma.search.repair import repaired
 from mmcma.search.rows import Moment
-from mmcma.search.writer import GalleryWriter
+from mmcma.search.tables import is_local
+from mmcma.search.writer import GalleryWriter, Written, write_rows
 from mmcma.utils.errors import ConfigError, DataError
 
 #: Rows of a commit, and the seconds that the first of them waits: what a kill loses, beside files being decoded.
@@ -71,13 +72,13 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
         ConfigError: The gallery was made of another folder, or Ray is not installed.
         WeightsError: The gallery was made with another model.
     """
-    out, root = str(out), Path(folder).resolve()
+    root, out = Path(folder).resolve(), str(Path(out).resolve() if is_local(str(out)) else out)
     found, unfit = list_folder(root)
-    with _encoder(inferencer, workers, timeout, ray) as encoder, writer_lock(out):
+    with _encoder(inferencer, workers, timeout, ray, out) as encoder, writer_lock(out):
         new = GalleryManifest(FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint),
                               inferencer.fingerprint)
         manifest = repaired(out, new) if repair else find_manifest(out) or new
-        _check_root(out, manifest, root)
+        _check_usable(out, manifest, root)
         check_fingerprint(out, manifest, inferencer)
         indexing = _Indexing(GalleryWriter(out, manifest), found, unfit)
         indexing.forget_the_gone()
@@ -104,21 +105,22 @@ def check_request(folder: str | Path, out: str | Path, repair: bool = False) -> 
             raise
         return
     if manifest is not None:
-        _check_root(str(out), manifest, Path(folder).resolve())
+        _check_usable(str(out), manifest, Path(folder).resolve())
         with writer_lock(str(out)):
             pass
 
 
-def _check_root(out: str, manifest: GalleryManifest, root: Path) -> None:
+def _check_usable(out: str, manifest: GalleryManifest, root: Path) -> None:
+    check_idle(out, manifest)
     if manifest.root != str(root):
         raise ConfigError(f'{out} was made of the folder {manifest.root!r} and not {str(root)!r}; choose another --out')
 
 
-def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float,
-             ray: str | None) -> AbstractContextManager[Encoder]:
+def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float, ray: str | None,
+             out: str) -> AbstractContextManager[Encoder]:
     if ray is not None:
         from mmcma.search.ray_encoding import ray_encoder
-        return ray_encoder(ray, inferencer, workers=workers, timeout=timeout)
+        return ray_encoder(ray, inferencer, out, workers=workers, timeout=timeout)
     return nullcontext(partial(encode_here, inferencer=inferencer, workers=max(1, workers or os.cpu_count() or 1),
                                timeout=timeout))
 
@@ -133,9 +135,10 @@ class _Indexing:
     def __init__(self, writer: GalleryWriter, found: dict[str, ListedFile], unfit: dict[str, str]) -> None:
         self.writer, self.found, self.failures = writer, found, dict(unfit)
         self.report = IndexReport()
-        #: Encoded but not yet stored, and since when the first of them waits.
-        self.waiting: list[Moment] = []
-        self.since = 0.0
+        #: Encoded but not yet written; written but not yet committed; and when there was nothing of either.
+        self.moments: list[Moment] = []
+        self.written: list[Written] = []
+        self.since = time.monotonic()
 
     def forget_the_gone(self) -> None:
         """Takes out what the folder no longer has."""
@@ -150,17 +153,20 @@ class _Indexing:
         todo = [found._replace(digest=files[path].digest) if path in files else found
                 for path, found in self.found.items() if not self._is_known(found)]
         self.report.unchanged = len(self.found) - len(todo)
-        for done, result in enumerate(encoder(job, todo), 1):
-            if isinstance(result, Failed):
+        done = 0
+        for result in encoder(job, todo):
+            if isinstance(result, Written):
+                self._count(result.files)
+                self.written.append(result)
+            elif isinstance(result, Failed):
                 self._fail(result.found.path, result.error)
             elif isinstance(result, Unchanged):
                 self._touch(result.found)
-            elif result.found.path in files:
-                self.report.updated += 1
-                self._keep(result.rows())
             else:
-                self.report.added += 1
-                self._keep(result.rows())
+                self._count([result.found.path])
+                self.moments += result.rows()
+            self._store_in_time()
+            done += len(result.files) if isinstance(result, Written) else 1
             progress(done, len(todo), len(self.failures))
         self._store()
 
@@ -170,25 +176,31 @@ class _Indexing:
 
     def _touch(self, found: ListedFile) -> None:
         """Takes note of another date of the same content."""
-        self._keep([moment._replace(size=found.size, modified=found.modified)
-                    for moment in self.writer.read(found.path)])
+        self.moments += [moment._replace(size=found.size, modified=found.modified)
+                         for moment in self.writer.read(found.path)]
         self.report.unchanged += 1
 
     def _fail(self, path: str, reason: str) -> None:
         self.failures[path] = reason
         self.writer.remove([path])  # what it was is not what it is
 
-    def _keep(self, moments: list[Moment]) -> None:
-        self.since = self.since if self.waiting else time.monotonic()
-        self.waiting += moments
-        if len(self.waiting) >= ROWS_AT_ONCE or time.monotonic() - self.since > LONGEST_WAIT:
+    def _count(self, paths: Collection[str]) -> None:
+        known = sum(path in self.writer.files for path in paths)
+        self.report.updated += known
+        self.report.added += len(paths) - known
+
+    def _store_in_time(self) -> None:
+        rows = len(self.moments) + sum(file.rows for own in self.written for file in own.files.values())
+        if rows >= ROWS_AT_ONCE or time.monotonic() - self.since > LONGEST_WAIT:
             self._store()
 
     def _store(self) -> None:
         """Puts what waits into the gallery."""
-        if self.waiting:
-            self.writer.add(self.waiting)
-            self.waiting = []
+        if self.moments:
+            self.written.append(write_rows(self.writer.gallery, self.moments, self.writer.manifest.fingerprint))
+        if self.written:
+            self.writer.commit(self.written)
+        self.moments, self.written, self.since = [], [], time.monotonic()
 
     def finish(self) -> IndexReport:
         """Lists what failed and says that the gallery is complete."""
