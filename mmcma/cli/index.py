@@ -2,19 +2,21 @@
 
   mmcma index videos/ --model tiny --out gallery/
   mmcma index videos/ --model cma-msrvtt --out gallery/
-  mmcma index videos/ --model tiny --out gallery/ --store http://localhost:19530
+  mmcma index videos/ --model tiny --out s3://bucket/gallery
   mmcma index videos/ --model tiny --out gallery/ --ray auto
 
 Killed at any moment and started again, it goes on where it stopped. Run again later, it encodes what is new or has
-changed and forgets what is gone. A file that cannot be read is listed with the reason in GALLERY/failures.jsonl and
-tried again next time. The folder itself is only read. A folder of mmcma export, as cma-msrvtt, is found again by the
-gallery; a config with its checkpoint has to be named for every search too.
+changed and forgets what is gone; who searches meanwhile sees what was last committed. A file that cannot be read is
+named with the reason and tried again next time. The folder itself is only read. A folder of mmcma export, as
+cma-msrvtt, is found again by the gallery; a config with its checkpoint has to be named for every search too.
 """
 import argparse
 import sys
-from pathlib import Path
 
 from mmcma.cli.arguments import check_at_least, items_bar
+
+#: Files that could not be read, of which the reason is printed; the gallery's table has all.
+_FAILURES_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', required=True, help="'tiny', an exported folder, or a config file")
     parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where it '
                         'is a config file: a .pth of tools/train.py')
-    parser.add_argument('--out', required=True, metavar='GALLERY', help='folder of the gallery')
-    parser.add_argument('--store', metavar='URI', help='a Milvus server, as in http://localhost:19530 '
-                        '(default: a file in the gallery)')
+    parser.add_argument('--out', required=True, metavar='GALLERY', help="the gallery's folder, or a URI as s3://…")
     place = parser.add_mutually_exclusive_group()
     place.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
     place.add_argument('--ray', metavar='ADDRESS', help="reads and encodes on a Ray cluster: 'auto' for the one of "
@@ -41,17 +41,18 @@ def run(args: argparse.Namespace) -> None:
     from mmcma.checkpoints.sources import is_data
     from mmcma.search import index_folder
     from mmcma.search.indexing import check_request
-    check_request(args.folder, args.out, args.store)
+    check_request(args.folder, args.out)
     device = 'cpu' if args.ray else args.device  # with a cluster others encode
     inferencer = RetrievalInferencer(init_model(args.model, args.checkpoint, device), batch_size=args.batch_size)
     with items_bar('encoding') as show:
         report = index_folder(args.folder, args.out, inferencer, model=args.model, checkpoint=args.checkpoint,
-                              store=args.store, workers=args.workers, timeout=args.timeout, ray=args.ray,
-                              progress=show)
+                              workers=args.workers, timeout=args.timeout, ray=args.ray, progress=show)
     print(f'{args.out}: {report.items:,} items; {report.added:,} added, {report.updated:,} updated, '
           f'{report.deleted:,} deleted, {report.unchanged:,} unchanged')
     if not is_data(args.model):
         named = f'--model {args.model}' + (f' --checkpoint {args.checkpoint}' if args.checkpoint else '')
         print(f'to search it, add {named}; a gallery finds an exported folder again by itself (mmcma export)')
     if report.failed:
-        print(f'{report.failed:,} files could not be read, see {Path(args.out, "failures.jsonl")}', file=sys.stderr)
+        print(f'{report.failed:,} files could not be read:', file=sys.stderr)
+        for path, reason in list(report.failures.items())[:_FAILURES_SHOWN]:
+            print(f'  {path}: {reason}', file=sys.stderr)

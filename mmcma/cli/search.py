@@ -48,14 +48,14 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f'--seconds {args.seconds[0]:g} {args.seconds[1]:g} is no length: the shortest first')
     check_can_be_written(args.html, '--html')
     from mmcma.search import open_gallery
-    with open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device) as gallery:
-        if gallery.manifest.items is None:
-            print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
-        search = gallery.search_path if args.query is None else gallery.search_text
-        hits = search(given[0], args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds)
-        if args.html:
-            from mmcma.search.result_page import write_result_page
-            write_result_page(args.html, given[0], hits, gallery)
+    gallery = open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device)
+    if not gallery.manifest.complete:
+        print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
+    search = gallery.search_path if args.query is None else gallery.search_text
+    hits = search(given[0], args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds)
+    if args.html:
+        from mmcma.search.result_page import write_result_page
+        write_result_page(args.html, given[0], hits, gallery)
     if args.json:
         found = [dict(hit._asdict(), best_moment=hit.best_moment) for hit in hits]
         print(json.dumps(found, indent=1, ensure_ascii=False))
@@ -67,6 +67,7 @@ def show(hits: list) -> None:
     """Prints a line for each hit."""
     for rank, hit in enumerate(hits, 1):
         moment = '' if hit.best_moment is None else f'  best at {hit.best_moment:.1f} s'
-        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{moment}')
+        mark = f'  ({hit.mark})' if hit.mark else ''
+        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{moment}{mark}')
     if not hits:
         print('nothing found')

@@ -7,7 +7,22 @@ import torch
 
 from mmcma.apis import RetrievalInferencer
 from mmcma.search.reading import Content, ListedFile, ReadFile
+from mmcma.search.rows import Moment
 from mmcma.utils.jobs import Outcome, watched_jobs
+
+
+class EncodedMoment(NamedTuple):
+    """A part of a file that was encoded.
+
+    Attributes:
+        start, end: Seconds; both 0 for an image.
+        times: Seconds at which its n frames are shown.
+        tokens: Its frame embeddings, float16 ``(n, D)``.
+    """
+    start: float
+    end: float
+    times: list[float]
+    tokens: np.ndarray
 
 
 class Encoded(NamedTuple):
@@ -16,15 +31,19 @@ class Encoded(NamedTuple):
     Attributes:
         found: The file.
         digest: Digest of its bytes.
-        times: Seconds at which its n frames are shown.
         duration: Seconds; 0 for an image.
-        tokens: Its frame embeddings, float16 ``(n, D)``.
+        moments: Its parts, in the order of time.
     """
     found: ListedFile
     digest: str
-    times: list[float]
     duration: float
-    tokens: np.ndarray
+    moments: list[EncodedMoment]
+
+    def rows(self) -> list[Moment]:
+        """Its moments as rows of the gallery."""
+        found, digest, duration, moments = self
+        return [Moment(found.path, start, end, duration, times, tokens, len(moments), digest, found.size,
+                       found.modified) for start, end, times, tokens in moments]
 
 
 class Unchanged(NamedTuple):
@@ -74,6 +93,7 @@ def _encode_batch(batch: list[tuple[ListedFile, Content]], model) -> list[FileRe
     results: list[FileResult] = []
     for (found, content), own, mask in zip(batch, tokens, masks.numpy()):
         own = own[mask].astype(np.float16)
-        results.append(Encoded(found, content.digest, content.times, content.duration, own) if np.isfinite(own).all()
+        moment = EncodedMoment(0.0, content.duration, content.times, own)
+        results.append(Encoded(found, content.digest, content.duration, [moment]) if np.isfinite(own).all()
                        else Failed(found, 'its embedding is not finite'))
     return results

@@ -2,6 +2,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from helpers.galleries import StandIn, write_folder
@@ -9,6 +10,7 @@ from helpers.galleries import StandIn, write_folder
 from mmcma import apis
 from mmcma.cli.main import main
 from mmcma.search import gallery
+from mmcma.search.manifest import read_manifest
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def mmcma(monkeypatch, capsys):
 def test_help_imports_nothing_heavy():
     code = 'from mmcma.cli.main import make_parser; make_parser().format_help(); import sys; print(*sys.modules)'
     imported = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {'torch', 'transformers', 'mmengine', 'pymilvus', 'gradio', 'numpy'} & set(imported)
+    assert not {'torch', 'transformers', 'mmengine', 'lance', 'gradio', 'numpy'} & set(imported)
 
 
 def test_every_command_has_a_line_and_examples(mmcma):
@@ -47,14 +49,14 @@ def test_index_and_search(mmcma, tmp_path):
     (folder / 'broken.png').touch()
     code, output, errors = mmcma('index', folder, '--model', 'stand-in', '--out', gallery)
     assert code == 0 and '7 items; 7 added, 0 updated, 0 deleted, 0 unchanged' in output
-    assert '1 files could not be read, see' in errors and 'items/s' in errors
+    assert '1 files could not be read:\n  broken.png: ' in errors and 'items/s' in errors
     assert '7 unchanged' in mmcma('index', folder, '--model', 'stand-in', '--out', gallery)[1]
     code, output, _ = mmcma('search', gallery, '40', '-k', 2, '--html', tmp_path / 'page.html')
     lines = output.splitlines()
     assert code == 0 and len(lines) == 2 and lines[0].endswith('2.png') and lines[0].split()[:2] == ['1', '1.000']
     assert '2.png' in (tmp_path / 'page.html').read_text()
     hits = json.loads(mmcma('search', gallery, '100', '-k', 3, '--json')[1])
-    fields = {'path', 'score', 'start', 'end', 'frame_weights', 'frame_times', 'best_moment'}
+    fields = {'path', 'score', 'start', 'end', 'frame_weights', 'frame_times', 'best_moment', 'mark'}
     assert [set(hit) for hit in hits] == [fields] * 3
     code, output, _ = mmcma('search', gallery, '--image', folder / 'images' / '3.png', '-k', 1)
     assert code == 0 and output.split()[2].endswith('3.png')
@@ -65,8 +67,7 @@ def test_index_and_search(mmcma, tmp_path):
 def test_an_unfinished_gallery_says_so(mmcma, tmp_path):
     gallery = tmp_path / 'gallery'
     mmcma('index', write_folder(tmp_path / 'media', 2, 0), '--model', 'stand-in', '--out', gallery)
-    manifest = gallery / 'gallery.json'
-    manifest.write_text(json.dumps(dict(json.loads(manifest.read_text()), items=None)))
+    replace(read_manifest(str(gallery)), complete=False).write(str(gallery))
     code, output, errors = mmcma('search', gallery, '0')
     assert code == 0 and output and 'is not complete: mmcma index goes on where it stopped' in errors
 
@@ -82,13 +83,6 @@ def test_errors_are_one_line(mmcma, tmp_path, args, message):
     assert code == 2 and output == ''
     assert [line.startswith('error: ') and message in line for line in errors.strip().splitlines()][-1]
     assert not (tmp_path / 'gallery').exists()
-
-
-def test_without_milvus(mmcma, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'pymilvus', None)
-    folder, gallery = write_folder(tmp_path / 'media', 1, 0), tmp_path / 'gallery'
-    code, _, errors = mmcma('index', folder, '--model', 'm', '--out', gallery)
-    assert code == 2 and "pip install 'mmcma[search]'" in errors and not gallery.exists()
 
 
 def test_interrupted(mmcma, tmp_path, monkeypatch):

@@ -31,9 +31,9 @@ def served(tmp_path_factory):
     (root / 'link.mp4').symlink_to(base / 'secret.mp4')
     (root / 'folder').symlink_to(base)
     (base / 'previews').mkdir()
-    with pytest.MonkeyPatch.context() as patch, Gallery.open(base / 'gallery', StandIn()) as gallery:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv('GRADIO_TEMP_DIR', str(base / 'uploads'))
-        with live(gallery, base / 'previews', max_upload=1) as url:
+        with live(Gallery(base / 'gallery', StandIn()), base / 'previews', max_upload=1) as url:
             yield url, base
 
 
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_not_given(served):
 
 @pytest.mark.parametrize('path', ['/gradio_api/file={base}/secret.mp4', '/gradio_api/file={base}/root/c.png',
                                   '/file={base}/secret.mp4', '/gradio_api/file=../secret.mp4', '/secret.mp4',
-                                  '/gradio_api/file={base}/gallery/gallery.json', '/../secret.mp4'])
+                                  '/gradio_api/file={base}/gallery/lock', '/../secret.mp4'])
 def test_nor_does_gradio_give_files(served, path):
     url, base = served
     status, content = raw(url, path.format(base=base))

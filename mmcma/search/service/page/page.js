@@ -239,7 +239,7 @@ class Player {
   show() {
     const running = this.video && !this.video.paused, {duration} = this.hit;
     this.card.querySelector('.play').textContent = running ? '❚❚' : '▶';
-    this.card.querySelector('.sound').textContent = this.video?.muted ? '🔇' : '🔊';
+    this.card.querySelector('.sound').textContent = this.video?.muted ? 'unmute' : 'mute';
     this.card.querySelector('.time').textContent = clock(this.now) + (duration ? ` / ${clock(duration)}` : '');
     if (duration) this.strip.firstElementChild.style.left = `${100 * Math.min(this.now / duration, 1)}%`;
   }
