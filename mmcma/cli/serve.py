@@ -81,7 +81,8 @@ def check_installed() -> None:
         import python_multipart  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise ConfigError(f"mmcma serve needs FastAPI ({error}); install it with pip install 'mmcma[search]'") from error
+        raise ConfigError(f"the service needs FastAPI ({error}); install it with pip install 'mmcma[search]'"
+                          ) from error
 
 
 def is_loopback(host: str) -> bool:

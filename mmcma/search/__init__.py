@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .rows import Moment
 
 __all__ = ['Client', 'Gallery', 'Hit', 'IndexReport', 'Moment', 'index_folder', 'open_gallery']
-_PLACES = dict(Gallery='gallery', open_gallery='gallery', IndexReport='indexing', index_folder='indexing', Moment='rows')
+_PLACES = dict(Gallery='gallery', open_gallery='gallery', IndexReport='indexing', index_folder='indexing',
+               Moment='rows')
 
 
 def __getattr__(name: str):

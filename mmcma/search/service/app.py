@@ -13,7 +13,7 @@ from mmcma.search.service.guard import COOKIE, Guard
 from mmcma.search.service.items import item_routes
 from mmcma.search.service.preview import Previews
 from mmcma.search.service.queries import query_routes
-from mmcma.utils.errors import ConfigError, UserError
+from mmcma.utils.errors import ConfigError, UserError, one_short_line
 from mmcma.visualization.page import render
 
 _PAGE = Path(__file__).parent / 'page'
@@ -36,8 +36,8 @@ def make_app(gallery: Gallery, folder: Path, *, token: str | None = None, hosts:
                   'of videos and images. An error is {"detail": "…"}.')
     session = token_urlsafe(32)
     app.add_middleware(Guard, hosts=hosts, token=token, session=session, public=_PUBLIC, max_bytes=max_upload * 10**6)
-    app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(UserError, _user_error)
+    for kind in (RequestValidationError, UserError, Exception):
+        app.add_exception_handler(kind, _one_line)
     (folder / 'previews').mkdir()
     app.include_router(query_routes(gallery, folder))
     app.include_router(item_routes(gallery, Previews(folder / 'previews')))
@@ -60,11 +60,12 @@ def make_app(gallery: Gallery, folder: Path, *, token: str | None = None, hosts:
     return app
 
 
-def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:
-    faults = [f'{".".join(map(str, fault["loc"][1:]))}: {fault["msg"]}' for fault in error.errors()]
-    return JSONResponse({'detail': '; '.join(faults)}, 422)
-
-
-def _user_error(_: Request, error: UserError) -> JSONResponse:
-    """A request that cannot be is a ConfigError; anything else is wrong with the gallery."""
-    return JSONResponse({'detail': ' '.join(str(error).split())}, 422 if isinstance(error, ConfigError) else 500)
+def _one_line(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a request, or with the gallery; of anything else the server's log has the traceback."""
+    detail, code = 'the service failed; its log says why', 500
+    if isinstance(error, RequestValidationError):
+        detail = '; '.join(f'{".".join(map(str, fault["loc"][1:]))}: {fault["msg"]}' for fault in error.errors())
+        code = 422
+    elif isinstance(error, UserError):
+        detail, code = str(error), 422 if isinstance(error, ConfigError) else 500
+    return JSONResponse({'detail': one_short_line(detail)}, code)

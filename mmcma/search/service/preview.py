@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from tempfile import mkstemp
 from threading import BoundedSemaphore
+from typing import Any
 
 import av
 import numpy as np
@@ -15,7 +16,6 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from mmcma.datasets.video.containers import choose_track, open_container
 from mmcma.datasets.video.orientation import display_matrix, upright
@@ -147,9 +147,10 @@ class _Encoder:
         self._rate = round(min(max(choose_track(source).average_rate or 25, 1), 60))
         self._target = target
         self._scaler, self._recoder = VideoReformatter(), VideoReformatter()
-        self._video: VideoStream | None = None
+        self._video: Any = None
         self._turn: bytes | None = None
-        self._sound = None if _sound_track(source) is None else target.add_stream('aac', _SOUND_RATE, layout='stereo')
+        self._sound: Any = None if _sound_track(source) is None else target.add_stream(
+            'aac', _SOUND_RATE, layout='stereo')
         self._resampler = AudioResampler('fltp', 'stereo', _SOUND_RATE)
         self._early: list[tuple[float, AudioFrame]] = []  # what is heard before anything is seen
 
@@ -203,13 +204,13 @@ def _sound_track(container: InputContainer):
 
 
 def _frames_from(container: InputContainer, at: float,
-                 sound: bool = True) -> Iterator[tuple[float, VideoFrame | AudioFrame]]:
+                 sound: bool = True) -> Iterator[tuple[float, Any]]:
     """Times and frames of the video and its sound from ``at`` seconds on, in the file's order, without damaged ones.
 
     Raises:
         ValueError: There is no video, or no frame of it.
     """
-    track = choose_track(container)
+    track: Any = choose_track(container)
     track.codec_context.thread_type, track.codec_context.thread_count = 'AUTO', min(4, os.cpu_count() or 1)
     heard = _sound_track(container) if sound else None
     begin = float((track.start_time or 0) * track.time_base)
@@ -223,13 +224,13 @@ def _frames_from(container: InputContainer, at: float,
             found |= isinstance(frame, VideoFrame)
         elif isinstance(frame, VideoFrame):
             last = seconds, frame
-    if not found and (last is None or last[0] + _LAST_FRAME < at):
-        raise ValueError(f'no frame at {at:g} s' + ('' if last is None else f', it ends at {last[0]:.1f} s'))
     if not found:
+        if last is None or last[0] + _LAST_FRAME < at:
+            raise ValueError(f'no frame at {at:g} s' + ('' if last is None else f', it ends at {last[0]:.1f} s'))
         yield last
 
 
-def _seek(container: InputContainer, track: VideoStream, seconds: float) -> None:
+def _seek(container: InputContainer, track: Any, seconds: float) -> None:
     """Goes to a key frame that is shown no later than this, or to the beginning."""
     for back in _STEPS_BACK:
         place = int(max(seconds - back, 0) / track.time_base)
@@ -244,7 +245,7 @@ def _seek(container: InputContainer, track: VideoStream, seconds: float) -> None
             pass
 
 
-def _decoded(container: InputContainer, *tracks) -> Iterator[VideoFrame | AudioFrame]:
+def _decoded(container: InputContainer, *tracks) -> Iterator[Any]:
     for packet in container.demux(*tracks):
         try:
             yield from packet.decode()
