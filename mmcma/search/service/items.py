@@ -68,16 +68,21 @@ def item_routes(gallery: Gallery, previews: Previews) -> APIRouter:
     return router
 
 
+def check_listed(gallery: Gallery, path: str) -> None:
+    """Refuses a path that the gallery does not list, with a 404."""
+    paths = gallery.paths()
+    place = bisect_left(paths, path)
+    if paths[place:place + 1] != [path]:
+        raise HTTPException(404, f'the gallery has no {path!r}')
+
+
 def shown_file(gallery: Gallery, path: str) -> Path:
     """The file behind a path of the gallery.
 
     Raises:
         HTTPException: 404 for what the gallery does not list, for what leads out of its root, and for what is gone.
     """
-    paths = gallery.paths()
-    place = bisect_left(paths, path)
-    if paths[place:place + 1] != [path]:
-        raise HTTPException(404, f'the gallery has no {path!r}')
+    check_listed(gallery, path)
     try:
         file = gallery.file(path)
         if file.is_file():

@@ -16,6 +16,7 @@ from mmcma.search import Gallery, Hit
 from mmcma.search.gallery import MOST_HITS, features_of
 from mmcma.search.queries import check_query
 from mmcma.search.reading import SUFFIXES
+from mmcma.search.service.items import check_listed
 from mmcma.search.service.text_encoder import TextEncoder
 from mmcma.structures import Features
 from mmcma.utils.errors import DataError, MediaError
@@ -130,9 +131,8 @@ class _Finder:
 
     def moment(self, path: str, at: float) -> Features:
         """What the gallery has of the moment whose middle is nearest."""
+        check_listed(self._gallery, path)
         moments = self._gallery.moments_of(path)
-        if not moments:
-            raise HTTPException(404, f'the gallery has no {path!r}')
         return features_of([min(moments, key=lambda moment: abs((moment.start + moment.end) / 2 - at))])
 
     def __call__(self, features: Features, filters: Filters, is_text: bool) -> Answer:
