@@ -2,13 +2,13 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmcma.apis import RetrievalInferencer, init_model
+from mmcma.search.hit import Hit
 from mmcma.search.manifest import GalleryManifest, read_manifest
 from mmcma.search.moment_table import MomentTable
 from mmcma.search.queries import check_query
@@ -18,34 +18,6 @@ from mmcma.utils.errors import ConfigError, DataError, WeightsError
 
 #: Most moments that a query may ask for.
 MOST_HITS = 16384
-
-
-class Hit(NamedTuple):
-    """A moment that was found.
-
-    Attributes:
-        path: Where its file lies.
-        score: The model's similarity to the query.
-        start, end: Seconds; both 0 for an image.
-        frame_weights: Share of each frame in the score; empty where the similarity gives frames no weights.
-        frame_times: Seconds at which those frames are shown.
-        mark: What became of the file since it was indexed: 'missing', 'changed', or 'leads out' for a link that
-            leads out of the folder or to itself; None where it is as it was.
-    """
-    path: str
-    score: float
-    start: float
-    end: float
-    frame_weights: list[float]
-    frame_times: list[float]
-    mark: str | None = None
-
-    @property
-    def best_moment(self) -> float | None:
-        """Seconds of the frame that weighs most, the first of several; None where no frame weighs more than another."""
-        if len(set(self.frame_weights)) < 2:
-            return None
-        return self.frame_times[self.frame_weights.index(max(self.frame_weights))]
 
 
 class Gallery:
@@ -190,7 +162,7 @@ class Gallery:
     def _hit(self, moment: Moment, score: float, weights: Tensor | None) -> Hit:
         shares = [] if weights is None else weights[:len(moment.times)].tolist()
         return Hit(str(self.root / moment.path), score, moment.start, moment.end, shares, moment.times,
-                   self._mark(moment))
+                   self._mark(moment), moment.duration)
 
     def _mark(self, moment: Moment) -> str | None:
         """What became of a moment's file."""
