@@ -26,7 +26,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmcma', 'mmcma.*']),
-    package_data={'mmcma': ['pretrained/**/*', '**/*.j2', '**/*.css', '**/*.js']},
+    package_data={'mmcma': ['pretrained/**/*', '**/*.j2', '**/*.css', '**/*.js', '**/*.html', '**/*.svg']},
     install_requires=requirements('runtime'),
     extras_require={
         'docs': requirements('docs'),

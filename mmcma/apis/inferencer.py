@@ -17,7 +17,7 @@ from mmcma.apis.results import EncodedBatch, Match, MomentMatch
 from mmcma.checkpoints.identity import backbone_identity
 from mmcma.datasets.annotations.texts import fault_of
 from mmcma.datasets.video.cache import frame_settings
-from mmcma.datasets.video.moments import AUTO, check_plan, join_overlapping
+from mmcma.datasets.video.moments import AUTO, check_plan
 from mmcma.models import CrossModalRetriever
 from mmcma.models.backbones.tower import fingerprint
 from mmcma.models.similarities.base import unit
@@ -26,6 +26,7 @@ from mmcma.structures import Features
 from mmcma.utils.digests import tensor_digests, text_digest
 from mmcma.utils.errors import ConfigError, DataError, MediaError, short
 from mmcma.utils.slices import blocks
+from mmcma.utils.spans import join_overlapping
 
 PathType = str | PathLike
 _TILE = 512

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from mmcma.datasets.video.moments import Span, cut, scan_parts
+from mmcma.datasets.video.moments import cut, scan_parts
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import ConfigError, MediaError
+from mmcma.utils.spans import Span
 from mmcma.utils.timeouts import run_with_timeout
 
 _LOADERS = ('LoadVideoFrames', 'LoadImage')

@@ -3,25 +3,30 @@
   mmcma search gallery/ "a dog catches a frisbee" -k 5
   mmcma search gallery/ --image dog.jpg --html found.html
   mmcma search gallery/ "two people cook" --json | jq -r '.[].path'
+  mmcma search "two people cook" --server http://127.0.0.1:7860
 
 The model is the one that made the gallery. Its best by pooled vectors, --rerank of them, are put in order by the
 model's own similarity; the scores are that similarity's. Of long videos moments are found, as in film.mkv
-0:41:20–0:41:30; of moments that overlap, the better one is shown.
+0:41:20–0:41:30; of moments that overlap, the better one is shown. A running mmcma serve (--server) answers at once.
 """
 import argparse
 import json
 import os
 import sys
+from pathlib import Path
 
 from mmcma.cli.arguments import check_at_least, check_can_be_written
 from mmcma.utils.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('gallery', metavar='GALLERY', help='folder that mmcma index made')
+    parser.add_argument('gallery', metavar='GALLERY', nargs='?', help='what mmcma index made; none with --server')
     parser.add_argument('query', nargs='?', help='text to search for')
     parser.add_argument('--image', metavar='FILE', help='search for what is like this image')
     parser.add_argument('--video', metavar='FILE', help='search for what is like this video')
+    parser.add_argument('--server', metavar='URL', help='ask a running mmcma serve, as in http://127.0.0.1:7860')
+    parser.add_argument('--token', default=os.environ.get('MMCMA_TOKEN'), help='the token of that service (default: '
+                        'the environment variable MMCMA_TOKEN)')
     parser.add_argument('-k', type=int, default=10, help='how many to show (default: 10)')
     parser.add_argument('--rerank', type=int, default=100, metavar='N',
                         help='how many the model puts in order (default: 100)')
@@ -38,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    settle_server(args)
     given = [query for query in (args.query, args.image, args.video) if query is not None]
     if len(given) != 1:
         raise ConfigError(f'{len(given)} queries: give a text, or --image FILE, or --video FILE')
@@ -49,21 +55,53 @@ def run(args: argparse.Namespace) -> None:
     if args.seconds is not None and not 0 <= args.seconds[0] <= args.seconds[1]:
         raise ConfigError(f'--seconds {args.seconds[0]:g} {args.seconds[1]:g} is no length: the shortest first')
     check_can_be_written(args.html, '--html')
-    from mmcma.search import open_gallery
-    gallery = open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device)
-    if not gallery.manifest.complete:
-        print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
-    search = gallery.search_path if args.query is None else gallery.search_text
-    hits = search(given[0], args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds,
-                  per_file=args.per_file)
-    if args.html:
-        from mmcma.search.result_page import write_result_page
-        write_result_page(args.html, given[0], hits, gallery)
+    hits = ask_server(args, given[0]) if args.server else ask_gallery(args, given[0])
     if args.json:
         found = [dict(hit._asdict(), best_moment=hit.best_moment) for hit in hits]
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
         show(hits)
+
+
+def settle_server(args: argparse.Namespace) -> None:
+    """With ``--server`` the one thing that is named without an option is the query.
+
+    Raises:
+        ConfigError: There is no gallery, or one beside the server, or what needs the gallery's files.
+    """
+    if args.server is None:
+        if args.gallery is None:
+            raise ConfigError('give a gallery, or --server URL')
+        return
+    if args.gallery is not None and args.query is not None:
+        raise ConfigError(f'give the gallery {args.gallery} or --server {args.server}, not both')
+    args.gallery, args.query = None, args.gallery
+    for name in ('html', 'model', 'checkpoint', 'device'):
+        if getattr(args, name) is not None:
+            raise ConfigError(f'--{name} needs the gallery itself: it does not go with --server')
+
+
+def ask_server(args: argparse.Namespace, query: str) -> list:
+    """What a running service finds; nothing of a model is imported."""
+    from mmcma.search import Client
+    return Client(args.server, args.token).search(
+        query if args.query is not None else Path(query), args.k, args.rerank, folder=args.folder.strip('/'),
+        seconds=args.seconds, per_file=args.per_file)
+
+
+def ask_gallery(args: argparse.Namespace, query: str) -> list:
+    """What the gallery finds, and a page of it where one is wanted."""
+    from mmcma.search import open_gallery
+    gallery = open_gallery(args.gallery, model=args.model, checkpoint=args.checkpoint, device=args.device)
+    if not gallery.manifest.complete:
+        print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
+    search = gallery.search_path if args.query is None else gallery.search_text
+    hits = search(query, args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds,
+                  per_file=args.per_file)
+    if args.html:
+        from mmcma.search.result_page import write_result_page
+        write_result_page(args.html, query, hits, gallery)
+    return hits
 
 
 def show(hits: list) -> None:

@@ -2,11 +2,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mmcma.datasets.video.moments import Span
 from mmcma.search.encoding import Encoded, FileResult
 from mmcma.search.reading import ListedFile, Unchanged
 from mmcma.search.rows import Moment
 from mmcma.search.writer import Written
+from mmcma.utils.spans import Span
 
 
 @dataclass
@@ -61,35 +61,28 @@ class Assembly:
     def take(self, result: FileResult) -> Gathered | None:
         """What there is of a file with what became of it or of one of its moments; None where that is known already."""
         path = result.found.path
-        file = self._open.setdefault(path, Gathered(result.found))
-        if path in self._done or self._span(result) in file.seen:
+        file = self._open.get(path) or Gathered(result.found)
+        if path in self._done or result.span in file.seen:
             return None
-        if isinstance(result, Unchanged):
-            file.unchanged = file.complete = True
-        elif isinstance(result, Encoded):
+        self._open[path] = file
+        if isinstance(result, Encoded):
             self._add(file, result.moment)
+        elif isinstance(result, Unchanged):
+            file.unchanged = True
         else:
             file.faults.append(result.error)
-            if result.moments is None:
-                file.rows, file.written, file.complete = [], [], True
-            else:
-                file.moments = result.moments
-        if (span := self._span(result)) is not None:
-            file.seen.add(span)
+        if result.span is None:  # all of it
+            file.complete, file.rows, file.written = True, [], []
+        else:
+            file.seen.add(result.span)
+            file.moments = result.moments or 1
             file.complete = len(file.seen) == file.moments
         if file.complete:
             self._done.add(path)
             del self._open[path]
         return file
 
-    @staticmethod
-    def _span(result: FileResult) -> Span | None:
-        if isinstance(result, Encoded):
-            return Span(result.moment.start, result.moment.end)
-        return None if isinstance(result, Unchanged) else result.span
-
     def _add(self, file: Gathered, row: Moment) -> None:
-        file.moments = row.moments
         file.seconds += row.duration / row.moments
         file.rows.append(row)
         if len(file.rows) == self._most:

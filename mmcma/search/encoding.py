@@ -8,7 +8,9 @@ import torch
 from mmcma.apis import RetrievalInferencer
 from mmcma.search.reading import Content, Failed, ListedFile, ReadFile, Unchanged
 from mmcma.search.rows import Moment
+from mmcma.search.writer import Written
 from mmcma.utils.jobs import Outcome, watched_jobs
+from mmcma.utils.spans import Span
 
 
 class Encoded(NamedTuple):
@@ -22,9 +24,20 @@ class Encoded(NamedTuple):
     moment: Moment
 
 
+    @property
+    def moments(self) -> int:
+        """How many the file has."""
+        return self.moment.moments
+
+    @property
+    def span(self) -> Span:
+        """When it begins and ends."""
+        return Span(self.moment.start, self.moment.end)
+
+
 FileResult = Encoded | Unchanged | Failed
-#: Reads and encodes files; gives, in any order, what became of each moment of each.
-Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult]]
+#: Reads and encodes files; gives, in any order, what became of each moment of each. It may write whole files itself.
+Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult | Written]]
 
 
 def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int,

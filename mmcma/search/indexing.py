@@ -1,7 +1,7 @@
 """From a folder of files to a gallery, and from its last state to the next."""
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,38 +13,18 @@ from mmcma.datasets.video.moments import AUTO, check_plan
 from mmcma.search.assembly import Assembly, Gathered
 from mmcma.search.encoding import Encoder, encode_here
 from mmcma.search.gallery import check_fingerprint
-from mmcma.search.lock import writer_lock
+from mmcma.search.lock import check_idle, writer_lock
 from mmcma.search.manifest import FORM, GalleryManifest, find_manifest
+from mmcma.search.progress import IndexProgress, Progress
 from mmcma.search.reading import ListedFile, ReadFile, list_folder
 from mmcma.search.repair import repaired
 from mmcma.search.rows import Moment
-from mmcma.search.writer import GalleryWriter, Written
+from mmcma.search.tables import is_local
+from mmcma.search.writer import GalleryWriter, Written, write_rows
 from mmcma.utils.errors import ConfigError, DataError
 
 #: Rows of a commit, and the seconds that the first of them waits: what a kill loses, beside files being decoded.
 ROWS_AT_ONCE, LONGEST_WAIT = 1024, 10
-
-
-@dataclass
-class IndexProgress:
-    """How far an indexing is.
-
-    Attributes:
-        files, of_files: Files that are done, and all that are to be encoded.
-        failed: Files that could not be read, or not in all their moments.
-        done, of_all: The same in bytes, files that are done in part too.
-        seconds: Of video that were encoded.
-    """
-    files: int = 0
-    of_files: int = 0
-    failed: int = 0
-    done: float = 0.0
-    of_all: int = 0
-    seconds: float = 0.0
-
-
-#: Called after each moment.
-Progress = Callable[[IndexProgress], None]
 
 
 @dataclass
@@ -89,7 +69,7 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
         moments: How files are cut: seconds of a window, ``'auto'``, ``'shots'`` or ``'whole'``, as for
             :func:`mmcma.datasets.video.moments.check_plan`; None for what the gallery has, ``'auto'`` for a new one.
         fast: Decode key frames alone.
-        progress: A :data:`Progress`.
+        progress: Called after each moment, a :data:`~mmcma.search.progress.Progress`.
 
     Raises:
         DataError: There is nothing to index, no file can be read, or the gallery is being written, damaged, or on a
@@ -97,9 +77,10 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
         ConfigError: The gallery was made of another folder, or Ray is not installed.
         WeightsError: The gallery was made with another model.
     """
-    out, root, cut = str(out), Path(folder).resolve(), None if moments is None else check_plan(moments)
+    root, out = Path(folder).resolve(), str(Path(out).resolve() if is_local(str(out)) else out)
+    cut = None if moments is None else check_plan(moments)
     found, unfit = list_folder(root)
-    with _encoder(inferencer, workers, timeout, ray) as encoder, writer_lock(out):
+    with _encoder(inferencer, workers, timeout, ray, out) as encoder, writer_lock(out):
         new = GalleryManifest(FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint),
                               inferencer.fingerprint, AUTO if cut is None else cut, fast)
         manifest = repaired(out, new) if repair else find_manifest(out) or new
@@ -139,6 +120,7 @@ def check_request(folder: str | Path, out: str | Path, repair: bool = False, mom
 
 
 def _check_same(out: str, manifest: GalleryManifest, root: Path, cut: str | None, fast: bool) -> None:
+    check_idle(out, manifest)
     if manifest.root != str(root):
         raise ConfigError(f'{out} was made of the folder {manifest.root!r} and not {str(root)!r}; choose another --out')
     if cut is not None and cut != manifest.cut:
@@ -148,11 +130,11 @@ def _check_same(out: str, manifest: GalleryManifest, root: Path, cut: str | None
                           f'{"add" if manifest.key_frames else "leave out"} it, or choose another --out')
 
 
-def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float,
-             ray: str | None) -> AbstractContextManager[Encoder]:
+def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float, ray: str | None,
+             out: str) -> AbstractContextManager[Encoder]:
     if ray is not None:
         from mmcma.search.ray_encoding import ray_encoder
-        return ray_encoder(ray, inferencer, workers=workers, timeout=timeout)
+        return ray_encoder(ray, inferencer, out, workers=workers, timeout=timeout)
     return nullcontext(partial(encode_here, inferencer=inferencer, workers=max(1, workers or os.cpu_count() or 1),
                                timeout=timeout))
 
@@ -167,12 +149,11 @@ class _Indexing:
     def __init__(self, writer: GalleryWriter, found: dict[str, ListedFile], unfit: dict[str, str]) -> None:
         self.writer, self.found, self.failures = writer, found, dict(unfit)
         self.report, self.progress, self.before = IndexReport(), IndexProgress(), writer.failures()
-        self.assembly = Assembly(writer.write, ROWS_AT_ONCE)
-        #: Moments of whole files that are not yet in the gallery, those that are written already, and since when.
-        self.waiting: list[Moment] = []
+        self.assembly = Assembly(self._write, ROWS_AT_ONCE)
+        #: Of whole files: encoded but not yet written; written but not yet committed; when there was neither.
+        self.moments: list[Moment] = []
         self.written: list[Written] = []
-        self.since = 0.0
-        self.partly: dict[str, tuple[float, float]] = {}  # share and seconds that were told of, by path
+        self.since = time.monotonic()
 
     def forget_the_gone(self) -> None:
         """Takes out what the folder no longer has."""
@@ -193,12 +174,17 @@ class _Indexing:
         self.progress = IndexProgress(of_files=len(todo), of_all=sum(found.size for found in todo),
                                       failed=len(self.failures))
         for result in encoder(job, todo):
-            file = self.assembly.take(result)
-            if file is None:
-                continue
-            if file.complete:
-                self._settle(file)
-            self._tell(file, progress)
+            if isinstance(result, Written):
+                self._count(result.files)
+                self.written.append(result)
+                self.progress.take_written(result)
+            elif (file := self.assembly.take(result)) is not None:
+                if file.complete:
+                    self._settle(file)
+                self.progress.take(file)
+            self._store_in_time()
+            self.progress.failed = len(self.failures)
+            progress(self.progress)
         self._store()
 
     def _settle(self, file: Gathered) -> None:
@@ -213,22 +199,14 @@ class _Indexing:
         elif file.failed:
             self.writer.remove([path])  # what it was is not what it is
         else:
-            if path in self.writer.files:
-                self.report.updated += 1
-            else:
-                self.report.added += 1
-            self._keep(file.rows, file.written)
+            self._count([path])
+            self.moments += file.rows
+            self.written += file.written
 
-    def _tell(self, file: Gathered, progress: Progress) -> None:
-        told, at = self.progress, file.found.path
-        told.files += file.complete
-        told.failed = len(self.failures)
-        share, seconds = self.partly.pop(at, (0.0, 0.0))
-        told.done += (file.share - share) * file.found.size
-        told.seconds += file.seconds - seconds
-        if not file.complete:
-            self.partly[at] = file.share, file.seconds
-        progress(told)
+    def _count(self, paths: Collection[str]) -> None:
+        known = sum(path in self.writer.files for path in paths)
+        self.report.updated += known
+        self.report.added += len(paths) - known
 
     def _is_known(self, found: ListedFile) -> bool:
         stored = self.writer.files.get(found.path)
@@ -236,24 +214,25 @@ class _Indexing:
 
     def _touch(self, found: ListedFile) -> None:
         """Takes note of another date of the same content."""
-        self._keep([moment._replace(size=found.size, modified=found.modified)
-                    for moment in self.writer.read(found.path)])
+        self.moments += [moment._replace(size=found.size, modified=found.modified)
+                         for moment in self.writer.read(found.path)]
         self.report.unchanged += 1
 
-    def _keep(self, moments: list[Moment], written: Sequence[Written] = ()) -> None:
-        self.since = self.since if self.waiting or self.written else time.monotonic()
-        self.waiting += moments
-        self.written += written
-        if self.written or len(self.waiting) >= ROWS_AT_ONCE or time.monotonic() - self.since > LONGEST_WAIT:
+    def _store_in_time(self) -> None:
+        rows = len(self.moments) + sum(file.rows for own in self.written for file in own.files.values())
+        if rows >= ROWS_AT_ONCE or time.monotonic() - self.since > LONGEST_WAIT:
             self._store()
 
     def _store(self) -> None:
         """Puts what waits into the gallery."""
-        if self.waiting:
-            self.written.append(self.writer.write(self.waiting))
+        if self.moments:
+            self.written.append(self._write(self.moments))
         if self.written:
             self.writer.commit(self.written)
-        self.waiting, self.written = [], []
+        self.moments, self.written, self.since = [], [], time.monotonic()
+
+    def _write(self, moments: list[Moment]) -> Written:
+        return write_rows(self.writer.gallery, moments, self.writer.manifest.fingerprint)
 
     def finish(self) -> IndexReport:
         """Lists what failed and says that the gallery is complete."""

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from mmcma.apis.media import moment_clips
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from mmcma.datasets.video.moments import AUTO, Span
+from mmcma.datasets.video.moments import AUTO
 from mmcma.utils.digests import file_digest
 from mmcma.utils.errors import DataError, MediaError
+from mmcma.utils.spans import Span
 
 SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
 
@@ -52,8 +53,10 @@ class Content(NamedTuple):
 
 
 class Unchanged(NamedTuple):
-    """A file whose content is the one that the gallery has."""
+    """A file whose content is the one that the gallery has; no moment of it was read."""
     found: ListedFile
+    moments: None = None
+    span: None = None
 
 
 class Failed(NamedTuple):

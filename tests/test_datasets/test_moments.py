@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmcma.datasets import open_video
-from mmcma.datasets.video.moments import Span, check_plan, cut, join_overlapping, scan_parts, windows
+from mmcma.datasets.video.moments import check_plan, cut, scan_parts
 from mmcma.utils.errors import ConfigError
+from mmcma.utils.spans import Span, join_overlapping, windows
 
 Hit = namedtuple('Hit', 'path start end')
 

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcma.apis.media import frame_pipeline
-from mmcma.datasets.video.moments import Span, windows
 from mmcma.registry import TRANSFORMS
 from mmcma.search import Gallery, indexing
 from mmcma.search.assembly import Assembly
@@ -21,6 +20,7 @@ from mmcma.search.reading import Failed, ListedFile
 from mmcma.search.rows import Moment
 from mmcma.search.writer import Written
 from mmcma.utils.errors import ConfigError
+from mmcma.utils.spans import Span, windows
 
 SECONDS = 65
 
@@ -90,9 +90,9 @@ def test_moments_are_written_before_their_file_is_complete(folder, gallery, tmp_
     """Not all of a file is held; what is not committed is not seen."""
     monkeypatch.setattr(indexing, 'ROWS_AT_ONCE', rows)
     held, seen = [], []
-    keep = indexing._Indexing._keep
-    monkeypatch.setattr(indexing._Indexing, '_keep', lambda self, moments, written=(): held.append(
-        len(moments)) or keep(self, moments, written))
+    settle = indexing._Indexing._settle
+    monkeypatch.setattr(indexing._Indexing, '_settle', lambda self, file: held.append(len(file.rows)) or settle(
+        self, file))
     index(folder, tmp_path / 'gallery', progress=lambda progress: seen.append(progress.done / progress.of_all))
     assert contents(tmp_path / 'gallery') == contents(gallery) and max(held) <= rows
     assert len(seen) == 15 and seen == sorted(seen) and seen[-1] == pytest.approx(1)
@@ -145,7 +145,7 @@ def test_files_are_put_together_in_any_order(count, most, order, broken):
                     Encoded(found, moment(path, number)) for number in range(count)]
     results += random.Random(0).choices(results, k=3)
     order.shuffle(results)
-    assembly, files = Assembly(lambda rows: Written(list(rows), {}), most), {}
+    assembly, files = Assembly(lambda rows: Written(1, {}, list(rows), 0), most), {}
     for result in results:
         file = assembly.take(result)
         if file is not None and file.complete:
@@ -161,7 +161,7 @@ def test_files_are_put_together_in_any_order(count, most, order, broken):
 
 def test_a_file_whose_reader_dies_leaves_nothing(folder):
     found = ListedFile('a', 1, 1)
-    assembly = Assembly(lambda rows: Written([], {}), 2)
+    assembly = Assembly(lambda rows: Written(1, {}, [], 0), 2)
     for number in range(3):
         assembly.take(Encoded(found, Moment('a', number, number + 1, 5, [0.0], np.zeros((1, 1)), 5, '', 0, 0)))
     file = assembly.take(Failed(found, 'the process died'))

@@ -16,4 +16,4 @@ def test_a_damaged_gallery_is_right_or_refused(monkeypatch, capsys):
 @pytest.mark.slow
 def test_without_checksums_there_would_be_wrong_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, '_intact', lambda batch, *_: [True] * len(batch))
-    assert Verdict.WRONG in {outcome.verdict for outcome in galleries.trials(150, 0, tmp_path)}
+    assert any(outcome.verdict is Verdict.WRONG for outcome in galleries.trials(300, 0, tmp_path))

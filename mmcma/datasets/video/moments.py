@@ -1,43 +1,19 @@
 """Moments: a long video cut into stretches of time, each of which is read, encoded and found by itself."""
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from mmcma.datasets.video.clock import clock
 from mmcma.datasets.video.video_reader import Convert, VideoReader
 from mmcma.utils.errors import ConfigError
+from mmcma.utils.spans import Span, windows
 
 #: How files are cut where nothing else is said: those longer than LONGEST_WHOLE seconds into windows of WINDOW seconds.
 AUTO, LONGEST_WHOLE, WINDOW = 'auto', 60.0, 10.0
 #: Seconds of the shortest shot; frames a second that are looked at for cuts; pixels of their shorter side.
 SHORTEST_SHOT, SHOT_RATE, SHOT_SIDE = 1.0, 8.0, 144
-#: Of a window's step: so much may a file's end lie behind the last window's.
-_ROUNDING = 1e-6
-
-
-class Span(NamedTuple):
-    """When a moment begins and ends, in seconds from the beginning of its file; both 0 for an image."""
-    start: float
-    end: float
-
-    def __str__(self) -> str:
-        return f'{clock(self.start)}–{clock(math.ceil(self.end - 1e-3))}'
-
-
-class Found(Protocol):
-    """What a search found: a stretch of a file."""
-    @property
-    def path(self) -> str: ...
-    @property
-    def start(self) -> float: ...
-    @property
-    def end(self) -> float: ...
-
-
-AnyFound = TypeVar('AnyFound', bound=Found)
 
 
 def check_plan(plan: str | float) -> str:
@@ -77,14 +53,6 @@ def cut(video: VideoReader, plan: str) -> list[Span]:
         return [part for shot in _shots(video) for part in _cut_longer(shot, LONGEST_WHOLE, WINDOW)]
     seconds = dict(auto=WINDOW, whole=math.inf).get(plan) or float(plan)
     return _cut_longer(Span(0.0, video.duration), LONGEST_WHOLE if plan == AUTO else seconds, seconds)
-
-
-def windows(duration: float, seconds: float) -> list[Span]:
-    """Windows that begin every ``seconds / 2`` and cover ``[0, duration]``; the last one is cut to its end."""
-    step = seconds / 2
-    count = max(0, math.ceil((duration - seconds) / step - _ROUNDING)) + 1
-    return [Span(step * number, duration if number == count - 1 else step * number + seconds)
-            for number in range(count)]
 
 
 def _cut_longer(part: Span, longest: float, seconds: float) -> list[Span]:
@@ -148,21 +116,3 @@ def scan_parts(video: VideoReader, parts: Sequence[np.ndarray],
                 for index in own:
                     if not uses[index]:
                         del frames[index]
-
-
-def join_overlapping(found: Iterable[AnyFound], per_file: int | None = None) -> list[AnyFound]:
-    """What was found, without what overlaps a better stretch of the same file.
-
-    Args:
-        found: Best first.
-        per_file: At most so many of a file; None for all.
-    """
-    kept: list[AnyFound] = []
-    of_file: dict[Any, list[AnyFound]] = defaultdict(list)
-    for one in found:
-        better = of_file[one.path]
-        if (per_file is None or len(better) < per_file) and \
-                not any(min(one.end, other.end) > max(one.start, other.start) for other in better):
-            better.append(one)
-            kept.append(one)
-    return kept

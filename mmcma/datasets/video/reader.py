@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from mmcma.datasets.video.backends import BACKENDS
-from mmcma.datasets.video.clock import clock
 from mmcma.datasets.video.folder_reader import FolderReader
 from mmcma.datasets.video.key_frame_reader import KeyFrameReader
 from mmcma.datasets.video.video_reader import Convert, VideoReader
 from mmcma.utils.errors import ConfigError, MediaError, did_you_mean
+from mmcma.utils.spans import clock
 
 __all__ = ['VideoReader', 'check_backend', 'open_video']
 

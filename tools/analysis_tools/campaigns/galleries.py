@@ -22,7 +22,8 @@ def trials(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
     generator, inferencer = random.Random(seed), RetrievalInferencer(init_model('tiny', device='cpu'))
     gallery = _made(folder, inferencer, generator)
     right = _answers(gallery, inferencer)
-    files = sorted(path for path in gallery.rglob('*') if path.is_file() and path.stat().st_size)
+    files = sorted((path for path in gallery.rglob('*') if path.is_file() and path.stat().st_size),
+                   key=lambda path: path.stat().st_mtime_ns)  # their names are random
     rows = [path for path in files if path.parent == gallery / 'moments.lance' / 'data']
     for number in range(count):
         path = generator.choice(rows if number % 2 else files)
