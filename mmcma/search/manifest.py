@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mmcma.checkpoints.sources import is_data
+from mmcma.datasets.video.moments import AUTO
 from mmcma.search.tables import is_local, lance, latest, one_line_errors, overwrite, table_uri
 from mmcma.utils.errors import ConfigError, DataError
 
@@ -24,6 +25,8 @@ class GalleryManifest:
         model: What ``init_model`` was given to make it.
         checkpoint: Trained weights that it was given beside; None where ``model`` has them.
         fingerprint: Fingerprint of the inferencer whose embeddings it holds.
+        cut: How files are cut into moments.
+        key_frames: Whether key frames alone were decoded.
         complete: Whether the last indexing came to its end.
         version: The version of the table ``moments`` that is meant, so that all tables change in one moment.
         rows: How many rows that has.
@@ -35,6 +38,8 @@ class GalleryManifest:
     model: str
     checkpoint: str | None
     fingerprint: str
+    cut: str = AUTO
+    key_frames: bool = False
     complete: bool = False
     version: int = 0
     rows: int = 0

@@ -3,6 +3,7 @@ import logging
 import os
 import pickle
 import socket
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -20,6 +21,7 @@ from mmcma.search.tables import is_local
 from mmcma.search.writer import Written, write_rows
 from mmcma.utils.errors import ConfigError, DataError
 from mmcma.utils.jobs import watched_jobs
+from mmcma.utils.spans import Span
 
 os.environ.setdefault('RAY_BACKEND_LOG_LEVEL', 'fatal')  # what fails is raised here
 os.environ.setdefault('RAY_NUM_REDIS_GET_RETRIES', '1')  # a cluster that has gone is noticed in 40 s
@@ -41,7 +43,7 @@ def ray_encoder(address: str, inferencer: RetrievalInferencer, gallery: str, *, 
         inferencer: Its model is sent to the actors, so that they have the driver's weights.
         gallery: The URI or absolute folder that they write to.
         workers: Tasks that read at a time; None for as many as cores are free.
-        timeout: Seconds after which a file has failed.
+        timeout: Seconds without a frame after which a file has failed.
 
     Raises:
         DataError: There is no cluster, or it fails.
@@ -80,16 +82,23 @@ def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalI
     done once more.
     """
     waiting = {found.path: found for found in todo}
+    seen: dict[str, set[Span | None]] = defaultdict(set)
     model = ray.put(deepcopy(inferencer.model).to('cpu'))
     while waiting:
         before = len(waiting)
         try:
             for result in _encode_once(job, list(waiting.values()), model, inferencer, gallery, workers, timeout):
-                paths = result.files.keys() if isinstance(result, Written) else {result.found.path}
-                if paths <= waiting.keys():
-                    for path in paths:
-                        del waiting[path]
+                if isinstance(result, Written):
+                    done, fits = set(result.files), result.files.keys() <= waiting.keys()
+                else:
+                    path = result.found.path
+                    seen[path].add(result.span)
+                    done = {path} if result.moments in (None, len(seen[path])) else set()
+                    fits = path in waiting
+                if fits:
                     yield result
+                    for path in done:
+                        del waiting[path]
         except ray.exceptions.RayError as error:
             raise DataError(f'the Ray cluster gave up: {_last_line(error)}. What was indexed so far is whole; mend it '
                             'and run mmcma index again to go on') from error
@@ -142,8 +151,9 @@ class _EncodeRead:
 
     def __call__(self, read: pyarrow.Table) -> pyarrow.Table:
         results = list(encode_read(_unpacked(read), self.model, self.batch_size))
-        rows = [row for result in results if isinstance(result, Encoded) for row in result.rows()]
-        others = [result for result in results if not isinstance(result, Encoded)]
+        # Whole files; of a long one the moments meet at the driver.
+        rows = [result.moment for result in results if isinstance(result, Encoded) and result.moments == 1]
+        others = [result for result in results if not isinstance(result, Encoded) or result.moments > 1]
         return _packed([write_rows(self.gallery, rows, self.fingerprint), *others] if rows else others)
 
 

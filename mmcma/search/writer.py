@@ -38,14 +38,22 @@ class StoredFile(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Rows that lie beside the table and are not yet in it: their width, of what files they are, and where they lie."""
+    """Rows that lie beside the table and are not yet in it.
+
+    Attributes:
+        width: Values of an embedding.
+        files: Of what files they are.
+        fragments: Where they lie.
+        seconds: Of video that they stand for.
+    """
     width: int
     files: dict[str, StoredFile]
     fragments: list[FragmentMetadata]
+    seconds: float = 0.0
 
 
 def write_rows(gallery: str, moments: Sequence[Moment], fingerprint: str) -> Written:
-    """Writes all moments of some files; any process may, and :meth:`GalleryWriter.commit` takes them in.
+    """Writes moments of some files; any process may, and :meth:`GalleryWriter.commit` takes them in.
 
     Args:
         gallery: The gallery's folder or URI.
@@ -59,7 +67,8 @@ def write_rows(gallery: str, moments: Sequence[Moment], fingerprint: str) -> Wri
     rows = to_table(moments, row_schema(width, fingerprint))
     with one_line_errors(uri, GO_ON):
         return Written(width, _stored_files(zip(*(rows[name].to_pylist() for name in _FILE_FACTS))),
-                       write_fragments(rows, uri, schema=rows.schema))
+                       write_fragments(rows, uri, schema=rows.schema),
+                       sum(moment.duration / moment.moments for moment in moments))
 
 
 class GalleryWriter:
@@ -113,10 +122,10 @@ class GalleryWriter:
         """Takes in what was written, each file once, in the place of what the gallery has of the same files."""
         if self._table is None:
             self._table = create(self.uri, row_schema(written[0].width, self.manifest.fingerprint))
-        self._delete([path for own in written for path in own.files])
+        files = _joined((path, *file) for own in written for path, file in own.files.items())
+        self._delete(files)
         self._table = append(self._table, [fragment for own in written for fragment in own.fragments])
-        for own in written:
-            self.files.update(own.files)
+        self.files.update(files)
         self._publish()
 
     def remove(self, paths: Sequence[str]) -> None:
@@ -138,6 +147,15 @@ class GalleryWriter:
                                    conflict_retries=0)
         return known
 
+    def failures(self) -> dict[str, str]:
+        """What the last indexing listed, with the reason."""
+        table = latest(table_uri(self.gallery, 'failures'))
+        if table is None:
+            return {}
+        with one_line_errors(table.uri, GO_ON):
+            rows = table.to_table()
+        return dict(zip(rows['path'].to_pylist(), rows['error'].to_pylist()))
+
     def finish(self, failures: Mapping[str, str]) -> None:
         """Lists what failed, with the reason, and says that the gallery is complete."""
         uri, paths = table_uri(self.gallery, 'failures'), sorted(failures)
@@ -147,8 +165,13 @@ class GalleryWriter:
 
 def _stored_files(rows: Iterable[tuple]) -> dict[str, StoredFile]:
     """What rows of ``_FILE_FACTS`` say of their files."""
+    return _joined((*facts, 1, checksum) for *facts, checksum in rows)
+
+
+def _joined(parts: Iterable[tuple]) -> dict[str, StoredFile]:
+    """Parts of files, each its path and the fields of a :class:`StoredFile`, by path."""
     files: dict[str, StoredFile] = {}
-    for path, digest, size, modified, checksum in rows:
+    for path, digest, size, modified, rows, checksum in parts:
         others, total = files[path][3:] if path in files else (0, 0)
-        files[path] = StoredFile(digest, size, modified, others + 1, total + checksum)
+        files[path] = StoredFile(digest, size, modified, others + rows, total + checksum)
     return files

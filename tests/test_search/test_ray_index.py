@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from helpers.galleries import StandIn, contents, index, write_folder
-from helpers.media import write_image
+from helpers.media import write_image, write_video
 
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.search import indexing
+from mmcma.search.progress import IndexProgress
 from mmcma.search.reading import ListedFile
 from mmcma.search.writer import StoredFile, Written
 from mmcma.utils.errors import ConfigError, DataError
@@ -72,20 +73,22 @@ def test_two_nodes_with_killed_workers_equal_one_process(two_nodes, tmp_path):
     write_image(folder / 'images' / '0.png', grey=200)
     os.utime(folder / 'v1.mp4', ns=(1, 1))
     (folder / 'v2.mp4').unlink()
+    write_video(folder / 'new' / 'long.mp4', num_frames=130, fps=2)
     (folder / 'new' / 'broken.mp4').write_bytes(b'nothing')
     readers = Thread(target=kill_the_first_readers, daemon=True)
     readers.start()
     killed, steps = [], []
 
-    def progress(*step: int) -> None:
-        steps.append(step)
+    def progress(step: IndexProgress) -> None:
+        steps.append((step.files, step.of_files, step.failed))
         if len(steps) == 2:
             killed.append(kill_workers('_EncodeRead'))
     report = index(folder, tmp_path / 'ray', inferencer, ray=two_nodes, progress=progress)
     readers.join()
     assert killed == [1]
-    assert (report.added, report.updated, report.deleted, report.unchanged, report.failed) == (18, 1, 1, 4, 1)
-    assert steps[-1] == (21, 21, 1) and steps == sorted(set(steps))  # the others were not done again
+    assert (report.added, report.updated, report.deleted, report.unchanged, report.failed) == (19, 1, 1, 4, 1)
+    assert report.moments == report.items + 11
+    assert steps[-1] == (22, 22, 1) and steps == sorted(steps)  # the others were not done again
     index(folder, tmp_path / 'one', inferencer)
     ours, expected = contents(tmp_path / 'ray', inferencer), contents(tmp_path / 'one', inferencer)
     assert ours.keys() == expected.keys()
@@ -99,7 +102,7 @@ def killed_in_the_midst(address: str, folder: Path, gallery: Path) -> None:
     """Indexes in this process, and dies when some of its files are committed and others written."""
     indexing.ROWS_AT_ONCE = 4
     index(folder, gallery, RetrievalInferencer(init_model('tiny', device='cpu'), batch_size=2), ray=address,
-          progress=lambda done, *_: os.kill(os.getpid(), signal.SIGKILL) if done >= 8 else None)
+          progress=lambda step: os.kill(os.getpid(), signal.SIGKILL) if step.files >= 8 else None)
 
 
 @pytest.mark.slow
