@@ -13,7 +13,7 @@ from mmcma.utils.errors import DataError, cause
 from mmcma.utils.spans import Span
 
 #: Of the files, which lie as their owners once uploaded them to Flickr; some names end in a bare dot.
-_SUFFIXES = (*VIDEO_SUFFIXES, '.m4v', '.mpg', '.mpeg', '.wmv', '.3gp', '.3g2', '.mts', '.m2ts', '.')
+_SUFFIXES = (*VIDEO_SUFFIXES, '.3g2', '.')
 
 #: Seconds of a segment.
 _SEGMENT = 5.0

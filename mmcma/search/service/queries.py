@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 from mmcma.apis.media import is_image
 from mmcma.search import Gallery, Hit
 from mmcma.search.gallery import MOST_HITS, features_of
+from mmcma.search.listing import SUFFIXES
 from mmcma.search.queries import check_query
-from mmcma.search.reading import SUFFIXES
 from mmcma.search.service.items import check_listed
 from mmcma.search.service.text_encoder import TextEncoder
 from mmcma.structures import Features
