@@ -15,6 +15,7 @@ from .necks import (
     Neck,
     STAdapter,
     VLPrompt,
+    VoP,
 )
 from .retriever import CrossModalRetriever
 from .similarities import (
@@ -33,4 +34,5 @@ __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossMod
            'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MMPretrainTower',
            'MVAdapter', 'Neck', 'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'RetrievalLoss',
            'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site', 'STAdapter', 'SymmetricInfoNCE',
-           'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VLPrompt', 'VPT', 'XPool']
+           'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VLPrompt', 'VoP', 'VPT',
+           'XPool']

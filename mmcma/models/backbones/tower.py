@@ -175,6 +175,11 @@ class TextTower(Tower):
         """Learned positions ``(context, width)`` that are added to the vectors of tokens; None without."""
         return None
 
+    @property
+    def pools_end_token(self) -> bool:
+        """Whether the first end token is pooled and tokens see those before them alone, as in CLIP."""
+        return False
+
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions.
 

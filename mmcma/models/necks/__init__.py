@@ -9,7 +9,8 @@ from .maple import MaPLe
 from .mv_adapter import MVAdapter
 from .st_adapter import STAdapter
 from .vl_prompt import VLPrompt
+from .vop import VoP
 from .vpt import VPT
 
 __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'LoRA', 'MaPLe',
-           'MVAdapter', 'Neck', 'STAdapter', 'VLPrompt', 'VPT']
+           'MVAdapter', 'Neck', 'STAdapter', 'VLPrompt', 'VoP', 'VPT']
