@@ -3,17 +3,21 @@ from .data_preprocessor import RetrievalDataPreprocessor
 from .heads import RetrievalHead
 from .losses import DualSoftmaxLoss, RetrievalLoss, SigmoidLoss, SymmetricInfoNCE
 from .necks import (
+    DGL,
     VPT,
     AdaptFormer,
     BottleneckAdapter,
     CombinedNeck,
     CoOp,
     CrossModalAdapter,
+    DiscoVLA,
     LoRA,
     MaPLe,
     MVAdapter,
     Neck,
+    PromptSwitch,
     STAdapter,
+    VideoVoP,
     VLPrompt,
     VoP,
 )
@@ -30,9 +34,9 @@ from .similarities import (
     XPool,
 )
 
-__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'CrossModalRetriever',
-           'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MMPretrainTower',
-           'MVAdapter', 'Neck', 'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'RetrievalLoss',
+__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'CrossModalRetriever', 'DGL',
+           'DiscoVLA', 'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MMPretrainTower',
+           'MVAdapter', 'Neck', 'PromptSwitch', 'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'RetrievalLoss',
            'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site', 'STAdapter', 'SymmetricInfoNCE',
-           'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VLPrompt', 'VoP', 'VPT',
+           'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VideoVoP', 'VLPrompt', 'VoP', 'VPT',
            'XPool']

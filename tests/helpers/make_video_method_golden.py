@@ -1,8 +1,8 @@
 """Writes the features that public code computes with the methods of ``helpers/video_method_reference.py``.
 
     git clone https://github.com/modelscope/modelscope; git clone https://github.com/knightyxp/DGL
-    git clone https://github.com/LunarShen/DsicoVLA
-    PYTHONPATH=.:tests python -m helpers.make_video_method_golden modelscope DGL DsicoVLA
+    git clone https://github.com/LunarShen/DsicoVLA; git clone https://github.com/bladewaltz1/PromptSwitch
+    PYTHONPATH=.:tests python -m helpers.make_video_method_golden modelscope DGL DsicoVLA PromptSwitch
 
 Of modelscope, VoP's ``model.py`` and ``backbone.py`` alone are run, of DGL ``clip.py``; DGL's prompts of clips, 768 wide there,
 get the width of the reference. It needs einops.
@@ -15,11 +15,13 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import torch
+import transformers
 from torch import Tensor, nn
 
 from helpers import official_reference as reference
 from helpers import video_method_reference as methods
 from helpers.clip import VOCABULARY, model_config
+from helpers.imports import import_file
 from helpers.make_adapter_golden import copy, stand_in
 from mmcma.registry import MODELS
 
@@ -70,7 +72,7 @@ def vop(checkout: Path) -> dict[str, Tensor]:
                              num_frames=reference.FRAMES, tp_prefix_token_num=neck.num_prefix,
                              tp_suffix_token_num=neck.num_suffix)
     text = neck.text.prompts.tokens
-    return dict(vision=code.ImageEncoder(clip, config)(neck.vision.tokens[:, None], methods.clips().flatten(0, 1)),
+    return dict(vision=code.ImageEncoder(clip, config)(neck.vision.tokens[:, None], methods.clips('vop').flatten(0, 1)),
                 text=code.TextEncoder(clip, config)((text[:, :neck.num_prefix], text[:, neck.num_prefix:]),
                                                     methods.captions('vop')))
 
@@ -96,7 +98,7 @@ def dgl(checkout: Path, space: str) -> dict[str, Tensor]:
     ids = methods.captions('dgl')
     _, of_frames = clip.encode_prompt(reference.VIDEOS, device='cpu')
     of_captions, _ = clip.encode_prompt(len(ids), device='cpu')
-    return dict(vision=clip.encode_image(methods.clips().flatten(0, 1), of_frames, video_frame=reference.FRAMES)[:, 0],
+    return dict(vision=clip.encode_image(methods.clips('dgl').flatten(0, 1), of_frames, video_frame=reference.FRAMES)[:, 0],
                 text=clip.encode_text(ids, of_captions))
 
 
@@ -118,19 +120,42 @@ def discovla(checkout: Path) -> dict[str, Tensor]:
         for part, linear in (('down', down), ('up', up)):
             getattr(block.attn, f'TVPt_{part}_weight').copy_(linear.weight)
             getattr(block.attn, f'TVPt_{part}_bias').copy_(linear.bias)
-    ids, clips = methods.captions('discovla'), methods.clips()
+    ids, clips = methods.captions('discovla'), methods.clips('discovla')
     _, frames = model.get_train_video_feat(clips.flatten(0, 1), torch.ones(clips.shape[:2]))
     return dict(vision=frames.flatten(0, 1), text=model.get_text_feat(ids, (ids != 0).long()))
 
 
+def prompt_switch(checkout: Path) -> dict[str, Tensor]:
+    """Of the vision tower: that of captions is CLIP's own. It asks transformers for what only wrote documentation."""
+    for name in ('add_start_docstrings', 'add_start_docstrings_to_model_forward', 'replace_return_docstrings'):
+        setattr(transformers.utils, name, lambda *args, **kwargs: lambda kind: kind)
+    for name, attributes in {'config': {}, 'config.base_config': dict(Config=None), 'modules': {},
+                             'modules.baseline_pooling': dict(BaselinePooling=None),
+                             'modules.transformer': dict(Transformer=None)}.items():
+        stand_in(name, **attributes)
+    code, neck = import_file(checkout / 'model' / 'prompt_clip.py'), our_neck('prompt-switch')
+    clips, width = methods.clips('prompt-switch'), reference.VISION_WIDTH
+    tower = code.CLIPVisionTransformer(transformers.CLIPVisionConfig(
+        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=reference.LAYERS, num_frames=clips.shape[1],
+        num_attention_heads=width // 64, image_size=reference.IMAGE, patch_size=reference.PATCH,
+        num_prompts=neck.num_prompts)).eval()
+    frozen = reference.to_hf(reference.official_state())
+    vision = {name.removeprefix('vision_model.'): x for name, x in frozen.items() if name.startswith('vision_model.')}
+    assert not tower.load_state_dict(vision, strict=False).unexpected_keys
+    tower.encoder.prompt_embedding.copy_(neck.prompts)
+    tower.attn.load_state_dict(neck.pool.state_dict())
+    pooled = tower(clips.flatten(0, 1), output_attentions=False, output_hidden_states=False, return_dict=False)[1]
+    return dict(vision=pooled @ frozen['visual_projection.weight'].T)
+
+
 @torch.no_grad()
 def main() -> None:
-    modelscope, dgl_code, discovla_code = map(Path, sys.argv[1:])
+    modelscope, dgl_code, discovla_code, prompt_switch_code = map(Path, sys.argv[1:])
     found = {'vop': vop(modelscope), 'dgl-transformer': dgl(dgl_code, 'transformer'),
-             'dgl-linear': dgl(dgl_code, 'linear'), 'discovla': discovla(discovla_code)}
+             'dgl-linear': dgl(dgl_code, 'linear'), 'prompt-switch': prompt_switch(prompt_switch_code), 'discovla': discovla(discovla_code)}
     golden = {case: {side: [[round(x, 7) for x in row] for row in tensor.tolist()] for side, tensor in sides.items()}
               for case, sides in found.items()}
-    source = ('modelscope/modelscope, knightyxp/DGL and LunarShen/DsicoVLA, run by '
+    source = ('modelscope/modelscope, knightyxp/DGL, LunarShen/DsicoVLA and bladewaltz1/PromptSwitch, run by '
               'tests/helpers/make_video_method_golden.py')
     methods.GOLDEN.write_text(json.dumps(dict(source=source, **golden)) + '\n')
 

@@ -20,21 +20,22 @@ CASES = {
     'vop': dict(type='VoP', num_prompts=2, **ENDS),
     'dgl-transformer': dict(type='DGL', max_frames=reference.FRAMES),
     'dgl-linear': dict(type='DGL', space='linear', max_frames=reference.FRAMES),
-    'discovla': dict(type='DiscoVLA', r=4, clip_layers=2)}
+    'discovla': dict(type='DiscoVLA', r=4, clip_layers=2),
+    'prompt-switch': dict(type='PromptSwitch', num_prompts=3)}
 
 
 @torch.no_grad()
 def fill_neck(neck: nn.Module) -> nn.Module:
     """Random weights, with prompts of the size of what they stand among."""
     for name, parameter in fill(neck).named_parameters():
-        if name.rpartition('.')[2] in ('tokens', 'clip'):
+        if name.rpartition('.')[2] in ('tokens', 'clip', 'prompts'):
             parameter.mul_(5)
     return neck
 
 
-def clips() -> torch.Tensor:
-    """Normalised clips ``(4, 3, 3, S, S)``."""
-    return reference.inputs()[0].unflatten(0, (reference.VIDEOS, reference.FRAMES))
+def clips(case: str) -> torch.Tensor:
+    """Normalised clips ``(4, 3, 3, S, S)``, or ``(2, 6, 3, S, S)`` where six frames are two times three prompts."""
+    return reference.inputs()[0].unflatten(0, (-1, 6 if case == 'prompt-switch' else reference.FRAMES))
 
 
 def captions(case: str) -> torch.Tensor:

@@ -15,11 +15,12 @@ def test_features_are_those_of_the_public_code(tmp_path, build, case):
     reference.fill_neck(model.neck)
     ids = reference.captions(case)
     with torch.no_grad():
-        found = dict(vision=model.vision_backbone(reference.clips()).flatten(0, 1),
+        found = dict(vision=model.vision_backbone(reference.clips(case)).flatten(0, 1),
                      text=model.text_backbone(ids, ids != 0).pooled)
         with model.zero_shot():
             plain = model.text_backbone(ids, ids != 0).pooled
     golden = {side: torch.tensor(rows) for side, rows in json.loads(reference.GOLDEN.read_text())[case].items()}
     for side, expected in golden.items():
         torch.testing.assert_close(found[side], expected, atol=1e-5, rtol=1e-5)
-    assert (found['text'] - plain).abs().amax(dim=1).min() > 1e-2
+    if 'text' in golden:
+        assert (found['text'] - plain).abs().amax(dim=1).min() > 1e-2
