@@ -8,7 +8,7 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from mmcma.models.backbones.architectures import Half, TextHalf, architecture
 from mmcma.models.backbones.pretrained import DualEncoder, locate, read_dual, read_normalisation
 from mmcma.models.backbones.quick_gelu import replace_quick_gelu
-from mmcma.models.backbones.sites import Site
+from mmcma.models.backbones.sites import PreNormLayer, Site
 from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.registry import MODELS
 from mmcma.structures import Features
@@ -70,6 +70,14 @@ class HFTower(Tower):
     def pre_norm(self) -> nn.Module | None:
         """The LayerNorm between embeddings and layers that CLIP's vision towers have."""
         return None if self.half.pre_norm is None else self.encoder.get_submodule(self.half.pre_norm)
+
+    @property
+    def pre_norm_layers(self) -> list[PreNormLayer]:
+        """The parts of every layer, input first; empty for BERT's layers."""
+        if not self.half.layer_parts:
+            return []
+        return [PreNormLayer(**{name: block.get_submodule(path) for name, path in self.half.layer_parts},
+                             num_heads=self.encoder.config.num_attention_heads) for block in self.blocks]
 
     @property
     def sites(self) -> list[Site]:

@@ -6,7 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from mmcma.models.backbones.sites import Site
+from mmcma.models.backbones.sites import PreNormLayer, Site
 from mmcma.structures import Features
 from mmcma.utils.digests import state_digest
 from mmcma.utils.errors import ConfigError
@@ -56,6 +56,11 @@ class Tower(BaseModule):
     def sites(self) -> list[Site]:
         """Attention and feed-forward branch of every layer, input first."""
         raise NotImplementedError
+
+    @property
+    def pre_norm_layers(self) -> list[PreNormLayer]:
+        """The parts of every layer, input first; empty where layers do not normalise first, or do not show them."""
+        return []
 
     @property
     def stem(self) -> list[nn.Module]:
@@ -139,6 +144,8 @@ class VisionTower(Tower):
     def forward(self, pixels: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings ``(B, T, D)`` of clips ``(B, T, 3, H, W)``, or ``(N, D)`` of images ``(N, 3, H, W)``.
 
+        A neck may leave K rows of a clip in the last layer in place of T; then they are ``(B, K, D)``.
+
         Args:
             pixels: Normalised.
             mask: bool ``(B, T)``, False on padding frames, which necks that relate frames leave out; None where
@@ -146,7 +153,7 @@ class VisionTower(Tower):
         """
         if pixels.ndim == 4:
             return self.encode_images(pixels)
-        return self.encode_images(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+        return self.encode_images(pixels.flatten(0, 1)).unflatten(0, (len(pixels), -1))
 
 
 class TextTower(Tower):

@@ -1,12 +1,13 @@
 """Several methods on one pair of towers."""
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.base import Neck
 from mmcma.registry import MODELS
-from mmcma.utils.errors import argument_error
+from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError, argument_error
 
 
 @MODELS.register_module()
@@ -28,6 +29,8 @@ class CombinedNeck(Neck):
             MODELS.build(neck) for neck in necks)
         self.num_text_prompts = sum(neck.num_text_prompts for neck in self.necks)
         self.needs_several_frames = any(neck.needs_several_frames for neck in self.necks)
+        self.clip_tokens = _only_one([neck for neck in self.necks if neck.clip_tokens is not None])
+        self.needs_text_tokens = any(neck.needs_text_tokens for neck in self.necks)
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Attaches the methods one after the other."""
@@ -39,3 +42,28 @@ class CombinedNeck(Neck):
         super().enable(on)
         for neck in self.necks:
             neck.enable(on)
+
+    def losses(self, text: Features, visual: Features, positives: Tensor, scale: Tensor) -> dict[str, Tensor]:
+        """The losses of all methods."""
+        return _joined([neck.losses(text, visual, positives, scale) for neck in self.necks])
+
+    def extra_features(self) -> dict[str, Tensor]:
+        """The extra features of all methods."""
+        return _joined([neck.extra_features() for neck in self.necks])
+
+
+def _only_one(leaving_clip_tokens: list[Neck]) -> int | None:
+    if len(leaving_clip_tokens) > 1:
+        names = [type(neck).__name__ for neck in leaving_clip_tokens]
+        raise ConfigError(f'{" and ".join(names)} each leave tokens of their own in place of the frames; keep one.')
+    return leaving_clip_tokens[0].clip_tokens if leaving_clip_tokens else None
+
+
+def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    joined: dict[str, Tensor] = {}
+    for part in parts:
+        if both := joined.keys() & part.keys():
+            raise ConfigError(f'two methods of a CombinedNeck have losses or features of the names {sorted(both)}: '
+                              'they cannot be combined.')
+        joined |= part
+    return joined

@@ -17,8 +17,10 @@ from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.models.necks.base import Neck
 from mmcma.utils.errors import ConfigError, argument_error
 
-#: Gives the tokens ``(P, width)`` of a layer; a module or bound method.
-LayerPrompts = Callable[[int], Tensor]
+#: Gives the tokens of a layer, ``(P, width)`` for all sequences or ``(N, P, width)`` for each its own, from the layer's
+#: number and the hidden states ``(N, L, width)`` that it is entered with, where tokens of the layer before still stand;
+#: in captions those of the first layer are the words' vectors, without positions. A module or bound method.
+LayerPrompts = Callable[[int, Tensor], Tensor]
 
 
 class Prompts(nn.Module):
@@ -34,8 +36,8 @@ class Prompts(nn.Module):
         self.tokens = nn.Parameter(torch.empty(depth, count, width))
         nn.init.normal_(self.tokens, std=0.02)
 
-    def forward(self, layer: int) -> Tensor:
-        """The layer's tokens ``(count, width)``."""
+    def forward(self, layer: int, hidden: Tensor | None = None) -> Tensor:
+        """The layer's tokens ``(count, width)``, whatever the hidden states are."""
         return self.tokens[layer]
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
@@ -151,7 +153,7 @@ def _insert(prompts: LayerPrompts, layer: int, start: int, stale: int, hidden: T
 
 def _write(prompts: LayerPrompts, layer: int, start: int, stale: int, hidden: Tensor) -> Tensor:
     """The layer's tokens for ``stale`` ones from ``start``: ``(N, L, D)`` -> ``(N, L + P - stale, D)``."""
-    tokens = prompts(layer).to(hidden.dtype).expand(len(hidden), -1, -1)  # (N, P, D)
+    tokens = prompts(layer, hidden).to(hidden.dtype).expand(len(hidden), -1, -1)  # (N, P, D)
     return torch.cat([hidden[:, :start], tokens, hidden[:, start + stale:]], dim=1)
 
 
