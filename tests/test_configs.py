@@ -86,18 +86,39 @@ def clip_b32_without_memory(monkeypatch) -> dict:
     return dict(model_type='clip', vision_config=dict(patch_size=32), text_config=dict(vocab_size=49408))
 
 
-@pytest.mark.parametrize('name', PAPER_ROWS)
-def test_a_row_of_the_paper_trains_as_much_as_there(name, clip_b32_without_memory):
+def trained_on(name: str, clip: dict) -> int:
+    """Weights of a config that train, on CLIP ViT-B/32; its README states them."""
     model = load_config(ROOT / 'configs' / name).model
     for tower in (model.vision_backbone, model.text_backbone):
-        tower.update(config=clip_b32_without_memory, pretrained=None)
+        tower.update(config=clip, pretrained=None)
     model.text_backbone.tokenizer = 'mmcma/clip-tiny-glyphs'
     trained = sum(p.numel() for p in MODELS.build(model).trainable_parameters().values())
-    decimals = len(str(PAPER_ROWS[name]).partition('.')[2])
-    assert round(trained / 1e6, decimals) == PAPER_ROWS[name]
     row = next(line for line in (ROOT / 'configs' / name).with_name('README.md').read_text().splitlines()
                if f'({Path(name).name})' in line)
     assert f' {trained:,} |' in row
+    return trained
+
+
+@pytest.mark.parametrize('name', PAPER_ROWS)
+def test_a_row_of_the_paper_trains_as_much_as_there(name, clip_b32_without_memory):
+    decimals = len(str(PAPER_ROWS[name]).partition('.')[2])
+    assert round(trained_on(name, clip_b32_without_memory) / 1e6, decimals) == PAPER_ROWS[name]
+
+
+_LAYER = 12 * 768 ** 2 + 13 * 768  # a transformer layer as wide as ViT-B's
+_VOP_CAPTIONS = 12 * (4 + 4) * 512
+
+
+@pytest.mark.parametrize('name, count', [
+    ('prompt/vop', 12 * 8 * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-p', 12 * (4 + 12 * 4) * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-c', 12 * 4 * 768 + 2 * 8 * 768 * (768 + 1) + (2 * 768 + 1) * 4 * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-f', 12 * 8 * 768 + _VOP_CAPTIONS),
+    ('prompt/dgl', 12 * (8 + 12 * 4) * 768 + _LAYER + 769 * 1536 + 1537 * 512 + 4 * 768),
+    ('lora/discovla', 12 * 8 * 4 * (768 + 512) + 4 * (8 * 769 + 9 * 768)),
+    ('prompt/prompt-switch', 6 * 6 * 768 + 4 * 768 * 769 + 151_277_313)])
+def test_video_methods_train_what_their_formula_says(name, count, clip_b32_without_memory):
+    assert trained_on(f'{name}_vit-b32_msrvtt.py', clip_b32_without_memory) == count
 
 
 def test_a_part_is_swapped_by_type_alone():

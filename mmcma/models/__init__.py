@@ -34,9 +34,9 @@ from .similarities import (
     XPool,
 )
 
-__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'CrossModalRetriever', 'DGL',
-           'DiscoVLA', 'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MMPretrainTower',
-           'MVAdapter', 'Neck', 'PromptSwitch', 'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'RetrievalLoss',
-           'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site', 'STAdapter', 'SymmetricInfoNCE',
-           'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VideoVoP', 'VLPrompt', 'VoP', 'VPT',
-           'XPool']
+__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'CrossModalRetriever',
+           'DGL', 'DiscoVLA', 'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool',
+           'MMPretrainTower', 'MVAdapter', 'Neck', 'PromptSwitch', 'QueryScore', 'RetrievalDataPreprocessor',
+           'RetrievalHead', 'RetrievalLoss', 'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site',
+           'STAdapter', 'SymmetricInfoNCE', 'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VideoVoP',
+           'VLPrompt', 'VoP', 'VPT', 'XPool']

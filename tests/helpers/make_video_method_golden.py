@@ -4,8 +4,8 @@
     git clone https://github.com/LunarShen/DsicoVLA; git clone https://github.com/bladewaltz1/PromptSwitch
     PYTHONPATH=.:tests python -m helpers.make_video_method_golden modelscope DGL DsicoVLA PromptSwitch
 
-Of modelscope, VoP's ``model.py`` and ``backbone.py`` alone are run, of DGL ``clip.py``; DGL's prompts of clips, 768 wide there,
-get the width of the reference. It needs einops.
+Of modelscope, VoP's ``model.py`` and ``backbone.py`` alone are run, of DGL ``clip.py``, whose prompts of clips, 768
+wide there, get the reference's width. It needs einops.
 """
 import json
 import sys
@@ -98,7 +98,8 @@ def dgl(checkout: Path, space: str) -> dict[str, Tensor]:
     ids = methods.captions('dgl')
     _, of_frames = clip.encode_prompt(reference.VIDEOS, device='cpu')
     of_captions, _ = clip.encode_prompt(len(ids), device='cpu')
-    return dict(vision=clip.encode_image(methods.clips('dgl').flatten(0, 1), of_frames, video_frame=reference.FRAMES)[:, 0],
+    frames = methods.clips('dgl').flatten(0, 1)
+    return dict(vision=clip.encode_image(frames, of_frames, video_frame=reference.FRAMES)[:, 0],
                 text=clip.encode_text(ids, of_captions))
 
 
@@ -152,7 +153,8 @@ def prompt_switch(checkout: Path) -> dict[str, Tensor]:
 def main() -> None:
     modelscope, dgl_code, discovla_code, prompt_switch_code = map(Path, sys.argv[1:])
     found = {'vop': vop(modelscope), 'dgl-transformer': dgl(dgl_code, 'transformer'),
-             'dgl-linear': dgl(dgl_code, 'linear'), 'prompt-switch': prompt_switch(prompt_switch_code), 'discovla': discovla(discovla_code)}
+             'dgl-linear': dgl(dgl_code, 'linear'), 'prompt-switch': prompt_switch(prompt_switch_code),
+             'discovla': discovla(discovla_code)}
     golden = {case: {side: [[round(x, 7) for x in row] for row in tensor.tolist()] for side, tensor in sides.items()}
               for case, sides in found.items()}
     source = ('modelscope/modelscope, knightyxp/DGL, LunarShen/DsicoVLA and bladewaltz1/PromptSwitch, run by '

@@ -16,5 +16,5 @@ from .vl_prompt import VLPrompt
 from .vop import VoP
 from .vpt import VPT
 
-__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'DGL', 'DiscoVLA', 'LoRA', 'MaPLe',
-           'MVAdapter', 'Neck', 'PromptSwitch', 'STAdapter', 'VideoVoP', 'VLPrompt', 'VoP', 'VPT']
+__all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'DGL', 'DiscoVLA', 'LoRA',
+           'MaPLe', 'MVAdapter', 'Neck', 'PromptSwitch', 'STAdapter', 'VideoVoP', 'VLPrompt', 'VoP', 'VPT']

@@ -49,7 +49,7 @@ class CaptionEnds(nn.Module):
         return (ids, torch.arange(ids.shape[1], device=ids.device) <= pooled), kwargs
 
     def embed(self, token_ids: Tensor, hidden: Tensor) -> Tensor:
-        """Vectors ``(N, L, width)`` of those ids with the end token's where it belongs, and the first layer's tokens."""
+        """Vectors ``(N, L, width)`` of those ids, the end token's where it belongs, with the first layer's tokens."""
         pooled = (token_ids == self.end_token).int().argmax(dim=1, keepdim=True)
         # A caption that fills its places ends in the last one, which stays behind the suffix.
         end = torch.where(pooled == self.last, pooled, pooled - self.num_suffix)

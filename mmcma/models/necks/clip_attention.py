@@ -48,6 +48,6 @@ def require_parts(neck: Neck, tower: VisionTower) -> list[PreNormLayer]:
     """
     if not tower.pre_norm_layers or not tower.prompt_start:
         raise ConfigError(f'{type(neck).__name__} relates the class tokens of frames within the layers, and the vision '
-                          f'tower {tower.source!r} shows no such layers: take a CLIP, or STAdapter, which works between '
-                          'layers.')
+                          f'tower {tower.source!r} shows no class token or no parts of its layers: take a CLIP, or '
+                          'STAdapter, which works between layers.')
     return tower.pre_norm_layers

@@ -47,11 +47,13 @@ class ClassAdapter(nn.Sequential):
 class DiscoVLA(Neck):
     """Low-rank updates of attention in both towers, and class tokens that see the whole clip in the last vision layers.
 
-    There a frame's class token attends to the tokens of all frames of its clip, and gets, through a narrow adapter, what it
-    would have got from its own. This is what the public code (https://github.com/LunarShen/DsicoVLA)
-    tests with. In training the code has two losses more, which compare frames
-    with captions of their own that a language model made of them, and with
-    adapters of the text tower for these alone. No data set here has such captions, so they are left out.
+    There a frame's class token attends to the tokens of all frames of its clip,
+    and gets through a narrow adapter what it would have got from its own frame.
+    This is the model that the public code (https://github.com/LunarShen/DsicoVLA) tests.
+
+    Its training has two losses more, which compare frames with captions that
+    another model wrote of each, and class adapters in the text tower that serve
+    those captions alone. No data set here has captions of frames, so both are left out.
 
     Args:
         r: Width of the updates and of the adapters.
