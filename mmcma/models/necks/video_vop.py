@@ -70,7 +70,7 @@ class VideoVoP(VoP):
                  num_frame_prompts: int = 4, max_frames: int = 12, clip_layers: int = 0, **options) -> None:
         super().__init__(**options)
         check_counts(self, num_frame_prompts=num_frame_prompts, max_frames=max_frames)
-        if num_frame_prompts > self.num_prompts:
+        if frame_prompts is not None and num_frame_prompts > self.num_prompts:
             raise argument_error(self, 'num_frame_prompts', num_frame_prompts,
                                  f'is more than num_prompts={self.num_prompts}, which they are a part of.')
         if frame_prompts is None and clip_layers == 0:
