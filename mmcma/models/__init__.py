@@ -14,6 +14,7 @@ from .necks import (
     MVAdapter,
     Neck,
     STAdapter,
+    TempMe,
     VLPrompt,
 )
 from .retriever import CrossModalRetriever
@@ -33,4 +34,4 @@ __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossMod
            'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool', 'MMPretrainTower',
            'MVAdapter', 'Neck', 'QueryScore', 'RetrievalDataPreprocessor', 'RetrievalHead', 'RetrievalLoss',
            'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site', 'STAdapter', 'SymmetricInfoNCE',
-           'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VLPrompt', 'VPT', 'XPool']
+           'TempMe', 'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VLPrompt', 'VPT', 'XPool']

@@ -8,8 +8,9 @@ from .lora import LoRA
 from .maple import MaPLe
 from .mv_adapter import MVAdapter
 from .st_adapter import STAdapter
+from .tempme import TempMe
 from .vl_prompt import VLPrompt
 from .vpt import VPT
 
 __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'LoRA', 'MaPLe',
-           'MVAdapter', 'Neck', 'STAdapter', 'VLPrompt', 'VPT']
+           'MVAdapter', 'Neck', 'STAdapter', 'TempMe', 'VLPrompt', 'VPT']
