@@ -17,6 +17,7 @@ from .necks import (
     Neck,
     PromptSwitch,
     STAdapter,
+    TempMe,
     VideoVoP,
     VLPrompt,
     VoP,
@@ -38,5 +39,5 @@ __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossMod
            'DGL', 'DiscoVLA', 'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool',
            'MMPretrainTower', 'MVAdapter', 'Neck', 'PromptSwitch', 'QueryScore', 'RetrievalDataPreprocessor',
            'RetrievalHead', 'RetrievalLoss', 'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site',
-           'STAdapter', 'SymmetricInfoNCE', 'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower', 'VideoVoP',
-           'VLPrompt', 'VoP', 'VPT', 'XPool']
+           'STAdapter', 'SymmetricInfoNCE', 'TempMe', 'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower',
+           'VideoVoP', 'VLPrompt', 'VoP', 'VPT', 'XPool']

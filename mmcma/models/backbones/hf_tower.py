@@ -73,8 +73,8 @@ class HFTower(Tower):
 
     @property
     def pre_norm_layers(self) -> list[PreNormLayer]:
-        """The parts of every layer, input first; empty for BERT's layers."""
-        if not self.half.layer_parts:
+        """The parts of every layer, input first; empty for BERT's, and where attention takes no scores to add."""
+        if not self.half.layer_parts or self.encoder.config._attn_implementation not in ('sdpa', 'eager'):
             return []
         return [PreNormLayer(**{name: block.get_submodule(path) for name, path in self.half.layer_parts},
                              num_heads=self.encoder.config.num_attention_heads) for block in self.blocks]

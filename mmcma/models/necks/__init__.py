@@ -11,10 +11,11 @@ from .maple import MaPLe
 from .mv_adapter import MVAdapter
 from .prompt_switch import PromptSwitch
 from .st_adapter import STAdapter
+from .tempme import TempMe
 from .video_vop import VideoVoP
 from .vl_prompt import VLPrompt
 from .vop import VoP
 from .vpt import VPT
 
 __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'DGL', 'DiscoVLA', 'LoRA',
-           'MaPLe', 'MVAdapter', 'Neck', 'PromptSwitch', 'STAdapter', 'VideoVoP', 'VLPrompt', 'VoP', 'VPT']
+           'MaPLe', 'MVAdapter', 'Neck', 'PromptSwitch', 'STAdapter', 'TempMe', 'VideoVoP', 'VLPrompt', 'VoP', 'VPT']

@@ -35,6 +35,8 @@ class Neck(BaseModule):
             clip, so that images give it nothing to do.
         clip_tokens (int | None): Where the vision tower gives tokens of the whole clip with this method, and not one
             a frame: how many.
+        merges_tokens (bool): Whether rows and tokens of the vision tower are others behind some layer of it.
+        needs_places (bool): Whether the method counts on them: on a frame for each row, and on where its tokens stand.
         needs_text_tokens (bool): Whether :meth:`losses` compares words.
         num_frames (int): Where the method called :meth:`watch_clips`: frames T of a clip in the batch at hand,
             whose hidden states are ``(B * T, ...)``, clip after clip.
@@ -43,6 +45,8 @@ class Neck(BaseModule):
     num_text_prompts = 0
     needs_several_frames = False
     clip_tokens: int | None = None
+    merges_tokens = False
+    needs_places = False
     needs_text_tokens = False
 
     def __init__(self) -> None:
@@ -161,6 +165,7 @@ class Neck(BaseModule):
 
     def watch_clips(self, vision: VisionTower) -> None:
         """Keeps :attr:`num_frames` and :attr:`frame_mask` those of the clips that the tower was last called with."""
+        self.needs_places = True
         vision.register_forward_pre_hook(partial(self._on_clips), with_kwargs=True)
 
     def _on_clips(self, module, args, kwargs) -> None:

@@ -1,5 +1,6 @@
 """Several methods on one pair of towers."""
 from collections.abc import Sequence
+from itertools import permutations
 
 from torch import Tensor, nn
 
@@ -18,7 +19,8 @@ class CombinedNeck(Neck):
         necks: Configs of the methods; each place of a tower belongs to one of them.
 
     Raises:
-        ConfigError: ``necks`` is empty or, in :meth:`attach`, two of them claim one place.
+        ConfigError: ``necks`` is empty or, in :meth:`attach`, two of them claim one place, or one merges the tokens
+            that another counts on.
     """
 
     def __init__(self, *, necks: list[dict]) -> None:
@@ -36,6 +38,12 @@ class CombinedNeck(Neck):
         """Attaches the methods one after the other."""
         for neck in self.necks:
             neck.attach(vision=vision, text=text)
+        self.merges_tokens = any(neck.merges_tokens for neck in self.necks)
+        self.needs_places = any(neck.needs_places for neck in self.necks)
+        for merging, other in permutations(self.necks, 2):
+            if merging.merges_tokens and other.needs_places:
+                raise ConfigError(f'{type(merging).__name__} merges tokens and frames, and {type(other).__name__} counts '
+                                  'on a frame for each row and on the places of its tokens: take one of them.')
 
     def enable(self, on: bool) -> None:
         """Switches all methods on or off; their weights stay."""

@@ -3,7 +3,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from mmcma.models.backbones.sites import PreNormLayer
@@ -11,32 +10,16 @@ from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.clip_attention import attend, clip_mask, heads_of, in_clips, require_parts
+from mmcma.models.necks.joint_lora import JointLoRA, update_projections
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError, argument_error
-
-
-class JointLoRA(nn.Module):
-    """One low-rank update of a layer's queries, keys and values: ``x -> B A x`` with B of their three widths together.
-
-    As in the public code there is no factor; B is zero at the start.
-    """
-
-    def __init__(self, *, dim: int, r: int) -> None:
-        super().__init__()
-        self.down = nn.Linear(dim, r, bias=False)
-        self.up = nn.Linear(r, 3 * dim, bias=False)
-        nn.init.zeros_(self.up.weight)
-
-    def add(self, part: int, entered: Tensor, left: Tensor) -> Tensor:
-        """``left`` ``(..., dim)`` plus the update of query (0), key (1) or value (2) of ``entered``."""
-        return left + F.linear(self.down(entered), self.up.weight.chunk(3)[part])
 
 
 class ClassAdapter(nn.Sequential):
     """``c -> gelu(c Wd + bd) Wu + bu`` of what a class token got from its own frame, zero at the start."""
 
-    def __init__(self, *, dim: int, r: int) -> None:
-        super().__init__(nn.Linear(dim, r), ACT2FN['quick_gelu'], nn.Linear(r, dim))
+    def __init__(self, *, dim: int, rank: int) -> None:
+        super().__init__(nn.Linear(dim, rank), ACT2FN['quick_gelu'], nn.Linear(rank, dim))
         nn.init.xavier_uniform_(self[0].weight)
         nn.init.normal_(self[0].bias, std=1e-6)
         for zero in self[2].parameters():
@@ -56,7 +39,7 @@ class DiscoVLA(Neck):
     those captions alone. No data set here has captions of frames, so both are left out.
 
     Args:
-        r: Width of the updates and of the adapters.
+        lora_rank: Width of the updates and of the adapters.
         clip_layers: Number of those last vision layers.
 
     Raises:
@@ -64,10 +47,10 @@ class DiscoVLA(Neck):
     """
     needs_several_frames = True
 
-    def __init__(self, *, r: int = 8, clip_layers: int = 4) -> None:
+    def __init__(self, *, lora_rank: int = 8, clip_layers: int = 4) -> None:
         super().__init__()
-        check_counts(self, r=r, clip_layers=clip_layers)
-        self.r = r
+        check_counts(self, lora_rank=lora_rank, clip_layers=clip_layers)
+        self.lora_rank = lora_rank
         self.clip_layers = clip_layers
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
@@ -86,8 +69,10 @@ class DiscoVLA(Neck):
         self.watch_clips(vision)
         self.vision = self._lora(vision, 'vision')
         self.text = self._lora(text, 'text')
-        self.adapters = nn.ModuleList(ClassAdapter(dim=vision.width, r=self.r) for _ in range(self.clip_layers))
-        for index, adapter in enumerate(self.adapters, start=len(layers) - self.clip_layers):
+        self.adapters = nn.ModuleList()
+        for index in range(len(layers) - self.clip_layers, len(layers)):
+            adapter = ClassAdapter(dim=vision.width, rank=self.lora_rank)
+            self.adapters.append(adapter)
             self.rewrite_around(layers[index].attn, partial(self._attend, layers[index], adapter),
                                 f'vision layer {index} attn')
 
@@ -96,10 +81,9 @@ class DiscoVLA(Neck):
         return True
 
     def _lora(self, tower: Tower, modality: str) -> nn.ModuleList:
-        updates = nn.ModuleList(JointLoRA(dim=tower.width, r=self.r) for _ in tower.pre_norm_layers)
+        updates = nn.ModuleList(JointLoRA(dim=tower.width, rank=self.lora_rank) for _ in tower.pre_norm_layers)
         for index, (layer, update) in enumerate(zip(tower.pre_norm_layers, updates)):
-            for part, name in enumerate(('query', 'key', 'value')):
-                self.rewrite_branch(getattr(layer, name), partial(update.add, part), f'{modality} layer {index} {name}')
+            update_projections(self, layer, update, f'{modality} layer {index}')
         return updates
 
     def _attend(self, layer: PreNormLayer, adapter: ClassAdapter, call, hidden_states: Tensor,

@@ -81,6 +81,7 @@ def prompt_vision(neck: Neck, tower: VisionTower, prompts: LayerPrompts, *, dept
     Those of the first layer go through CLIP's norm before it, as in the public code of multi-modal prompt learning
     (https://github.com/muzairkhattak/multimodal-prompt-learning, clip/model.py).
     """
+    neck.needs_places = True
     start: int = tower.prompt_start  # type: ignore[assignment]  # a tower without has no `prompted_layers`
     for layer, block in enumerate(tower.blocks[:depth]):
         write = partial(_write, prompts, layer, start, count if layer else 0)
