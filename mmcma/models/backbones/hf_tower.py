@@ -162,6 +162,11 @@ class HFTextTower(TextTower, HFTower):
         """Learned positions ``(context, width)`` that are added to the vectors of tokens."""
         return self.encoder.get_parameter(f'{self.half.positions}.weight')
 
+    @property
+    def pools_end_token(self) -> bool:
+        """Whether the first end token is pooled and tokens see those before them alone, as in CLIP."""
+        return not (self.half.masked or self.half.pads_to_limit or self.half.pools_first_token)
+
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions, with the arguments and the result of :meth:`TextTower.forward`.
 

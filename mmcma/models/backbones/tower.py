@@ -11,7 +11,8 @@ from mmcma.structures import Features
 from mmcma.utils.digests import state_digest
 from mmcma.utils.errors import ConfigError
 
-_PARTS = "True (all), False (none), 'projection', 'bias', 'norm' or 'last_K_layers', such as 'last_2_layers'"
+_PARTS = ("True (all), False (none), 'projection', 'bias', 'norm' or 'last_K_layers', such as 'last_2_layers' or "
+          "'last_2_layers_alone'")
 
 
 class Tower(BaseModule):
@@ -29,8 +30,8 @@ class Tower(BaseModule):
             layers take no tokens but their own.
         trainable: What of the tower's own weights trains: True (full fine-tuning
             and pretraining), False, ``'projection'``, ``'bias'`` (BitFit: Ben Zaken
-            et al., ACL 2022), ``'norm'``, or ``'last_K_layers'``, which is the last
-            K layers and all that follows them.
+            et al., ACL 2022), ``'norm'``, ``'last_K_layers'``, which is the last
+            K layers and all that follows them, or ``'last_K_layers_alone'``.
 
     Attributes:
         projection (nn.Module): Maps the pooled hidden state ``(N, width)`` to the joint space ``(N, embed_dim)``.
@@ -107,15 +108,18 @@ class Tower(BaseModule):
         if part == 'norm':
             norms = (module for module in self.modules() if 'norm' in type(module).__name__.lower())
             return [p for module in norms for p in module.parameters(recurse=False)]
-        match = re.fullmatch(r'last_(\d+)_layers', str(part))
+        match = re.fullmatch(r'last_(\d+)_layers(_alone)?', str(part))
         if match is None:
             raise ConfigError(f'trainable={part!r} is none of {_PARTS}.')
-        return self._last_layers(int(match[1]))
+        count = int(match[1])
+        if not 1 <= count <= len(self.blocks):
+            raise ConfigError(f'trainable={part!r}: {self.source or type(self).__name__!r} has '
+                              f'{len(self.blocks)} layers; choose 1 to {len(self.blocks)}.')
+        if match[2]:
+            return [p for block in self.blocks[-count:] for p in block.parameters()]
+        return self._last_layers(count)
 
     def _last_layers(self, count: int) -> list[nn.Parameter]:
-        if not 1 <= count <= len(self.blocks):
-            raise ConfigError(f"trainable='last_{count}_layers': {self.source or type(self).__name__!r} has "
-                              f'{len(self.blocks)} layers; choose 1 to {len(self.blocks)}.')
         layers = (p for block in self.blocks[:-count] for p in block.parameters())
         earlier = {id(p) for p in [*self.stem_parameters, *layers]}
         return [p for p in self.parameters() if id(p) not in earlier]
@@ -177,6 +181,11 @@ class TextTower(Tower):
     def positions(self) -> nn.Parameter | None:
         """Learned positions ``(context, width)`` that are added to the vectors of tokens; None without."""
         return None
+
+    @property
+    def pools_end_token(self) -> bool:
+        """Whether the first end token is pooled and tokens see those before them alone, as in CLIP."""
+        return False
 
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions.

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import PreNormLayer
-from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.base import Neck
-from mmcma.models.necks.joint_lora import JointLoRA, update_projections
+from mmcma.models.necks.joint_lora import joint_lora
 from mmcma.models.necks.token_merging import match, merge
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError, argument_error
@@ -90,14 +90,8 @@ class TempMe(Neck):
                     torch.zeros(self.frames_of_clips // self._joined_before[index], vision.width))
             self.rewrite_around(vision.blocks[index], partial(self._run, layer, index), f'vision layer {index}')
         if self.lora_rank:
-            self._add_updates('vision', vision)
-            self._add_updates('text', text)
-
-    def _add_updates(self, modality: str, tower: Tower) -> None:
-        updates = nn.ModuleList(JointLoRA(dim=tower.width, rank=self.lora_rank) for _ in tower.blocks)
-        for index, (layer, lora) in enumerate(zip(tower.pre_norm_layers, updates)):
-            update_projections(self, layer, lora, f'{modality} layer {index}')
-        self.add_module(modality, updates)
+            self.vision = joint_lora(self, vision, 'vision', r=self.lora_rank)
+            self.text = joint_lora(self, text, 'text', r=self.lora_rank)
 
     def _check_towers(self, vision: VisionTower, text: TextTower) -> None:
         for modality, tower in (('vision', vision), *([('text', text)] if self.lora_rank else [])):
