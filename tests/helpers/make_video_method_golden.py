@@ -112,7 +112,7 @@ def discovla(checkout: Path) -> dict[str, Tensor]:
     model_class = import_module('tvr.models.modeling').VTRModel
     model = model_class.__new__(model_class)
     nn.Module.__init__(model)
-    model.clip = load(import_module('tvr.models.module_clip').CLIP(*sizes(1), neck.r, neck.clip_layers, 2))
+    model.clip = load(import_module('tvr.models.module_clip').CLIP(*sizes(1), neck.lora_rank, neck.clip_layers, 2))
     for tower, updates in ((model.clip.visual, neck.vision), (model.clip, neck.text)):
         for block, update in zip(tower.transformer.resblocks, updates):
             block.attn.TVPt_LoRA_a.copy_(update.down.weight)

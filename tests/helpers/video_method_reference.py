@@ -20,7 +20,7 @@ CASES = {
     'vop': dict(type='VoP', num_prompts=2, **ENDS),
     'dgl-transformer': dict(type='DGL', max_frames=reference.FRAMES),
     'dgl-linear': dict(type='DGL', space='linear', max_frames=reference.FRAMES),
-    'discovla': dict(type='DiscoVLA', r=4, clip_layers=2),
+    'discovla': dict(type='DiscoVLA', lora_rank=4, clip_layers=2),
     'prompt-switch': dict(type='PromptSwitch', num_prompts=3)}
 
 

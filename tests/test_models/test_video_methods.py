@@ -30,7 +30,7 @@ NECKS = {
     'vop-fc': dict(type='VideoVoP', frame_prompts='context', num_frame_prompts=1, clip_layers=1, **ENDS),
     'dgl': dict(type='DGL', max_frames=4, num_clip_prompts=2, num_frame_prompts=3),
     'dgl-linear': dict(type='DGL', space='linear', max_frames=4),
-    'discovla': dict(type='DiscoVLA', r=3, clip_layers=1),
+    'discovla': dict(type='DiscoVLA', lora_rank=3, clip_layers=1),
     'prompt-switch': dict(type='PromptSwitch', num_prompts=3)}
 HALF_CLIP = torch.tensor([[True, True, False], [True, True, True]])
 
@@ -275,7 +275,7 @@ def dual_config(folder: str, neck: dict) -> dict:
     ('siglip', dict(type='VoP'), r'VoP.num_suffix=4 moves the feature behind the end token, .* set num_suffix=0'),
     ('chinese_clip', dict(type='VoP'), r'VoP.num_suffix=4 moves the feature behind the end token'),
     ('chinese_clip', dict(type='DGL'), r'DGL puts tokens between the words of a causal text tower, and .* is none'),
-    ('chinese_clip', dict(type='DiscoVLA', clip_layers=1), r'DiscoVLA changes queries.* shows none: take a CLIP, or LoRA')])
+    ('chinese_clip', dict(type='DiscoVLA', clip_layers=1), r'DiscoVLA changes queries.* none: take a CLIP, or LoRA')])
 def test_towers_of_another_kind_are_refused_with_the_way_out(tmp_path, build, architecture, neck, message):
     with pytest.raises(ConfigError, match=message):
         build(dual_config(write_dual(tmp_path, architecture), neck))

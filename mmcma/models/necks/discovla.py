@@ -18,8 +18,8 @@ from mmcma.utils.errors import ConfigError, argument_error
 class ClassAdapter(nn.Sequential):
     """``c -> gelu(c Wd + bd) Wu + bu`` of what a class token got from its own frame, zero at the start."""
 
-    def __init__(self, *, dim: int, r: int) -> None:
-        super().__init__(nn.Linear(dim, r), ACT2FN['quick_gelu'], nn.Linear(r, dim))
+    def __init__(self, *, dim: int, rank: int) -> None:
+        super().__init__(nn.Linear(dim, rank), ACT2FN['quick_gelu'], nn.Linear(rank, dim))
         nn.init.xavier_uniform_(self[0].weight)
         nn.init.normal_(self[0].bias, std=1e-6)
         for zero in self[2].parameters():
@@ -39,7 +39,7 @@ class DiscoVLA(Neck):
     those captions alone. No data set here has captions of frames, so both are left out.
 
     Args:
-        r: Width of the updates and of the adapters.
+        lora_rank: Width of the updates and of the adapters.
         clip_layers: Number of those last vision layers.
 
     Raises:
@@ -47,10 +47,10 @@ class DiscoVLA(Neck):
     """
     needs_several_frames = True
 
-    def __init__(self, *, r: int = 8, clip_layers: int = 4) -> None:
+    def __init__(self, *, lora_rank: int = 8, clip_layers: int = 4) -> None:
         super().__init__()
-        check_counts(self, r=r, clip_layers=clip_layers)
-        self.r = r
+        check_counts(self, lora_rank=lora_rank, clip_layers=clip_layers)
+        self.lora_rank = lora_rank
         self.clip_layers = clip_layers
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
@@ -67,10 +67,12 @@ class DiscoVLA(Neck):
             raise ConfigError(f'DiscoVLA changes queries, keys and values, and the text tower {text.source!r} shows '
                               'none: take a CLIP, or LoRA, which finds linear layers by name.')
         self.watch_clips(vision)
-        self.vision = joint_lora(self, vision, 'vision', r=self.r)
-        self.text = joint_lora(self, text, 'text', r=self.r)
-        self.adapters = nn.ModuleList(ClassAdapter(dim=vision.width, r=self.r) for _ in range(self.clip_layers))
-        for index, adapter in enumerate(self.adapters, start=len(layers) - self.clip_layers):
+        self.vision = joint_lora(self, vision, 'vision', rank=self.lora_rank)
+        self.text = joint_lora(self, text, 'text', rank=self.lora_rank)
+        self.adapters = nn.ModuleList()
+        for index in range(len(layers) - self.clip_layers, len(layers)):
+            adapter = ClassAdapter(dim=vision.width, rank=self.lora_rank)
+            self.adapters.append(adapter)
             self.rewrite_around(layers[index].attn, partial(self._attend, layers[index], adapter),
                                 f'vision layer {index} attn')
 

@@ -14,10 +14,10 @@ class JointLoRA(nn.Module):
     As in the public code there is no factor; B is zero at the start.
     """
 
-    def __init__(self, *, dim: int, r: int) -> None:
+    def __init__(self, *, dim: int, rank: int) -> None:
         super().__init__()
-        self.down = nn.Linear(dim, r, bias=False)
-        self.up = nn.Linear(r, 3 * dim, bias=False)
+        self.down = nn.Linear(dim, rank, bias=False)
+        self.up = nn.Linear(rank, 3 * dim, bias=False)
         nn.init.zeros_(self.up.weight)
 
     def add(self, part: int, entered: Tensor, left: Tensor) -> Tensor:
@@ -25,9 +25,9 @@ class JointLoRA(nn.Module):
         return left + F.linear(self.down(entered), self.up.weight.chunk(3)[part])
 
 
-def joint_lora(neck: Neck, tower: Tower, modality: str, *, r: int) -> nn.ModuleList:
+def joint_lora(neck: Neck, tower: Tower, modality: str, *, rank: int) -> nn.ModuleList:
     """An update for every layer of a tower that shows its layers' parts, hooked into it."""
-    updates = nn.ModuleList(JointLoRA(dim=tower.width, r=r) for _ in tower.pre_norm_layers)
+    updates = nn.ModuleList(JointLoRA(dim=tower.width, rank=rank) for _ in tower.pre_norm_layers)
     for index, (layer, update) in enumerate(zip(tower.pre_norm_layers, updates)):
         for part, name in enumerate(('query', 'key', 'value')):
             neck.rewrite_branch(getattr(layer, name), partial(update.add, part), f'{modality} layer {index} {name}')

@@ -90,8 +90,8 @@ class TempMe(Neck):
                     torch.zeros(self.frames_of_clips // self._joined_before[index], vision.width))
             self.rewrite_around(vision.blocks[index], partial(self._run, layer, index), f'vision layer {index}')
         if self.lora_rank:
-            self.vision = joint_lora(self, vision, 'vision', r=self.lora_rank)
-            self.text = joint_lora(self, text, 'text', r=self.lora_rank)
+            self.vision = joint_lora(self, vision, 'vision', rank=self.lora_rank)
+            self.text = joint_lora(self, text, 'text', rank=self.lora_rank)
 
     def _check_towers(self, vision: VisionTower, text: TextTower) -> None:
         for modality, tower in (('vision', vision), *([('text', text)] if self.lora_rank else [])):
