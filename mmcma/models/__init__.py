@@ -3,8 +3,8 @@ from .data_preprocessor import RetrievalDataPreprocessor
 from .heads import RetrievalHead
 from .losses import DualSoftmaxLoss, RetrievalLoss, SigmoidLoss, SymmetricInfoNCE
 from .necks import (
-    STOP,
     DGL,
+    STOP,
     VPT,
     AdaptFormer,
     BottleneckAdapter,

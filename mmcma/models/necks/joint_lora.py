@@ -27,8 +27,8 @@ class JointLoRA(nn.Module):
 
 def joint_lora(neck: Neck, tower: Tower, modality: str, *, rank: int) -> nn.ModuleList:
     """An update for every layer of a tower that shows its layers' parts, hooked into it."""
-    updates = nn.ModuleList(JointLoRA(dim=tower.width, rank=rank) for _ in tower.pre_norm_layers)
+    updates = [JointLoRA(dim=tower.width, rank=rank) for _ in tower.pre_norm_layers]
     for index, (layer, update) in enumerate(zip(tower.pre_norm_layers, updates)):
         for part, name in enumerate(('query', 'key', 'value')):
             neck.rewrite_branch(getattr(layer, name), partial(update.add, part), f'{modality} layer {index} {name}')
-    return updates
+    return nn.ModuleList(updates)

@@ -1,7 +1,6 @@
 """STOP: integrated spatial-temporal dynamic prompting (Liu et al., CVPR 2025; arXiv 2503.15973)."""
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import PreNormLayer
@@ -45,8 +44,7 @@ class STOP(DGL):
         check_counts(self, num_chosen=num_chosen, branch_dim=branch_dim)
         self.num_chosen = num_chosen
         self.branch_dim = branch_dim
-        self._chosen: Tensor | None = None  # of the clips that are encoded
-        self._between: Tensor | None = None
+        self._of_clips: dict[str, Tensor] = {}  # those that are encoded
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds the networks and hooks them into both towers.
@@ -70,24 +68,24 @@ class STOP(DGL):
         self.rewrite_call(vision, self._prompt_pixels, 'the vision tower')
         self.branches = nn.ModuleDict()
         for name, tower in (('vision', vision), ('text', text)):
-            self.branches[name] = nn.ModuleList(
-                nn.Sequential(nn.Linear(tower.width, self.branch_dim), nn.PReLU(),
-                              nn.Linear(self.branch_dim, tower.width)) for _ in tower.blocks)
-            for index, layer in enumerate(tower.pre_norm_layers):
-                self.rewrite_around(tower.blocks[index], partial(self._run, layer, self.branches[name][index]),
-                                    f'{name} layer {index}')
+            branches = [nn.Sequential(nn.Linear(tower.width, self.branch_dim), nn.PReLU(),
+                                      nn.Linear(self.branch_dim, tower.width)) for _ in tower.blocks]
+            for index, (block, layer) in enumerate(zip(tower.blocks, tower.pre_norm_layers)):
+                self.rewrite_around(block, partial(self._run, layer, branches[index]), f'{name} layer {index}')
+            self.branches[name] = nn.ModuleList(branches)
 
     def frame_prompts(self, index: int, hidden: Tensor) -> Tensor:
         """DGL's of the layer, ``(B * T, P, width)``, and those between frames, which are of the first layer's input."""
         if index == 0:
             patches = hidden[:, 1:].unflatten(0, (-1, self.num_frames))
-            self._between = self.between(patches, self._chosen.flatten(2), self._valid(hidden)).flatten(0, 1)
-        return super().frame_prompts(index, hidden) + self._between
+            chosen = self._of_clips['chosen'].flatten(2)
+            self._of_clips['between'] = self.between(patches, chosen, self._valid(hidden)).flatten(0, 1)
+        return super().frame_prompts(index, hidden) + self._of_clips['between']
 
     def _prompt_pixels(self, pixels: Tensor, *args, **kwargs) -> tuple[tuple, dict]:
         """Pixels of clips ``(B, T, 3, S, S)``, or of images ``(N, 3, S, S)``."""
         clips = pixels if pixels.ndim == 5 else pixels[:, None]
-        prompted, self._chosen = self.pixels(clips, self._valid(pixels))
+        prompted, self._of_clips['chosen'] = self.pixels(clips, self._valid(pixels))
         return (prompted.view_as(pixels), *args), kwargs
 
     def _valid(self, like: Tensor) -> Tensor | None:
@@ -101,5 +99,5 @@ class STOP(DGL):
         return hidden + layer.ffn(layer.ffn_norm(hidden)) + 0.1 * branch(hidden)
 
     def _leave(self, hidden: Tensor) -> Tensor:
-        self._chosen = self._between = None  # a copy of the model cannot have what belongs to a graph
+        self._of_clips.clear()  # a copy of the model cannot have what belongs to a graph
         return super()._leave(hidden)

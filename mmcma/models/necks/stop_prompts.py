@@ -13,7 +13,7 @@ class SameConv3d(nn.Conv3d):
     """A convolution over time and two more axes that keeps their lengths, and sees and leaves nothing of padding."""
 
     def __init__(self, dim_in: int, dim_out: int, kernel: tuple[int, int, int]) -> None:
-        super().__init__(dim_in, dim_out, kernel, padding=tuple(size // 2 for size in kernel))
+        super().__init__(dim_in, dim_out, kernel, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """``(B, C, T, H, W)`` -> ``(B, C', T, H, W)``; ``valid`` is float ``(B, T)``, 0 on padding frames."""
@@ -32,6 +32,8 @@ class PixelPrompts(nn.Module):
         grid: Patches of a side.
         chosen: Patches that count twice.
     """
+    chooser_weight: Tensor
+    chooser_bias: Tensor
 
     def __init__(self, *, grid: int, chosen: int) -> None:
         super().__init__()
@@ -41,9 +43,8 @@ class PixelPrompts(nn.Module):
         self.convolutions = nn.ModuleList(SameConv3d(*pair, kernel) for pair in pairwise(widths))
         self.activations = nn.ModuleList([nn.Identity(), nn.PReLU(), nn.PReLU(), nn.Dropout()])
         self.to_pixels = nn.Sequential(nn.Linear(16, 16), nn.PReLU(), nn.Linear(16, 3), nn.Dropout(), nn.Dropout())
-        chooser = nn.Conv3d(3, 1, (5, 11, 11))
-        self.register_buffer('chooser_weight', chooser.weight.detach())
-        self.register_buffer('chooser_bias', chooser.bias.detach())
+        for name, drawn in nn.Conv3d(3, 1, (5, 11, 11)).named_parameters():
+            self.register_buffer(f'chooser_{name}', drawn.detach())
 
     def forward(self, pixels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """Prompted pixels ``(B, T, 3, S, S)``, and which patches were chosen, bool ``(B, T, grid, grid)``."""

@@ -70,7 +70,7 @@ class TempMe(Neck):
         self.tokens_per_layer, self.across, self.within = tokens_per_layer, across, within
         self.lora_rank = lora_rank
         self.positions = nn.ParameterDict()
-        self._sizes: list[Tensor | None] = []  # of the tokens that enter each layer
+        self._sizes: list[Tensor] = []  # of the tokens that enter each layer
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Puts itself around every vision layer, and the updates beside the projections of both towers.
@@ -81,7 +81,7 @@ class TempMe(Neck):
         """
         self._check_towers(vision, text)
         self.watch_clips(vision)
-        self._sizes = [None] * (1 + len(vision.blocks))
+        self._sizes = [torch.ones(())] * (1 + len(vision.blocks))
         self._joined_before = [prod(joins for layer, joins in self.joined.items() if layer < index)
                                for index in range(len(vision.blocks))]
         for index, layer in enumerate(vision.pre_norm_layers):
@@ -104,8 +104,8 @@ class TempMe(Neck):
                               'none; use a CLIP.')
         depth = len(vision.blocks)
         if max(self.joined) >= depth:
-            raise argument_error(self, 'merge_layers', tuple(self.joined), f'does not fit: the vision tower has {depth} '
-                                 f'layers; choose from 0 to {depth - 1}.')
+            raise argument_error(self, 'merge_layers', tuple(self.joined), f'does not fit: the vision tower has '
+                                 f'{depth} layers; choose from 0 to {depth - 1}.')
 
     def _run(self, layer: PreNormLayer, index: int, call, hidden: Tensor, attention_mask=None, **kwargs) -> Tensor:
         """The layer on ``(B * F, L, D)``: F rows a clip, which begin with its T / F class tokens."""
