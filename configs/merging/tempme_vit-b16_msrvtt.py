@@ -1,4 +1,4 @@
-# TempMe: patches merged within frames, then across neighbouring ones; LoRA of rank 8 in both towers; mean of the frames.
+# TempMe: patches merged within frames, then across neighbouring ones; LoRA of rank 8 in both towers; mean frame.
 _base_ = '../cma/cma_vit-b16_msrvtt.py'
 # 8 of 196 patches a layer are as large a share as the released 2 of 49; for ViT-B/16 nothing is released.
 model = dict(

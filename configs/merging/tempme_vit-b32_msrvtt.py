@@ -1,4 +1,4 @@
-# TempMe: patches merged within frames, then across neighbouring ones; LoRA of rank 8 in both towers; mean of the frames.
+# TempMe: patches merged within frames, then across neighbouring ones; LoRA of rank 8 in both towers; mean frame.
 _base_ = '../cma/cma_vit-b32_msrvtt.py'
 model = dict(
     neck=dict(_delete_=True, type='TempMe', num_frames=12, tokens_per_layer=2),

@@ -4,6 +4,7 @@ from .heads import RetrievalHead
 from .losses import DualSoftmaxLoss, RetrievalLoss, SigmoidLoss, SymmetricInfoNCE
 from .necks import (
     DGL,
+    STOP,
     VPT,
     AdaptFormer,
     BottleneckAdapter,
@@ -39,5 +40,5 @@ __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossMod
            'DGL', 'DiscoVLA', 'DualSoftmaxLoss', 'HFTextTower', 'HFVisionTower', 'LoRA', 'MaPLe', 'MeanPool',
            'MMPretrainTower', 'MVAdapter', 'Neck', 'PromptSwitch', 'QueryScore', 'RetrievalDataPreprocessor',
            'RetrievalHead', 'RetrievalLoss', 'SeqLSTM', 'SeqTransformer', 'SigmoidLoss', 'Similarity', 'Site',
-           'STAdapter', 'SymmetricInfoNCE', 'TempMe', 'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower',
+           'STAdapter', 'STOP', 'SymmetricInfoNCE', 'TempMe', 'TightTransformer', 'TokenWise', 'TopKFrames', 'Tower',
            'VideoVoP', 'VLPrompt', 'VoP', 'VPT', 'XPool']

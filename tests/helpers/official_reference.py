@@ -101,7 +101,7 @@ def to_hf(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def write_hf_folder(folder: Path, state: dict[str, torch.Tensor] | None = None, image: int = IMAGE) -> str:
-    """The frozen weights, or others of a CLIP for larger images, as a Hugging Face folder with the bundled tokenizer."""
+    """The frozen weights, or those of a CLIP of larger images, as a Hugging Face folder with the bundled tokenizer."""
     from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
     from mmcma.models.backbones.pretrained import locate

@@ -26,7 +26,7 @@ CMA = dict(type='CrossModalAdapter', bottleneck_dim=4, shared_dim=8)
 
 
 def test_merging_by_hand():
-    """Place 0 stays; of 2 and 4, the even places after it, 4 is the more like an odd one, and of 1, 3, 5 most like 5."""
+    """Place 0 stays; of 2 and 4, even places after it, 4 is the more like an odd one, and of 1, 3, 5 most like 5."""
     x = torch.tensor([[[9.0, 9], [1, 0], [1, 3], [0, 1], [2, 2.1], [4, 4]]])
     sizes = torch.tensor([[[1.0], [1], [1], [1], [1], [3]]])
     matching = match(x, 1, first=1)

@@ -110,6 +110,7 @@ class HFVisionTower(VisionTower, HFTower):
         super().__init__(dual=dual, half=architecture(dual.config.model_type).vision, encoder=dual.vision_model,
                          source=pretrained, trainable=trainable, attn_implementation=attn_implementation)
         self.image_size = dual.config.vision_config.image_size
+        self.patches_per_side = self.image_size // dual.config.vision_config.patch_size
         self.image_mean, self.image_std = (
             read_normalisation(pretrained) if pretrained else (list(OPENAI_CLIP_MEAN), list(OPENAI_CLIP_STD)))
 

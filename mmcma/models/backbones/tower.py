@@ -132,8 +132,10 @@ class VisionTower(Tower):
         image_size (int): Side of the square input in pixels.
         image_mean, image_std (list[float]): Normalisation per RGB channel of
             pixels in [0, 1].
+        patches_per_side (int): Square patches of a row and of a column; 0 where the tower does not tell.
     """
     image_size: int
+    patches_per_side: int = 0
     image_mean: list[float]
     image_std: list[float]
 

@@ -11,6 +11,7 @@ from .maple import MaPLe
 from .mv_adapter import MVAdapter
 from .prompt_switch import PromptSwitch
 from .st_adapter import STAdapter
+from .stop import STOP
 from .tempme import TempMe
 from .video_vop import VideoVoP
 from .vl_prompt import VLPrompt
@@ -18,4 +19,5 @@ from .vop import VoP
 from .vpt import VPT
 
 __all__ = ['AdaptFormer', 'BottleneckAdapter', 'CombinedNeck', 'CoOp', 'CrossModalAdapter', 'DGL', 'DiscoVLA', 'LoRA',
-           'MaPLe', 'MVAdapter', 'Neck', 'PromptSwitch', 'STAdapter', 'TempMe', 'VideoVoP', 'VLPrompt', 'VoP', 'VPT']
+           'MaPLe', 'MVAdapter', 'Neck', 'PromptSwitch', 'STAdapter', 'STOP', 'TempMe', 'VideoVoP', 'VLPrompt',
+           'VoP', 'VPT']

@@ -42,8 +42,8 @@ class CombinedNeck(Neck):
         self.needs_places = any(neck.needs_places for neck in self.necks)
         for merging, other in permutations(self.necks, 2):
             if merging.merges_tokens and other.needs_places:
-                raise ConfigError(f'{type(merging).__name__} merges tokens and frames, and {type(other).__name__} counts '
-                                  'on a frame for each row and on the places of its tokens: take one of them.')
+                raise ConfigError(f'{type(merging).__name__} merges tokens and frames, and {type(other).__name__} '
+                                  'counts on a frame for each row and on the places of its tokens: take one of them.')
 
     def enable(self, on: bool) -> None:
         """Switches all methods on or off; their weights stay."""

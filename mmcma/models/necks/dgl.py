@@ -93,14 +93,17 @@ class DGL(Neck):
         if self.num_frames > self.max_frames:
             raise ConfigError(f'DGL.max_frames={self.max_frames}, but clips have {self.num_frames} frames: set it to '
                               f'{self.num_frames} or more.')
-        rows = len(hidden)
-        own = self.space.of_frames(index, self.num_frames).to(hidden.dtype)  # (T, P, width)
-        own = own.repeat(rows // self.num_frames, 1, 1)
+        own = self.frame_prompts(index, hidden).to(hidden.dtype)
         if index == 0:
-            clip = self.clip.to(hidden.dtype).expand(rows, -1, -1)
+            clip = self.clip.to(hidden.dtype).expand(len(hidden), -1, -1)
             return torch.cat([clip, hidden[:, :1], own, hidden[:, 1:]], dim=1)
         before = self.num_clip_prompts + 1
         return torch.cat([hidden[:, :before], own, hidden[:, before + self.num_frame_prompts:]], dim=1)
+
+    def frame_prompts(self, index: int, hidden: Tensor) -> Tensor:
+        """The layer's prompts of the frames, ``(B * T, P, width)``, for the hidden states that it is entered with."""
+        own = self.space.of_frames(index, self.num_frames)  # (T, P, width)
+        return own.repeat(len(hidden) // self.num_frames, 1, 1)
 
     def _attend(self, layer: PreNormLayer, call, hidden_states: Tensor, **kwargs) -> tuple[Tensor, None]:
         """Attention of ``(B * T, G + L, width)``: a frame's tokens see their frame and the G, the G see all frames."""

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from mmcma.models.backbones.sites import PreNormLayer
-from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.clip_attention import attend, clip_mask, heads_of, in_clips, require_parts
-from mmcma.models.necks.joint_lora import JointLoRA, update_projections
+from mmcma.models.necks.joint_lora import joint_lora
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError, argument_error
 
@@ -68,8 +68,8 @@ class DiscoVLA(Neck):
             raise ConfigError(f'DiscoVLA changes queries, keys and values, and the text tower {text.source!r} shows '
                               'none: take a CLIP, or LoRA, which finds linear layers by name.')
         self.watch_clips(vision)
-        self.vision = self._lora(vision, 'vision')
-        self.text = self._lora(text, 'text')
+        self.vision = joint_lora(self, vision, 'vision', rank=self.lora_rank)
+        self.text = joint_lora(self, text, 'text', rank=self.lora_rank)
         self.adapters = nn.ModuleList()
         for index in range(len(layers) - self.clip_layers, len(layers)):
             adapter = ClassAdapter(dim=vision.width, rank=self.lora_rank)
@@ -80,12 +80,6 @@ class DiscoVLA(Neck):
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """All, as in the public code: biases too."""
         return True
-
-    def _lora(self, tower: Tower, modality: str) -> nn.ModuleList:
-        updates = [JointLoRA(dim=tower.width, rank=self.lora_rank) for _ in tower.pre_norm_layers]
-        for index, (layer, update) in enumerate(zip(tower.pre_norm_layers, updates)):
-            update_projections(self, layer, update, f'{modality} layer {index}')
-        return nn.ModuleList(updates)
 
     def _attend(self, layer: PreNormLayer, adapter: ClassAdapter, call, hidden_states: Tensor,
                 **kwargs) -> tuple[Tensor, None]:

@@ -1,15 +1,18 @@
-"""One low-rank update of query, key and value together, as in the released code of TempMe and DiscoVLA."""
+"""One low-rank update of queries, keys and values together, as in the public code of TempMe and DiscoVLA."""
 from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmcma.models.backbones.sites import PreNormLayer
+from mmcma.models.backbones.tower import Tower
 from mmcma.models.necks.base import Neck
 
 
 class JointLoRA(nn.Module):
-    """``x -> B A x`` with A ``(r, dim)`` from PyTorch's start and B ``(3 dim, r)`` zero; B's rows are those of q, k, v."""
+    """One low-rank update of a layer's queries, keys and values: ``x -> B A x`` with B of their three widths together.
+
+    As in the public code there is no factor; B is zero at the start.
+    """
 
     def __init__(self, *, dim: int, rank: int) -> None:
         super().__init__()
@@ -18,11 +21,14 @@ class JointLoRA(nn.Module):
         nn.init.zeros_(self.up.weight)
 
     def add(self, part: int, entered: Tensor, left: Tensor) -> Tensor:
-        """``left`` ``(..., dim)`` plus the update of ``entered``; ``part`` is 0, 1, 2 for query, key, value."""
+        """``left`` ``(..., dim)`` plus the update of query (0), key (1) or value (2) of ``entered``."""
         return left + F.linear(self.down(entered), self.up.weight.chunk(3)[part])
 
 
-def update_projections(neck: Neck, layer: PreNormLayer, lora: JointLoRA, where: str) -> None:
-    """Puts the update beside the layer's three projections."""
-    for part, projection in enumerate((layer.query, layer.key, layer.value)):
-        neck.rewrite_branch(projection, partial(lora.add, part), f"{where} {('query', 'key', 'value')[part]}")
+def joint_lora(neck: Neck, tower: Tower, modality: str, *, rank: int) -> nn.ModuleList:
+    """An update for every layer of a tower that shows its layers' parts, hooked into it."""
+    updates = [JointLoRA(dim=tower.width, rank=rank) for _ in tower.pre_norm_layers]
+    for index, (layer, update) in enumerate(zip(tower.pre_norm_layers, updates)):
+        for part, name in enumerate(('query', 'key', 'value')):
+            neck.rewrite_branch(getattr(layer, name), partial(update.add, part), f'{modality} layer {index} {name}')
+    return nn.ModuleList(updates)

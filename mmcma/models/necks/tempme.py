@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import PreNormLayer
-from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
+from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.base import Neck
-from mmcma.models.necks.joint_lora import JointLoRA, update_projections
+from mmcma.models.necks.joint_lora import joint_lora
 from mmcma.models.necks.token_merging import match, merge
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError, argument_error
@@ -70,7 +70,7 @@ class TempMe(Neck):
         self.tokens_per_layer, self.across, self.within = tokens_per_layer, across, within
         self.lora_rank = lora_rank
         self.positions = nn.ParameterDict()
-        self._sizes: list[Tensor | None] = []  # of the tokens that enter each layer
+        self._sizes: list[Tensor] = []  # of the tokens that enter each layer
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Puts itself around every vision layer, and the updates beside the projections of both towers.
@@ -81,7 +81,7 @@ class TempMe(Neck):
         """
         self._check_towers(vision, text)
         self.watch_clips(vision)
-        self._sizes = [None] * (1 + len(vision.blocks))
+        self._sizes = [torch.ones(())] * (1 + len(vision.blocks))
         self._joined_before = [prod(joins for layer, joins in self.joined.items() if layer < index)
                                for index in range(len(vision.blocks))]
         for index, layer in enumerate(vision.pre_norm_layers):
@@ -90,14 +90,8 @@ class TempMe(Neck):
                     torch.zeros(self.frames_of_clips // self._joined_before[index], vision.width))
             self.rewrite_around(vision.blocks[index], partial(self._run, layer, index), f'vision layer {index}')
         if self.lora_rank:
-            self._add_updates('vision', vision)
-            self._add_updates('text', text)
-
-    def _add_updates(self, modality: str, tower: Tower) -> None:
-        updates = nn.ModuleList(JointLoRA(dim=tower.width, rank=self.lora_rank) for _ in tower.blocks)
-        for index, (layer, lora) in enumerate(zip(tower.pre_norm_layers, updates)):
-            update_projections(self, layer, lora, f'{modality} layer {index}')
-        self.add_module(modality, updates)
+            self.vision = joint_lora(self, vision, 'vision', rank=self.lora_rank)
+            self.text = joint_lora(self, text, 'text', rank=self.lora_rank)
 
     def _check_towers(self, vision: VisionTower, text: TextTower) -> None:
         for modality, tower in (('vision', vision), *([('text', text)] if self.lora_rank else [])):
@@ -110,8 +104,8 @@ class TempMe(Neck):
                               'none; use a CLIP.')
         depth = len(vision.blocks)
         if max(self.joined) >= depth:
-            raise argument_error(self, 'merge_layers', tuple(self.joined), f'does not fit: the vision tower has {depth} '
-                                 f'layers; choose from 0 to {depth - 1}.')
+            raise argument_error(self, 'merge_layers', tuple(self.joined), f'does not fit: the vision tower has '
+                                 f'{depth} layers; choose from 0 to {depth - 1}.')
 
     def _run(self, layer: PreNormLayer, index: int, call, hidden: Tensor, attention_mask=None, **kwargs) -> Tensor:
         """The layer on ``(B * F, L, D)``: F rows a clip, which begin with its T / F class tokens."""
