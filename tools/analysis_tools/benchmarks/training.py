@@ -59,14 +59,17 @@ def alone(args: argparse.Namespace) -> None:
 
 
 def methods(args: argparse.Namespace) -> None:
-    """Operations, time and memory of each method's step, one after the other, beside the first's."""
+    """Operations, time and memory of each method's step, one after the other, beside the first's.
+
+    Attention is in plain products, which PyTorch counts.
+    """
     args.official, found = None, {}
     for name in args.variants:
-        with open_step(name, args, args.batch) as step:
-            trained, (_, _, *costs) = step.call('trainable'), [step.call('measure') for _ in range(2 + args.rounds)]
-        found[name] = dict(trained=trained, gflops_a_clip=clip_flops(args, name) / 1e9,
-                           processor_seconds=median(cost.processor_seconds for cost in costs),
-                           peak_mib=max(cost.peak_bytes for cost in costs) / 2**20)
+        with open_step(name, args, args.batch, EAGER) as step:
+            _, _, *costs = [step.call('measure') for _ in range(2 + args.rounds)]
+            found[name] = dict(trained=step.call('trainable'), gflops_a_clip=step.call('flops') / args.batch / 1e9,
+                               processor_seconds=median(cost.processor_seconds for cost in costs),
+                               peak_mib=max(cost.peak_bytes for cost in costs) / 2**20)
     base = next(iter(found.values()))
     columns = dict(gflops_a_clip='GFLOP/clip', processor_seconds='processor s', peak_mib='peak MiB')
     print_table(f'Training step, {setting(args)}', ('', 'trained', *(
