@@ -94,10 +94,13 @@ class ResumeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Adds ``meta.epoch_length``, the iterations of an epoch, and ``gradients`` between two updates."""
+        meta = checkpoint['meta']
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            checkpoint['meta']['epoch_length'] = len(runner.train_loop.dataloader)
+            length = len(runner.train_loop.dataloader)
+            # FlexibleRunner counts one epoch too many where the checkpoint follows a validation.
+            meta.update(epoch_length=length, epoch=meta['iter'] // length)
         # Each process has gradients of its own until the update, and one of them writes.
-        if get_world_size() == 1 and _steps_since_update(runner, checkpoint['meta']['iter']):
+        if get_world_size() == 1 and _steps_since_update(runner, meta['iter']):
             checkpoint['gradients'] = {name: parameter.grad for name, parameter in runner.model.named_parameters()
                                        if parameter.grad is not None}
 
