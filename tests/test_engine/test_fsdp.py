@@ -1,14 +1,9 @@
 """Full fine-tuning with sharded parameters, gradients and optimizer, against plain data parallel training."""
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from helpers.commands import run
+from helpers.processes import together
 from helpers.tiny_run import write_config
-
-TOOLS = Path(__file__).parents[2] / 'tools'
 
 # With SGD: Adam makes whole steps of the smallest gradients, which are rounding.
 FULL = """
@@ -26,23 +21,18 @@ custom_hooks = [dict(type='BestCheckpointHook')]
 """
 
 
-def train(folder: Path, pretrained: str, extra: str) -> tuple[dict, str]:
-    """Weights after one epoch in two processes, and the log."""
-    folder.mkdir()
-    run = subprocess.run(
-        ['bash', TOOLS / 'dist_train.sh', write_config(folder, pretrained, epochs=1, extra=extra), '2',
-         '--work-dir', folder / 'work'], capture_output=True, text=True, timeout=300,
-        env=dict(os.environ, PYTHON=sys.executable, CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1',
-                 PYTHONPATH=os.pathsep.join([str(TOOLS.parent), str(TOOLS.parent / 'tests')])))
-    assert run.returncode == 0, run.stderr
-    return torch.load(folder / 'work' / 'epoch_1.pth', weights_only=False)['state_dict'], run.stdout
-
-
 @pytest.mark.slow
 def test_sharded_training_gives_the_weights_of_data_parallel_training(tiny_clip, tmp_path):
-    sharded, log = train(tmp_path / 'fsdp', tiny_clip, FULL + FSDP)
-    assert 'MMFullyShardedDataParallel' in log
-    expected, _ = train(tmp_path / 'ddp', tiny_clip, FULL)
+    weights = {}
+    for name, extra in dict(MMFullyShardedDataParallel=FULL + FSDP, RetrieverDataParallel=FULL).items():
+        folder = tmp_path / name
+        folder.mkdir()
+        config = write_config(folder, tiny_clip, epochs=1, extra=extra)
+        assert together(run, 'train', config, '--work-dir', folder / 'work', '--launcher', 'pytorch') == [0, 0]
+        log, = folder.glob('work/*/*.log')
+        assert name in log.read_text()
+        weights[name] = torch.load(folder / 'work' / 'epoch_1.pth', weights_only=False)['state_dict']
+    sharded, expected = weights.values()
     assert sharded.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(sharded[name], tensor, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: name + text)
