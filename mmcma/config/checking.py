@@ -7,6 +7,7 @@ their registry are left to whoever reads them. One fit of parts is checked as
 well: a part that relates the frames of a clip is given more than one.
 """
 from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
 from typing import NamedTuple
 
 from mmengine.config import Config
@@ -139,7 +140,7 @@ def _check_loader(node: Mapping | None, where: str) -> None:
 
 def _check_frames(builders: dict[str, tuple], source: str) -> None:
     """Refuses training a part that relates frames, which its class says, on data of one frame."""
-    for path, (builder, _) in builders.items():
+    for path, (builder, node_of_part) in builders.items():
         for other, (loader, node) in builders.items():
             if (getattr(builder, 'needs_several_frames', False) is True and other.startswith('train_dataloader')
                     and (loader.__name__ == 'LoadImage' or node.get('num_frames') == 1)):
@@ -147,6 +148,17 @@ def _check_frames(builders: dict[str, tuple], source: str) -> None:
                     f'{source}: {path}.type={builder.__name__!r} relates the frames of a clip, but {other} '
                     f'({loader.__name__}) gives one frame: train on videos with num_frames above 1, or choose a '
                     'part that works on images.')
+            if path.startswith('model.') and '_dataloader' in other:
+                own, given = _num_frames(builder, node_of_part), _num_frames(loader, node)
+                if None not in (own, given) and own != given:
+                    raise ConfigError(f'{source}: {path}.num_frames={own} of {builder.__name__} are not the {given} '
+                                      f'that {other} ({loader.__name__}) gives: set both to the same.')
+
+
+def _num_frames(builder: Callable, node: Mapping) -> int | None:
+    """The argument ``num_frames`` that a part gets, given or its default; None where it has no such argument."""
+    parameter = signature(builder).parameters.get('num_frames')
+    return None if parameter is None else node.get('num_frames', parameter.default)
 
 
 def _parts(cfg: dict) -> Iterator[tuple[str, object, Place]]:

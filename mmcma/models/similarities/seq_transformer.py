@@ -27,6 +27,7 @@ class SeqTransformer(Similarity):
     Raises:
         ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
+    least_tokens = 2
 
     def __init__(self, *, num_layers: int = 4, max_frames: int = 64, init: Init = 'identity') -> None:
         super().__init__()

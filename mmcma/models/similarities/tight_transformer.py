@@ -42,6 +42,7 @@ class TightTransformer(Similarity):
         ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
     is_cosine = False
+    least_tokens = 2
 
     def __init__(self, *, num_layers: int = 4, max_frames: int = 64, init: Init = 'identity') -> None:
         super().__init__()
