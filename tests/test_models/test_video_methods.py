@@ -248,6 +248,7 @@ def test_a_clip_that_the_cube_does_not_divide_is_refused(method):
     (VoP, dict(num_suffix=-1), r'VoP.num_suffix=-1 must be 0 or more'),
     (VideoVoP, dict(num_frame_prompts=9), r'num_frame_prompts=9 is more than num_prompts=8'),
     (VideoVoP, dict(frame_prompts=None), r'clip_layers=0 relates no frames: take VoP'),
+    (VideoVoP, dict(frame_prompts='position'), r"max_frames=None must be the most frames of a clip with frame_pro"),
     (DGL, dict(space='linear', num_prefix=2), r"num_prefix=2 must be num_frame_prompts=4 with space='linear'"),
     (DGL, dict(num_postfix=-1), r'DGL.num_postfix=-1 must be 0 or more'),
     (DiscoVLA, dict(clip_layers=0), r'DiscoVLA.clip_layers=0 must be at least 1'),

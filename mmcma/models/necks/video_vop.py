@@ -57,7 +57,7 @@ class VideoVoP(VoP):
     Args:
         frame_prompts: ``'position'``, ``'context'``, or None where frames have the same tokens.
         num_frame_prompts: How many of ``num_prompts`` they are.
-        max_frames: Most frames of a clip, for ``'position'``.
+        max_frames: Most frames of a clip, which ``'position'`` needs.
         clip_layers: Number of layers, 0 for none.
         options: Those of :class:`VoP`.
 
@@ -67,9 +67,13 @@ class VideoVoP(VoP):
     needs_several_frames = True
 
     def __init__(self, *, frame_prompts: Literal['position', 'context'] | None = 'context',
-                 num_frame_prompts: int = 4, max_frames: int = 12, clip_layers: int = 0, **options) -> None:
+                 num_frame_prompts: int = 4, max_frames: int | None = None, clip_layers: int = 0,
+                 **options) -> None:
         super().__init__(**options)
-        check_counts(self, num_frame_prompts=num_frame_prompts, max_frames=max_frames)
+        check_counts(self, num_frame_prompts=num_frame_prompts)
+        if frame_prompts == 'position' and (max_frames is None or max_frames < 1):
+            raise argument_error(self, 'max_frames', max_frames, "must be the most frames of a clip with "
+                                 "frame_prompts='position'.")
         if frame_prompts is not None and num_frame_prompts > self.num_prompts:
             raise argument_error(self, 'num_frame_prompts', num_frame_prompts,
                                  f'is more than num_prompts={self.num_prompts}, which they are a part of.')
@@ -78,7 +82,7 @@ class VideoVoP(VoP):
                                  "'position', 'context' or clip_layers.")
         self.frame_prompts = frame_prompts
         self.num_frame_prompts = num_frame_prompts if frame_prompts else 0
-        self.max_frames = max_frames
+        self.max_frames = max_frames or 0
         self.clip_layers = clip_layers
 
     def prompt_clips(self, tower: VisionTower, depth: int) -> None:

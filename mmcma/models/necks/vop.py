@@ -36,6 +36,7 @@ class VoP(Neck):
         self.num_prefix = num_prefix
         self.num_suffix = num_suffix
         self.num_text_prompts = num_prefix + num_suffix
+        self.text: Prompts | CaptionEnds
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds the tokens of each tower and hooks them into it."""
@@ -54,10 +55,10 @@ class VoP(Neck):
         Raises:
             ConfigError: The tower has no room for them or reads no feature behind the end token.
         """
-        if not self.num_suffix:
+        if self.num_suffix:
+            check_ends(self, tower, self.num_suffix, self.num_text_prompts)
+            self.text = CaptionEnds(tower, depth=depth, num_prefix=self.num_prefix, num_suffix=self.num_suffix)
+            prompt_ends(self, tower, self.text)
+        else:
             self.text = Prompts(depth=depth, count=self.num_prefix, width=tower.width)
             prompt_text(self, tower, self.text, depth=depth, count=self.num_prefix)
-            return
-        check_ends(self, tower, self.num_suffix, self.num_text_prompts)
-        self.text = CaptionEnds(tower, depth=depth, num_prefix=self.num_prefix, num_suffix=self.num_suffix)
-        prompt_ends(self, tower, self.text)
