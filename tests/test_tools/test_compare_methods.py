@@ -34,7 +34,6 @@ tables:
 @pytest.fixture
 def tools(monkeypatch, tmp_path):
     """The tool's modules, with studies and results in a folder of the test's own."""
-    monkeypatch.setenv('PYTHONPATH', str(Path(tiny_run.__file__).parents[1]))
     study, compare, page = (importlib.import_module(name) for name in ('study', 'compare_methods', 'study_page'))
     for module in (study, page):
         monkeypatch.setattr(module, 'RESULTS', tmp_path / 'results')
