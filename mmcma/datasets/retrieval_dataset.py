@@ -153,13 +153,12 @@ class RetrievalDataset(BaseDataset):
     def _not_there(self, path: Path, key: str, names: Sequence[str]) -> DataError:
         """The error that says what is expected, and where ``names``, which lie in the folder ``key``, are instead."""
         root = self.data_root
-        no_root = root and not os.path.isdir(root)
-        what = f'data_root {root!r} is not a folder' if no_root else f'{path}: no such file or folder'
+        lost = root and not os.path.isdir(root)
+        what = f'data_root {root!r} is not a folder' if lost else f'{path}: no such file or folder'
         folders = {key: str(Path(prefix)) for key, prefix in self.data_prefix.items()}
         layout = ', '.join(line.format(**folders) for line in self.LAYOUT)
-        return DataError(f'{what}; {self.title} expects {layout or path}. Put the files there, or set '
-                         f'data_root (now {root!r}) or data_prefix.'
-                         f'{lies_elsewhere(root, self.SUFFIXES, names, key)}')
+        return DataError(f'{what}; {self.title} expects {layout or path}. Put the files there, or set data_root (now '
+                         f'{root!r}) or data_prefix.{lies_elsewhere(root, self.SUFFIXES, names, key)}')
 
     def _compare_with_standard(self, items: list[dict]) -> None:
         standard = self.SPLITS.get(self.split)

@@ -250,7 +250,8 @@ def test_flickr8k_captions_txt(tmp_path):
 
 @pytest.mark.parametrize('old, new, said', [
     ('| 1| Two', ', 1, Two', "line 3: .* is not 'photo.jpg. 0. caption'"),
-    ('| 1| Two', '| 0| Two', "line 3: '1000092795.jpg#0' comes twice"), ('Two young guys .', '', 'line 2: empty caption')])
+    ('| 1| Two', '| 0| Two', "line 3: '1000092795.jpg#0' comes twice"),
+    ('Two young guys .', '', 'line 2: empty caption')])
 def test_bars_wrong(tmp_path, old, new, said):
     (tmp_path / 'results.csv').write_text(BARS.replace(old, new))
     (tmp_path / 'test.txt').write_text('1000268201\n')

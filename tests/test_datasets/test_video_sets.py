@@ -149,8 +149,9 @@ def test_activitynet_paragraph_is_in_the_order_of_the_file(tmp_path):
 WRONG = [
     (VATEX, write_vatex, 'vatex_training_v1.0.json', 'Caption 1 of Ptf_2VRj-V0_000122_000132.', ' ',
      'training_v1.0.json, row 0, caption 1: empty caption'),
-    (VATEX, write_vatex, 'vatex_training_v1.0.json', 'enCap', 'cap', "row 0: .* has not 'video' .*and 'caption' .or 'enCap'"),
-    (VATEX, write_vatex, 'vatex_training_v1.0.json', '"Ptf_2VRj-V0_000122_000132", "enCap', '"..", "enCap', "row 0: '..' is not an id"),
+    (VATEX, write_vatex, 'vatex_training_v1.0.json', 'enCap', 'cap', "row 0: .* has not .*and 'caption' .or 'enCap'"),
+    (VATEX, write_vatex, 'vatex_training_v1.0.json', f'"{CLIPS[0]}", "enCap', '"..", "enCap',
+     "row 0: '..' is not an id"),
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '"enCap": [', '"enCap": "a", "x": [',
      "'a' where a list of captions should be"),
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{', '{', 'not JSON .*truncated file'),
