@@ -96,6 +96,28 @@ def test_the_middle_of_an_epoch(tiny_clip, tmp_path, done, workers):
     assert_equal(resumed, whole)
 
 
+@pytest.mark.parametrize('done, waiting', [(2, 2), (3, 0), (4, 1)])
+def test_between_two_updates(tiny_clip, tmp_path, done, waiting):
+    """An update every three steps; without the gradients of the waiting ones the next would be another."""
+    options = {**BY_ITERATION, 'optim_wrapper.accumulative_counts': 3}
+    whole = Run(tmp_path / 'whole', tiny_clip, **options)
+    checkpoint = whole.work / f'iter_{done}.pth'
+    assert bool(waiting) == ('gradients' in torch.load(checkpoint, weights_only=False))
+    resumed = Run(tmp_path / 'resumed', tiny_clip, checkpoint, **options)
+    assert_equal(resumed, whole)
+    assert not any('are lost' in text for text in resumed.said)
+
+
+def test_gradients_that_a_checkpoint_lacks_are_said_to_be_lost(tiny_clip, tmp_path):
+    options = {**BY_ITERATION, 'optim_wrapper.accumulative_counts': 3}
+    whole = Run(tmp_path / 'whole', tiny_clip, **options)
+    checkpoint = torch.load(whole.work / 'iter_2.pth', weights_only=False)
+    del checkpoint['gradients']
+    torch.save(checkpoint, whole.work / 'iter_2.pth')
+    resumed = Run(tmp_path / 'resumed', tiny_clip, whole.work / 'iter_2.pth', **options)
+    assert any('gradients of the last 2 steps' in text for text in resumed.said)
+
+
 COSINE = dict(param_scheduler=[
     dict(type='LinearLR', start_factor=0.1, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
     dict(type='MultiStepLR', by_epoch=True, milestones=[2, 3], gamma=0.5)])
