@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from mmcma.utils.errors import ConfigError, UserError, short
+from mmcma.utils.errors import ConfigError, UserError, cause, short
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +48,8 @@ def trusting(args: argparse.Namespace) -> Iterator[None]:
         try:
             import_module(module)
         except Exception as error:  # it is the user's code
-            reason = ' '.join(str(error).split())
-            raise ConfigError(f'--import {module}: {type(error).__name__}: {reason}; PYTHONPATH says where modules are '
-                              'looked for.') from error
+            raise ConfigError(f'--import {module}: {cause(error)}; PYTHONPATH says where modules are looked '
+                              'for.') from error
     if not args.trust_checkpoint:
         yield
         return

@@ -45,22 +45,21 @@ def set_resume(cfg, resume: str | None) -> None:
 
     A config without a seed takes the checkpoint's, with which the order of the data goes on.
     """
-    from mmcma.checkpoints.checkpoint_file import check_resumable, newest_checkpoint
+    from mmcma.checkpoints.checkpoint_file import check_resumable, newest_checkpoint, read_checkpoint
     if resume is None:
         if not cfg.get('resume') or cfg.get('load_from'):
             return
         resume = 'auto'
-    if resume == 'auto':
-        newest = newest_checkpoint(cfg.work_dir)
-        resume = None if newest is None else str(newest)
-    if resume is None:
+    found = newest_checkpoint(cfg.work_dir) if resume == 'auto' else (resume, read_checkpoint(resume))
+    if found is None:
         print(f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning.')
         cfg.resume = False
         return
-    seed = check_resumable(resume)['meta'].get('seed')
-    cfg.load_from, cfg.resume = resume, True
+    path, checkpoint = found
+    check_resumable(checkpoint, path)
+    cfg.load_from, cfg.resume = str(path), True
     if cfg.get('randomness', {}).get('seed') is None:
-        cfg.randomness = dict(cfg.get('randomness', {}), seed=seed)
+        cfg.randomness = dict(cfg.get('randomness', {}), seed=checkpoint['meta'].get('seed'))
 
 
 def build_data(runner) -> None:

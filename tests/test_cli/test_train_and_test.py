@@ -1,6 +1,5 @@
 """The command line tools end to end: what they write, what they say of bad input, and what a kill leaves."""
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import pytest
 import torch
 from helpers.clip import write_clip
 from helpers.commands import run
+from helpers.processes import context
 from helpers.tiny_run import write_config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
@@ -119,7 +119,7 @@ KILLS = {
 REPORTED = """
 default_hooks.update(checkpoint=dict(save_best='t2v/MnR', rule='less'))
 custom_hooks = [dict(type='FrozenParameterHook'), dict(type='BestCheckpointHook'), dict(type='ResumeHook'),
-                dict(type='RetrievalReportHook', num_hardest=1)]
+                dict(type='RetrievalReportHook', num_hardest=1, num_panels=0)]
 """
 
 
@@ -161,17 +161,9 @@ def arm(point: str, count: int) -> None:
         Runner.call_hook = call_hook_or_die
 
 
-@pytest.fixture(scope='module')
-def processes():
-    """Starts processes that have imported the heavy modules, but have not run anything."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmcma.engine', 'mmcma.models', 'helpers.tiny_run', 'test_cli.test_train_and_test'])
-    return context
-
-
-def start(processes, config: Path, work: Path, *options, kill=None) -> int:
+def start(config: Path, work: Path, *options, kill=None) -> int:
     arguments = [str(config), '--work-dir', str(work), *options]
-    process = processes.Process(target=train_until, args=(arguments, kill, f'{work}.log'))
+    process = context.Process(target=train_until, args=(arguments, kill, f'{work}.log'))
     process.start()
     process.join(120)
     return process.exitcode
@@ -184,20 +176,20 @@ def outcome(work: Path) -> tuple:
 
 
 @pytest.fixture(scope='module')
-def unbroken(processes, tiny_clip, tmp_path_factory) -> tuple:
+def unbroken(tiny_clip, tmp_path_factory) -> tuple:
     folder = tmp_path_factory.mktemp('unbroken')
     config = write_config(folder, tiny_clip, epochs=3, extra=REPORTED)
-    assert start(processes, config, folder / 'work') == 0, Path(f'{folder}/work.log').read_text()[-3000:]
+    assert start(config, folder / 'work') == 0, Path(f'{folder}/work.log').read_text()[-3000:]
     return config, outcome(folder / 'work')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kill', KILLS.values(), ids=list(KILLS))
-def test_a_killed_run_resumes_to_the_same_end(processes, unbroken, tmp_path, kill):
+def test_a_killed_run_resumes_to_the_same_end(unbroken, tmp_path, kill):
     config, expected = unbroken
     work = tmp_path / 'work'
-    assert start(processes, config, work, kill=kill) == -signal.SIGKILL
-    assert start(processes, config, work, '--resume') == 0, Path(f'{work}.log').read_text()[-3000:]
+    assert start(config, work, kill=kill) == -signal.SIGKILL
+    assert start(config, work, '--resume') == 0, Path(f'{work}.log').read_text()[-3000:]
     found = outcome(work)
     for ours, theirs in zip(found[:2], expected[:2]):
         assert ours.keys() == theirs.keys()
@@ -216,11 +208,11 @@ log_processor = dict(by_epoch=False)
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kill', [('before_train_iter', 5), ('before_val_epoch', 2)])
-def test_a_killed_run_by_iteration_resumes_to_the_same_end(processes, tiny_clip, tmp_path, kill):
+def test_a_killed_run_by_iteration_resumes_to_the_same_end(tiny_clip, tmp_path, kill):
     config = write_config(tmp_path, tiny_clip, extra=BY_ITERATION)
-    assert start(processes, config, tmp_path / 'unbroken') == 0
-    assert start(processes, config, tmp_path / 'killed', kill=kill) == -signal.SIGKILL
-    assert start(processes, config, tmp_path / 'killed', '--resume') == 0
+    assert start(config, tmp_path / 'unbroken') == 0
+    assert start(config, tmp_path / 'killed', kill=kill) == -signal.SIGKILL
+    assert start(config, tmp_path / 'killed', '--resume') == 0
     for name in ('iter_9.pth', 'best.pth'):
         expected, found = (torch.load(tmp_path / work / name, weights_only=False)
                            for work in ('unbroken', 'killed'))
@@ -234,6 +226,19 @@ def test_scripts_say_how_they_are_used(script):
     shown = subprocess.run(['bash', TOOLS / script], capture_output=True, text=True)
     assert shown.returncode == 2
     assert shown.stderr.startswith('usage: ')
+
+
+@pytest.mark.parametrize('checkpoint', [['a best.pth'], []], ids=['adapted', 'zero-shot'])
+def test_what_dist_test_starts(tmp_path, checkpoint):
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    words = ['bash', TOOLS / 'dist_test.sh', 'a config.py', *checkpoint, '2', '--out', 'm.json']
+    run = subprocess.run(words, env=dict(os.environ, PYTHON=str(python)), check=True, capture_output=True, text=True)
+    shown = run.stdout.splitlines()
+    assert '--nproc_per_node=2' in shown
+    assert shown[shown.index(str(TOOLS / 'test.py')) + 1:] == [
+        'a config.py', *checkpoint, '--out', 'm.json', '--launcher', 'pytorch']
 
 
 def test_slurm_gets_the_whole_command(tmp_path):
