@@ -2,11 +2,15 @@
 import re
 from pathlib import Path
 
+import mmengine
 import pytest
+import torch
 from helpers.clip import write_clip
+from torch import nn
 
 from mmcma.config import check_config, load_config
-from mmcma.models.backbones.pretrained import BUNDLED
+from mmcma.models.backbones import hf_tower
+from mmcma.models.backbones.pretrained import BUNDLED, read_dual
 from mmcma.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +77,60 @@ def test_readme_states_the_trained_parameters(path):
     count = sum(p.numel() for p in MODELS.build(load_config(path).model).trainable_parameters().values())
     row = next(line for line in (path.parent / 'README.md').read_text().splitlines() if f'({path.name})' in line)
     assert not count or f' {count:,} |' in row
+
+
+#: Rows of the paper's tables that a config trains: config -> millions of parameters, as the paper or the row has them.
+PAPER_ROWS = {row['config']: row.get('released', row['trained'])
+              for table in mmengine.load(ROOT / 'tools/analysis_tools/paper.yml').values()
+              for row in table['rows'].values() if 'trained' in row and 'config' in row}
+
+
+@pytest.fixture
+def clip_b32_without_memory(monkeypatch) -> dict:
+    """Config of CLIP ViT-B/32, which towers then build without weights behind its shapes."""
+    def read(*, pretrained, config):
+        with torch.device('meta'):
+            dual = read_dual(config=config)
+        dual.logit_scale = nn.Parameter(torch.tensor(2.66))
+        return dual
+
+    monkeypatch.setattr(hf_tower, 'read_dual', read)
+    return dict(model_type='clip', vision_config=dict(patch_size=32), text_config=dict(vocab_size=49408))
+
+
+def trained_on(name: str, clip: dict) -> int:
+    """Weights of a config that train, on CLIP ViT-B/32; its README states them."""
+    model = load_config(ROOT / 'configs' / name).model
+    for tower in (model.vision_backbone, model.text_backbone):
+        tower.update(config=clip, pretrained=None)
+    model.text_backbone.tokenizer = 'mmcma/clip-tiny-glyphs'
+    trained = sum(p.numel() for p in MODELS.build(model).trainable_parameters().values())
+    row = next(line for line in (ROOT / 'configs' / name).with_name('README.md').read_text().splitlines()
+               if f'({Path(name).name})' in line)
+    assert f' {trained:,} |' in row
+    return trained
+
+
+@pytest.mark.parametrize('name', PAPER_ROWS)
+def test_a_row_of_the_paper_trains_as_much_as_there(name, clip_b32_without_memory):
+    decimals = len(str(PAPER_ROWS[name]).partition('.')[2])
+    assert round(trained_on(name, clip_b32_without_memory) / 1e6, decimals) == PAPER_ROWS[name]
+
+
+_LAYER = 12 * 768 ** 2 + 13 * 768  # a transformer layer as wide as ViT-B's
+_VOP_CAPTIONS = 12 * (4 + 4) * 512
+
+
+@pytest.mark.parametrize('name, count', [
+    ('prompt/vop', 12 * 8 * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-p', 12 * (4 + 12 * 4) * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-c', 12 * 4 * 768 + 2 * 8 * 768 * (768 + 1) + (2 * 768 + 1) * 4 * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-f', 12 * 8 * 768 + _VOP_CAPTIONS),
+    ('prompt/dgl', 12 * (8 + 12 * 4) * 768 + _LAYER + 769 * 1536 + 1537 * 512 + 4 * 768),
+    ('lora/discovla', 12 * 8 * 4 * (768 + 512) + 4 * (8 * 769 + 9 * 768)),
+    ('prompt/prompt-switch', 6 * 6 * 768 + 4 * 768 * 769 + 151_277_313)])
+def test_video_methods_train_what_their_formula_says(name, count, clip_b32_without_memory):
+    assert trained_on(f'{name}_vit-b32_msrvtt.py', clip_b32_without_memory) == count
 
 
 def test_a_part_is_swapped_by_type_alone():

@@ -26,6 +26,7 @@ class SeqTransformer(FrameTransformer):
     Raises:
         ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
+    least_tokens = 2
 
     def bind(self, embed_dim: int) -> None:
         """Builds positions and layers for embeddings of width D."""

@@ -36,6 +36,7 @@ class TightTransformer(FrameTransformer):
         ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
     is_cosine = False
+    least_tokens = 2
 
     def bind(self, embed_dim: int) -> None:
         """Builds positions, layers and scorer for embeddings of width D."""
