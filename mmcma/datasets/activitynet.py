@@ -16,11 +16,18 @@ class ActivityNetCaptions(AnnotatedMoments):
 
     Video-paragraph retrieval: the sentences of a video, which describe its
     moments, are stripped and joined to one caption of the whole video; a blank
-    one adds nothing to it. With ``moments=True`` each sentence is a caption of the time that it describes.
+    one adds nothing to it. An id and its file may both be with or without the
+    ``v_`` before YouTube's id. With ``moments=True`` each sentence is a caption
+    of the time that it describes.
     """
-    SPLITS = {'train': SplitSize(10009, 10009), 'val_1': SplitSize(4917, 4917)}
+    SPLITS = {'train': SplitSize(10009, 10009), 'val_1': SplitSize(4917, 4917), 'val_2': SplitSize(4885, 4885)}
     DATA_PREFIX = dict(ann='', visual='videos')
-    LAYOUT = ('{ann}/train.json', '{ann}/val_1.json', '{visual}/v_uqiMw7tQ1Cc.mp4 and so on')
+    LAYOUT = ('{ann}/train.json', '{ann}/val_1.json', '{ann}/val_2.json', '{visual}/v_uqiMw7tQ1Cc.mp4 and so on')
+
+    def file_names(self, item: dict) -> list[str]:
+        name = item.get('path', item['id'])
+        bare = name.removeprefix('v_')
+        return [name, bare if bare != name else f'v_{bare}']
 
     def read_items(self) -> list[dict]:
         return [dict(id=video_id, captions=[_paragraph(video, where)]) for video_id, where, video in self._read()]
