@@ -53,13 +53,13 @@ function search({params, file = null}, remember = true) {
   byId('q').value = params.get('q') ?? '';
   if (!file) byId('file').value = '';
   if (remember) history.pushState(null, '', `?${params}`);
-  asking.abort();
-  asking = new AbortController();
   clear();
   return load(0);
 }
 
 function clear() {
+  asking.abort();  // what is still on its way is of another query
+  asking = new AbortController();
   playing?.stop();
   [next, hits] = [null, []];
   byId('results').replaceChildren();
@@ -95,8 +95,12 @@ async function load(offset) {
     observer.unobserve(byId('more'));  // so that it looks again
     if (next !== null) observer.observe(byId('more'));
   } catch (error) {
-    if (error.name !== 'AbortError') say(error.message, true);
+    complain(error);
   }
+}
+
+function complain(error) {
+  if (error.name !== 'AbortError') say(error.message, true);
 }
 
 const observer = new IntersectionObserver(entries => {
@@ -295,9 +299,9 @@ function fromAddress() {
 }
 
 async function showExamples() {
-  const {sample} = await ask(`items?k=${PAGE}`);
   clear();
   byId('q').value = '';
+  const {sample} = await ask(`items?k=${PAGE}`, {signal: asking.signal});
   say('Say what is to be seen, or begin with one of these:');
   byId('results').append(...sample.map(found => makeCard(found)));
 }
@@ -309,7 +313,7 @@ async function begin() {
   byId('about').textContent = `${files.toLocaleString()} videos and images, searched with ${visible(model)}`;
   const {folders} = await ask('items?k=1');
   byId('folder').append(...folders.map(folder => new Option(visible(folder), folder)));
-  window.onpopstate = fromAddress;
+  window.onpopstate = () => fromAddress().catch(complain);
   await fromAddress();
 }
-begin().catch(error => say(error.message, true));
+begin().catch(complain);
