@@ -32,7 +32,8 @@ setup(
         'docs': requirements('docs'),
         'ray': requirements('ray'),
         'search': requirements('search'),
-        'tests': requirements('tests') + requirements('search') + requirements('ray') + requirements('docs'),
+        'shots': requirements('shots'),
+        'tests': sum(map(requirements, ('tests', 'search', 'shots', 'ray', 'docs')), []),
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli.main:main']},
 )

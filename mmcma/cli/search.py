@@ -6,7 +6,8 @@
   mmcma search "two people cook" --server http://127.0.0.1:7860
 
 The model is the one that made the gallery. Its best by pooled vectors, --rerank of them, are put in order by the
-model's own similarity; the scores are that similarity's. A running mmcma serve (--server) answers at once.
+model's own similarity; the scores are that similarity's. Of long videos moments are found, as in film.mkv
+0:41:20–0:41:30; of moments that overlap, the better one is shown. A running mmcma serve (--server) answers at once.
 """
 import argparse
 import json
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='how many the model puts in order (default: 100)')
     parser.add_argument('--folder', default='', metavar='DIR', help='only below this folder of the gallery')
     parser.add_argument('--seconds', nargs=2, type=float, metavar=('MIN', 'MAX'), help='only of this length')
+    parser.add_argument('--per-file', type=int, metavar='N', help='at most so many moments of a file')
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument('--html', metavar='FILE', help='write a page with the frames that matched')
     parser.add_argument('--model', help='the model that made the gallery, where it has moved or is a config or a '
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError('the query is empty; describe what is to be found')
     if args.query is None and not os.path.exists(given[0]):
         raise ConfigError(f'{given[0]}: no such file')
-    check_at_least(args, k=1, rerank=0)
+    check_at_least(args, k=1, rerank=0, per_file=1)
     if args.seconds is not None and not 0 <= args.seconds[0] <= args.seconds[1]:
         raise ConfigError(f'--seconds {args.seconds[0]:g} {args.seconds[1]:g} is no length: the shortest first')
     check_can_be_written(args.html, '--html')
@@ -84,7 +86,7 @@ def ask_server(args: argparse.Namespace, query: str) -> list:
     from mmcma.search import Client
     return Client(args.server, args.token).search(
         query if args.query is not None else Path(query), args.k, args.rerank, folder=args.folder.strip('/'),
-        seconds=args.seconds)
+        seconds=args.seconds, per_file=args.per_file)
 
 
 def ask_gallery(args: argparse.Namespace, query: str) -> list:
@@ -94,7 +96,8 @@ def ask_gallery(args: argparse.Namespace, query: str) -> list:
     if not gallery.manifest.complete:
         print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
     search = gallery.search_path if args.query is None else gallery.search_text
-    hits = search(query, args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds)
+    hits = search(query, args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds,
+                  per_file=args.per_file)
     if args.html:
         from mmcma.search.result_page import write_result_page
         write_result_page(args.html, query, hits, gallery)
@@ -104,8 +107,9 @@ def ask_gallery(args: argparse.Namespace, query: str) -> list:
 def show(hits: list) -> None:
     """Prints a line for each hit."""
     for rank, hit in enumerate(hits, 1):
+        span = '' if hit.span is None else f' {hit.span}'
         moment = '' if hit.best_moment is None else f'  best at {hit.best_moment:.1f} s'
         mark = f'  ({hit.mark})' if hit.mark else ''
-        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{moment}{mark}')
+        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{span}{moment}{mark}')
     if not hits:
         print('nothing found')

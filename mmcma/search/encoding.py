@@ -6,60 +6,38 @@ import numpy as np
 import torch
 
 from mmcma.apis import RetrievalInferencer
-from mmcma.search.reading import Content, ListedFile, ReadFile
+from mmcma.search.reading import Content, Failed, ListedFile, ReadFile, Unchanged
 from mmcma.search.rows import Moment
+from mmcma.search.writer import Written
 from mmcma.utils.jobs import Outcome, watched_jobs
-
-
-class EncodedMoment(NamedTuple):
-    """A part of a file that was encoded.
-
-    Attributes:
-        start, end: Seconds; both 0 for an image.
-        times: Seconds at which its n frames are shown.
-        tokens: Its frame embeddings, float16 ``(n, D)``.
-    """
-    start: float
-    end: float
-    times: list[float]
-    tokens: np.ndarray
+from mmcma.utils.spans import Span
 
 
 class Encoded(NamedTuple):
-    """A file that was read and encoded.
+    """A moment that was read and encoded.
 
     Attributes:
-        found: The file.
-        digest: Digest of its bytes.
-        duration: Seconds; 0 for an image.
-        moments: Its parts, in the order of time.
+        found: Its file.
+        moment: The row of the gallery.
     """
     found: ListedFile
-    digest: str
-    duration: float
-    moments: list[EncodedMoment]
-
-    def rows(self) -> list[Moment]:
-        """Its moments as rows of the gallery."""
-        found, digest, duration, moments = self
-        return [Moment(found.path, start, end, duration, times, tokens, len(moments), digest, found.size,
-                       found.modified) for start, end, times, tokens in moments]
+    moment: Moment
 
 
-class Unchanged(NamedTuple):
-    """A file whose content is the one that the gallery has."""
-    found: ListedFile
+    @property
+    def moments(self) -> int:
+        """How many the file has."""
+        return self.moment.moments
 
-
-class Failed(NamedTuple):
-    """A file that could not be read or encoded, and why."""
-    found: ListedFile
-    error: str
+    @property
+    def span(self) -> Span:
+        """When it begins and ends."""
+        return Span(self.moment.start, self.moment.end)
 
 
 FileResult = Encoded | Unchanged | Failed
-#: Reads and encodes files; of each it says once, in any order, what became of it.
-Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult]]
+#: Reads and encodes files; gives, in any order, what became of each moment of each. It may write whole files itself.
+Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult | Written]]
 
 
 def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int,
@@ -72,16 +50,16 @@ def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: Retrie
 def encode_read(read: Iterable[Outcome], model, batch_size: int) -> Iterator[FileResult]:
     """Encodes the outcomes of :class:`ReadFile`, those with as many frames together."""
     clips: dict[int, list[tuple[ListedFile, Content]]] = {}  # by the number of frames
-    for found, content, error in read:
+    for found, content, error, _ in read:
         if error is not None:
             yield Failed(found, error)
-        elif content is None:
-            yield Unchanged(found)
-        else:
+        elif isinstance(content, Content):
             batch = clips.setdefault(len(content.frames), [])
             batch.append((found, content))
             if len(batch) == batch_size:
                 yield from _encode_batch(clips.pop(len(content.frames)), model)
+        elif content is not None:
+            yield content
     for batch in clips.values():
         yield from _encode_batch(batch, model)
 
@@ -93,7 +71,8 @@ def _encode_batch(batch: list[tuple[ListedFile, Content]], model) -> list[FileRe
     results: list[FileResult] = []
     for (found, content), own, mask in zip(batch, tokens, masks.numpy()):
         own = own[mask].astype(np.float16)
-        moment = EncodedMoment(0.0, content.duration, content.times, own)
-        results.append(Encoded(found, content.digest, content.duration, [moment]) if np.isfinite(own).all()
-                       else Failed(found, 'its embedding is not finite'))
+        results.append(
+            Encoded(found, Moment(found.path, *content.span, content.duration, content.times, own, content.moments,
+                                  content.digest, found.size, found.modified)) if np.isfinite(own).all()
+            else Failed(found, 'its embedding is not finite', content.moments, content.span))
     return results

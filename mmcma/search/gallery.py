@@ -1,6 +1,7 @@
 """A folder of encoded files that can be searched: first among pooled vectors, then exactly."""
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from mmcma.search.queries import check_query
 from mmcma.search.rows import Moment
 from mmcma.structures import Features, padded
 from mmcma.utils.errors import ConfigError, DataError, WeightsError
+from mmcma.utils.spans import join_overlapping
 
 #: Most moments that a query may ask for.
 MOST_HITS = 16384
@@ -96,12 +98,13 @@ class Gallery:
 
     def search_text(self, query: str, k: int = 10, rerank: int = 100, *, folder: str = '',
                     seconds: tuple[float, float] | None = None, per_file: int | None = None) -> list[Hit]:
-        """The moments that fit a text best, best first.
+        """The moments that fit a text best, best first, of which no two of a file overlap.
 
         Args:
             query: The text.
             k: How many.
-            rerank: How many of the first stage's best the model's similarity puts in order; at least ``k``.
+            rerank: How many of the first stage's best the model's similarity puts in order; at least ``k``, and more
+                where those overlap or are too many of one file.
             folder: Only files below it; relative to the gallery's root.
             seconds: Only files that last as long: shortest and longest.
             per_file: At most so many moments of a file; None for any number.
@@ -136,21 +139,30 @@ class Gallery:
         """
         _check_request(k, rerank, seconds, per_file)
         vectors = F.normalize(queries.pooled, dim=-1).numpy()
-        return [self._ordered(queries.rows(slice(row, row + 1)), self.moments.search(
-            vector, max(k, rerank), folder=folder, seconds=seconds), k, text, per_file)
+        return [self._best(queries.rows(slice(row, row + 1)), partial(
+            self.moments.search, vector, folder=folder, seconds=seconds), k, max(k, rerank), text, per_file)
             for row, vector in enumerate(vectors)]
 
-    def _ordered(self, query: Features, moments: list[Moment], k: int, text: bool, per_file: int | None) -> list[Hit]:
-        """The best of what the first stage found, as the model's similarity orders it."""
+    def _best(self, query: Features, first_stage: Callable[[int], list[Moment]], k: int, limit: int, text: bool,
+              per_file: int | None) -> list[Hit]:
+        """The best k of which no two overlap, among as many of the first stage's best as that takes."""
+        while True:
+            moments = first_stage(limit)
+            hits = join_overlapping(self._ordered(query, moments, text), per_file)[:k]
+            if len(hits) == k or len(moments) < limit or limit == MOST_HITS:
+                return hits
+            limit = min(4 * limit, MOST_HITS)
+
+    def _ordered(self, query: Features, moments: list[Moment], text: bool) -> list[Hit]:
+        """What the first stage found, as the model's similarity orders it."""
         if not moments:
             return []
         visual = features_of(moments)
         similarity = self.inferencer.similarity if text else self.inferencer.visual_similarity
         scores = similarity(query, visual)[0]  # (len(moments),)
         weights = self._frame_weights(query, visual) if text else None
-        hits = [self._hit(moments[index], float(scores[index]), None if weights is None else weights[index])
+        return [self._hit(moments[index], float(scores[index]), None if weights is None else weights[index])
                 for index in scores.argsort(descending=True, stable=True).tolist()]
-        return hits[:k]
 
     def _frame_weights(self, text: Features, visual: Features) -> Tensor | None:
         """Share of each frame in the score of the one text: ``(M, T)``; None where frames have no weights."""

@@ -1,6 +1,8 @@
 """A moment that was found; no model is needed to hold one."""
 from typing import NamedTuple
 
+from mmcma.utils.spans import Span
+
 
 class Hit(NamedTuple):
     """A moment that was found.
@@ -23,6 +25,11 @@ class Hit(NamedTuple):
     frame_times: list[float]
     mark: str | None = None
     duration: float = 0.0
+
+    @property
+    def span(self) -> Span | None:
+        """When it begins and ends; None where it is all of the file."""
+        return None if self.end - self.start >= self.duration else Span(self.start, self.end)
 
     @property
     def best_moment(self) -> float | None:

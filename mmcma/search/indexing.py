@@ -1,7 +1,7 @@
 """From a folder of files to a gallery, and from its last state to the next."""
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,19 +9,22 @@ from pathlib import Path
 
 from mmcma.apis import RetrievalInferencer
 from mmcma.apis.media import frame_pipeline
-from mmcma.search.encoding import Encoder, Failed, Unchanged, encode_here
+from mmcma.datasets.video.moments import AUTO, check_plan
+from mmcma.search.assembly import Assembly, Gathered
+from mmcma.search.encoding import Encoder, encode_here
 from mmcma.search.gallery import check_fingerprint
-from mmcma.search.lock import writer_lock
+from mmcma.search.lock import check_idle, writer_lock
 from mmcma.search.manifest import FORM, GalleryManifest, find_manifest
+from mmcma.search.progress import IndexProgress, Progress
 from mmcma.search.reading import ListedFile, ReadFile, list_folder
+from mmcma.search.repair import repaired
 from mmcma.search.rows import Moment
-from mmcma.search.writer import GalleryWriter
+from mmcma.search.tables import is_local
+from mmcma.search.writer import GalleryWriter, Written, write_rows
 from mmcma.utils.errors import ConfigError, DataError
 
 #: Rows of a commit, and the seconds that the first of them waits: what a kill loses, beside files being decoded.
 ROWS_AT_ONCE, LONGEST_WAIT = 1024, 10
-#: Called with how many files are done, of how many, and how many of them failed.
-Progress = Callable[[int, int, int], None]
 
 
 @dataclass
@@ -30,8 +33,8 @@ class IndexReport:
 
     Attributes:
         added, updated, deleted, failed, unchanged: How many of each.
-        items: How many files the gallery holds now.
-        failures: Why each of the failed ones could not be read, by path.
+        items, moments: How many files the gallery holds now, and their moments.
+        failures: Why each of the failed ones could not be read, by path; also of files of which moments are missing.
     """
     added: int = 0
     updated: int = 0
@@ -39,12 +42,14 @@ class IndexReport:
     failed: int = 0
     unchanged: int = 0
     items: int = 0
+    moments: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
 
 def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInferencer, *, model: str,
                  checkpoint: str | None = None, workers: int | None = None, timeout: float = 300,
-                 ray: str | None = None, progress: Progress = lambda done, total, failed: None) -> IndexReport:
+                 ray: str | None = None, repair: bool = False, moments: str | float | None = None, fast: bool = False,
+                 progress: Progress = lambda progress: None) -> IndexReport:
     """Brings a gallery to the state of a folder: encodes what is new or has changed, forgets what is gone.
 
     Whatever ends it, the gallery can be searched and the next call goes on; who searches
@@ -58,9 +63,13 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
         model: What it was made from, for those who open the gallery later.
         checkpoint: Trained weights that it was given beside, for those who open the gallery later.
         workers: Decoding processes; None for one a core.
-        timeout: Seconds after which a file has failed.
+        timeout: Seconds without a frame after which a file has failed.
         ray: Address of a Ray cluster that reads and encodes, or ``'auto'``; None for this process and its workers.
-        progress: Called after each file, a :data:`Progress`.
+        repair: Read all of the gallery and encode anew what is not as it was written.
+        moments: How files are cut: seconds of a window, ``'auto'``, ``'shots'`` or ``'whole'``, as for
+            :func:`mmcma.datasets.video.moments.check_plan`; None for what the gallery has, ``'auto'`` for a new one.
+        fast: Decode key frames alone.
+        progress: Called after each moment, a :data:`~mmcma.search.progress.Progress`.
 
     Raises:
         DataError: There is nothing to index, no file can be read, or the gallery is being written, damaged, or on a
@@ -68,15 +77,19 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
         ConfigError: The gallery was made of another folder, or Ray is not installed.
         WeightsError: The gallery was made with another model.
     """
-    out, root = str(out), Path(folder).resolve()
+    root, out = Path(folder).resolve(), str(Path(out).resolve() if is_local(str(out)) else out)
+    cut = None if moments is None else check_plan(moments)
     found, unfit = list_folder(root)
-    with _encoder(inferencer, workers, timeout, ray) as encoder, writer_lock(out):
-        manifest = _same_gallery(out, root) or GalleryManifest(
-            FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint), inferencer.fingerprint)
+    with _encoder(inferencer, workers, timeout, ray, out) as encoder, writer_lock(out):
+        new = GalleryManifest(FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint),
+                              inferencer.fingerprint, AUTO if cut is None else cut, fast)
+        manifest = repaired(out, new) if repair else find_manifest(out) or new
+        _check_same(out, manifest, root, cut, fast)
         check_fingerprint(out, manifest, inferencer)
         indexing = _Indexing(GalleryWriter(out, manifest), found, unfit)
         indexing.forget_the_gone()
-        indexing.encode(encoder, ReadFile(root, frame_pipeline(inferencer.model.cfg)), progress)
+        pipeline = frame_pipeline(inferencer.model.cfg)
+        indexing.encode(encoder, ReadFile(root, pipeline, manifest.cut, manifest.key_frames), progress)
         report = indexing.finish()
     if not report.items:
         path, reason = next(iter(report.failures.items()))
@@ -84,36 +97,44 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
     return report
 
 
-def check_request(folder: str | Path, out: str | Path) -> None:
+def check_request(folder: str | Path, out: str | Path, repair: bool = False, moments: str | float | None = None,
+                  fast: bool = False) -> None:
     """Refuses what :func:`index_folder` would refuse whatever the model, before one is built.
 
     Raises:
         DataError: There is nothing to index, or the gallery is being written or damaged.
-        ConfigError: The gallery was made of another folder.
+        ConfigError: The gallery was made of another folder, or its files are cut in another way.
     """
+    cut = None if moments is None else check_plan(moments)
     list_folder(Path(folder))
-    if _same_gallery(str(out), Path(folder).resolve()) is not None:
+    try:
+        manifest = find_manifest(str(out))
+    except DataError:
+        if not repair:
+            raise
+        return
+    if manifest is not None:
+        _check_same(str(out), manifest, Path(folder).resolve(), cut, fast)
         with writer_lock(str(out)):
             pass
 
 
-def _same_gallery(out: str, root: Path) -> GalleryManifest | None:
-    """The gallery that is there, if it was made of this folder; None where there is none.
-
-    Raises:
-        ConfigError: It was made of another.
-    """
-    manifest = find_manifest(out)
-    if manifest is not None and manifest.root != str(root):
+def _check_same(out: str, manifest: GalleryManifest, root: Path, cut: str | None, fast: bool) -> None:
+    check_idle(out, manifest)
+    if manifest.root != str(root):
         raise ConfigError(f'{out} was made of the folder {manifest.root!r} and not {str(root)!r}; choose another --out')
-    return manifest
+    if cut is not None and cut != manifest.cut:
+        raise ConfigError(f'{out} was made with --moments {manifest.cut} and not {cut}; choose another --out')
+    if fast != manifest.key_frames:
+        raise ConfigError(f'{out} was made {"with" if manifest.key_frames else "without"} --fast; '
+                          f'{"add" if manifest.key_frames else "leave out"} it, or choose another --out')
 
 
-def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float,
-             ray: str | None) -> AbstractContextManager[Encoder]:
+def _encoder(inferencer: RetrievalInferencer, workers: int | None, timeout: float, ray: str | None,
+             out: str) -> AbstractContextManager[Encoder]:
     if ray is not None:
         from mmcma.search.ray_encoding import ray_encoder
-        return ray_encoder(ray, inferencer, workers=workers, timeout=timeout)
+        return ray_encoder(ray, inferencer, out, workers=workers, timeout=timeout)
     return nullcontext(partial(encode_here, inferencer=inferencer, workers=max(1, workers or os.cpu_count() or 1),
                                timeout=timeout))
 
@@ -127,10 +148,12 @@ class _Indexing:
 
     def __init__(self, writer: GalleryWriter, found: dict[str, ListedFile], unfit: dict[str, str]) -> None:
         self.writer, self.found, self.failures = writer, found, dict(unfit)
-        self.report = IndexReport()
-        #: Encoded but not yet stored, and since when the first of them waits.
-        self.waiting: list[Moment] = []
-        self.since = 0.0
+        self.report, self.progress, self.before = IndexReport(), IndexProgress(), writer.failures()
+        self.assembly = Assembly(self._write, ROWS_AT_ONCE)
+        #: Of whole files: encoded but not yet written; written but not yet committed; when there was neither.
+        self.moments: list[Moment] = []
+        self.written: list[Written] = []
+        self.since = time.monotonic()
 
     def forget_the_gone(self) -> None:
         """Takes out what the folder no longer has."""
@@ -144,20 +167,46 @@ class _Indexing:
         files = self.writer.files
         todo = [found._replace(digest=files[path].digest) if path in files else found
                 for path, found in self.found.items() if not self._is_known(found)]
+        again = {found.path for found in todo}
+        for path in files.keys() & self.before.keys() - again:  # moments that are missing still
+            self.failures[path] = self.before[path]
         self.report.unchanged = len(self.found) - len(todo)
-        for done, result in enumerate(encoder(job, todo), 1):
-            if isinstance(result, Failed):
-                self._fail(result.found.path, result.error)
-            elif isinstance(result, Unchanged):
-                self._touch(result.found)
-            elif result.found.path in files:
-                self.report.updated += 1
-                self._keep(result.rows())
-            else:
-                self.report.added += 1
-                self._keep(result.rows())
-            progress(done, len(todo), len(self.failures))
+        self.progress = IndexProgress(of_files=len(todo), of_all=sum(found.size for found in todo),
+                                      failed=len(self.failures))
+        for result in encoder(job, todo):
+            if isinstance(result, Written):
+                self._count(result.files)
+                self.written.append(result)
+                self.progress.take_written(result)
+            elif (file := self.assembly.take(result)) is not None:
+                if file.complete:
+                    self._settle(file)
+                self.progress.take(file)
+            self._store_in_time()
+            self.progress.failed = len(self.failures)
+            progress(self.progress)
         self._store()
+
+    def _settle(self, file: Gathered) -> None:
+        """Takes a file up that is complete."""
+        path = file.found.path
+        if file.faults:
+            self.failures[path] = file.faults[0] if file.failed or len(file.faults) == 1 else \
+                f'{file.faults[0]} (and {len(file.faults) - 1:,} more of {file.moments:,} moments)'
+        if file.unchanged:
+            self._touch(file.found)
+            self.failures.update({path: self.before[path]} if path in self.before else {})
+        elif file.failed:
+            self.writer.remove([path])  # what it was is not what it is
+        else:
+            self._count([path])
+            self.moments += file.rows
+            self.written += file.written
+
+    def _count(self, paths: Collection[str]) -> None:
+        known = sum(path in self.writer.files for path in paths)
+        self.report.updated += known
+        self.report.added += len(paths) - known
 
     def _is_known(self, found: ListedFile) -> bool:
         stored = self.writer.files.get(found.path)
@@ -165,29 +214,31 @@ class _Indexing:
 
     def _touch(self, found: ListedFile) -> None:
         """Takes note of another date of the same content."""
-        self._keep([moment._replace(size=found.size, modified=found.modified)
-                    for moment in self.writer.read(found.path)])
+        self.moments += [moment._replace(size=found.size, modified=found.modified)
+                         for moment in self.writer.read(found.path)]
         self.report.unchanged += 1
 
-    def _fail(self, path: str, reason: str) -> None:
-        self.failures[path] = reason
-        self.writer.remove([path])  # what it was is not what it is
-
-    def _keep(self, moments: list[Moment]) -> None:
-        self.since = self.since if self.waiting else time.monotonic()
-        self.waiting += moments
-        if len(self.waiting) >= ROWS_AT_ONCE or time.monotonic() - self.since > LONGEST_WAIT:
+    def _store_in_time(self) -> None:
+        rows = len(self.moments) + sum(file.rows for own in self.written for file in own.files.values())
+        if rows >= ROWS_AT_ONCE or time.monotonic() - self.since > LONGEST_WAIT:
             self._store()
 
     def _store(self) -> None:
         """Puts what waits into the gallery."""
-        if self.waiting:
-            self.writer.add(self.waiting)
-            self.waiting = []
+        if self.moments:
+            self.written.append(self._write(self.moments))
+        if self.written:
+            self.writer.commit(self.written)
+        self.moments, self.written, self.since = [], [], time.monotonic()
+
+    def _write(self, moments: list[Moment]) -> Written:
+        return write_rows(self.writer.gallery, moments, self.writer.manifest.fingerprint)
 
     def finish(self) -> IndexReport:
         """Lists what failed and says that the gallery is complete."""
         self.writer.finish(self.failures)
-        self.report.failed, self.report.items = len(self.failures), len(self.writer.files)
+        files = self.writer.files
+        self.report.failed, self.report.items = len(self.failures.keys() - files.keys()), len(files)
+        self.report.moments = sum(file.rows for file in files.values())
         self.report.failures = self.failures
         return self.report

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from mmcma.checkpoints.sources import is_data
-from mmcma.search.tables import is_local, latest, one_line_errors, overwrite, table_uri
+from mmcma.datasets.video.moments import AUTO
+from mmcma.search.tables import is_local, lance, latest, one_line_errors, overwrite, table_uri
 from mmcma.utils.errors import ConfigError, DataError
 
 #: Version of the tables' form.
@@ -24,26 +25,40 @@ class GalleryManifest:
         model: What ``init_model`` was given to make it.
         checkpoint: Trained weights that it was given beside; None where ``model`` has them.
         fingerprint: Fingerprint of the inferencer whose embeddings it holds.
+        cut: How files are cut into moments.
+        key_frames: Whether key frames alone were decoded.
         complete: Whether the last indexing came to its end.
         version: The version of the table ``moments`` that is meant, so that all tables change in one moment.
         rows: How many rows that has.
         checksum: Sum of their checksums.
+        written: When it was committed, seconds since 1970.
     """
     form: int
     root: str
     model: str
     checkpoint: str | None
     fingerprint: str
+    cut: str = AUTO
+    key_frames: bool = False
     complete: bool = False
     version: int = 0
     rows: int = 0
     checksum: int = 0
+    written: float = 0
 
-    def write(self, gallery: str) -> None:
-        """Commits it: what readers see from now on."""
-        content = json.dumps(asdict(self))
-        overwrite(table_uri(gallery, 'gallery'), pa.table(
-            dict(content=[content], checksum=pa.array([zlib.crc32(content.encode())], pa.uint32()))))
+    def write(self, gallery: str, table: lance.LanceDataset | None = None) -> lance.LanceDataset:
+        """Commits it: what readers see from now on.
+
+        Args:
+            gallery: The gallery's folder or URI.
+            table: Its table ``gallery`` as this process left it.
+
+        Raises:
+            DataError: It cannot be written, or another process has written it meanwhile.
+        """
+        uri, content = table_uri(gallery, 'gallery'), json.dumps(asdict(self))
+        row = pa.table(dict(content=[content], checksum=pa.array([zlib.crc32(content.encode())], pa.uint32())))
+        return overwrite(uri, row, table or latest(uri))
 
     def check_model(self, gallery: str) -> None:
         """Refuses a model that only the user may name: a config is a program, and a gallery may be a stranger's.

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmcma.search.manifest import GalleryManifest, repair_command
-from mmcma.search.rows import FACTS, Moment, check_rows, from_table
+from mmcma.search.rows import FACTS, Moment, check_first_stage, from_table
 from mmcma.search.tables import lance, latest, one_line_errors, table_uri
 from mmcma.utils.errors import DataError
 
@@ -44,7 +44,7 @@ class MomentTable:
             file = f'{self.uri}/data/{fragment.data_files()[0].path}'
             with one_line_errors(file, self.remedy):
                 for batch in fragment.to_batches(columns=[*FACTS, 'vector', 'checksum']):
-                    total += check_rows(batch)
+                    total += check_first_stage(batch)
                     rows += len(batch)
         if (rows, total) != (manifest.rows, manifest.checksum):
             raise DataError(f'{self.uri}: {rows:,} rows where there were {manifest.rows:,}, or others. {self.remedy}')

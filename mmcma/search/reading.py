@@ -1,19 +1,17 @@
 """Which files a folder holds, and what a process reads of one."""
-import ctypes
 import os
-import signal
-import sys
-from collections.abc import Sequence
-from multiprocessing import parent_process
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
-from mmcma.apis.media import MediaPaths
+from mmcma.apis.media import moment_clips
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmcma.datasets.video.moments import AUTO
 from mmcma.utils.digests import file_digest
 from mmcma.utils.errors import DataError, MediaError
+from mmcma.utils.spans import Span
 
 SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
 
@@ -34,20 +32,46 @@ class ListedFile(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What was read of a file.
+    """A moment that was read of a file.
 
     Attributes:
-        digest: Digest of its bytes.
+        digest: Digest of the file's bytes.
+        duration: Seconds of the file; 0 for an image.
+        moments: How many the file has.
+        span: Seconds.
         frames: uint8 ``(T, 3, H, W)`` as the model takes them.
         mask: bool ``(T,)``, False on padding.
         times: Seconds at which the frames that are no padding are shown.
-        duration: Seconds; 0 for an image.
     """
     digest: str
+    duration: float
+    moments: int
+    span: Span
     frames: Tensor
     mask: Tensor
     times: list[float]
-    duration: float
+
+
+class Unchanged(NamedTuple):
+    """A file whose content is the one that the gallery has; no moment of it was read."""
+    found: ListedFile
+    moments: None = None
+    span: None = None
+
+
+class Failed(NamedTuple):
+    """A file that could not be read, or a moment of one, and why.
+
+    Attributes:
+        found: The file.
+        error: Names it.
+        moments: How many moments the file has, of which this is one; None where nothing of it counts.
+        span: Of the moment.
+    """
+    found: ListedFile
+    error: str
+    moments: int | None = None
+    span: Span | None = None
 
 
 def list_folder(folder: Path) -> tuple[dict[str, ListedFile], dict[str, str]]:
@@ -95,32 +119,31 @@ class ReadFile:
     Args:
         root: The folder that holds it.
         pipeline: The steps that make frames, from :func:`mmcma.apis.media.frame_pipeline`.
+        cut: How it is cut into moments, from :func:`mmcma.datasets.video.moments.check_plan`.
+        key_frames: Whether key frames alone are decoded.
     """
 
-    def __init__(self, root: Path, pipeline: Sequence[dict]) -> None:
-        self.root, self.pipeline = root, pipeline
+    def __init__(self, root: Path, pipeline: Sequence[dict], cut: str = AUTO, key_frames: bool = False) -> None:
+        self.root, self.pipeline, self.cut, self.key_frames = root, pipeline, cut, key_frames
 
-    def __call__(self, found: ListedFile) -> Content | None:
-        """What is read of the file; None where its digest is the known one.
+    def __call__(self, found: ListedFile) -> Iterator[Content | Unchanged | Failed]:
+        """The moments of the file, as they are read; or once that its digest is the known one.
 
         Raises:
             MediaError: It cannot be read.
         """
-        _end_with_parent()
         path = self.root / found.path
         try:
             digest = file_digest(path)
         except OSError as error:
             raise MediaError(f'{path}: {error.strerror}') from error
         if digest == found.digest:
-            return None
-        clip = MediaPaths([path], self.pipeline)[0]
-        if isinstance(clip, MediaError):
-            raise clip
-        return Content(digest, clip.frames, clip.mask, clip.times.round(3).tolist(), round(clip.duration, 3))
-
-
-def _end_with_parent() -> None:
-    """On Linux, ends this process when the one that forked it is killed: it has inherited that one's locks."""
-    if sys.platform == 'linux' and parent_process() is not None:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            yield Unchanged(found)
+            return
+        for span, moments, clip in moment_clips(path, self.pipeline, self.cut, key_frames=self.key_frames):
+            span = Span(round(span.start, 3), round(span.end, 3))
+            if isinstance(clip, MediaError):
+                yield Failed(found, str(clip), moments, span)
+            else:
+                yield Content(digest, round(clip.duration, 3), moments, span, clip.frames, clip.mask,
+                              clip.times.round(3).tolist())

@@ -1,6 +1,6 @@
 """A gallery's rows: one for each moment of a file, with what tells whether they are as they were written."""
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,8 +88,8 @@ def from_table(rows: pa.Table) -> list[Moment]:
     """
     moments: list[Moment] = []
     for batch in rows.to_batches():
-        check_rows(batch)
-        check_rows(batch, DETAILS, 'frames_checksum')
+        check_first_stage(batch)
+        _check(batch, _intact(batch, DETAILS, 'frames_checksum'))
         frames = batch['frames']
         values = frames.flatten().flatten().to_numpy().reshape(-1, rows.schema.field('vector').type.list_size)
         ends = frames.offsets.to_numpy() - frames.offsets[0].as_py()
@@ -99,20 +99,34 @@ def from_table(rows: pa.Table) -> list[Moment]:
     return moments
 
 
-def check_rows(batch: pa.RecordBatch, columns: Sequence[str] = (*FACTS, 'vector'), against: str = 'checksum') -> int:
-    """Compares rows with their checksums, and gives the sum of these.
+def check_first_stage(batch: pa.RecordBatch) -> int:
+    """Compares what the first stage looks at with its checksums, and gives the sum of these.
 
     Raises:
         DataError: A row is not what was written.
     """
-    written, found = batch[against].to_pylist(), checksums(batch[name] for name in columns)
-    for path, expected, own in zip(batch['path'].to_pylist(), written, found):
-        if expected != own:
-            raise DataError(f'the row of {path!r} is not what was written')
-    return sum(written)
+    _check(batch, _intact(batch, (*FACTS, 'vector'), 'checksum'))
+    return sum(batch['checksum'].to_pylist())
 
 
-def checksums(columns: Iterator[pa.Array]) -> list[int]:
+def intact(batch: pa.RecordBatch) -> list[bool]:
+    """Of each row, with all columns, whether it is what was written."""
+    return [first and details for first, details in zip(_intact(batch, (*FACTS, 'vector'), 'checksum'),
+                                                        _intact(batch, DETAILS, 'frames_checksum'))]
+
+
+def _check(batch: pa.RecordBatch, fine: list[bool]) -> None:
+    if not all(fine):
+        path = batch['path'][fine.index(False)].as_py()
+        raise DataError(f'the row of {path!r} is not what was written')
+
+
+def _intact(batch: pa.RecordBatch, columns: Sequence[str], against: str) -> list[bool]:
+    found = checksums(batch[name] for name in columns)
+    return [own == written for own, written in zip(found, batch[against].to_pylist())]
+
+
+def checksums(columns: Iterable[pa.Array]) -> list[int]:
     """CRC-32 of each row's bytes, column after column."""
     sums: list[int] = []
     for column in columns:

@@ -11,6 +11,7 @@ from mmcma.utils.errors import ConfigError, DataError
 os.environ.setdefault('LANCE_LOG', 'error')  # what fails is raised here
 try:
     import lance
+    from lance.commit import CommitConflictError
     from lance.fragment import FragmentMetadata, write_fragments
 except ImportError as error:
     raise ConfigError(f"galleries need Lance ({error}); install it with pip install 'mmcma[search]'") from error
@@ -70,12 +71,30 @@ def create(uri: str, schema: pa.Schema) -> lance.LanceDataset:
 
 
 def append(table: lance.LanceDataset, fragments: Sequence[FragmentMetadata]) -> lance.LanceDataset:
-    """Commits what :func:`write_fragments` wrote, here or in another process."""
-    with one_line_errors(table.uri, GO_ON):
-        return lance.LanceDataset.commit(table, lance.LanceOperation.Append(list(fragments)), table.version)
+    """Commits what :func:`write_fragments` wrote, here or in another process.
+
+    Raises:
+        DataError: It cannot be written, or another process has changed it.
+    """
+    return _commit(table, lance.LanceOperation.Append(list(fragments)))
 
 
-def overwrite(uri: str, rows: pa.Table) -> lance.LanceDataset:
-    """Makes ``rows`` the whole table."""
+def overwrite(uri: str, rows: pa.Table, table: lance.LanceDataset | None) -> lance.LanceDataset:
+    """Makes ``rows`` all of a table; None where there is none yet.
+
+    Raises:
+        DataError: It cannot be written, or another process has changed or made it.
+    """
     with one_line_errors(uri, GO_ON):
-        return lance.write_dataset(rows, uri, mode='overwrite')
+        if table is None:
+            return lance.write_dataset(rows, uri, mode='create')
+        fragments = write_fragments(rows, uri, mode='overwrite')
+    return _commit(table, lance.LanceOperation.Overwrite(rows.schema, fragments))
+
+
+def _commit(table: lance.LanceDataset, change: lance.LanceOperation.BaseOperation) -> lance.LanceDataset:
+    with one_line_errors(table.uri, GO_ON):
+        try:
+            return lance.LanceDataset.commit(table, change, table.version, max_retries=0)
+        except CommitConflictError as error:
+            raise ValueError('another process has written it meanwhile') from error

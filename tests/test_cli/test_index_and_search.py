@@ -48,7 +48,7 @@ def test_index_and_search(mmcma, tmp_path):
     folder, gallery = write_folder(tmp_path / 'media'), tmp_path / 'gallery'
     (folder / 'broken.png').touch()
     code, output, errors = mmcma('index', folder, '--model', 'stand-in', '--out', gallery)
-    assert code == 0 and '7 items; 7 added, 0 updated, 0 deleted, 0 unchanged' in output
+    assert code == 0 and '7 items, 7 moments; 7 added, 0 updated, 0 deleted, 0 unchanged' in output
     assert '1 files could not be read:\n  broken.png: ' in errors and 'items/s' in errors
     assert '7 unchanged' in mmcma('index', folder, '--model', 'stand-in', '--out', gallery)[1]
     code, output, _ = mmcma('search', gallery, '40', '-k', 2, '--html', tmp_path / 'page.html')

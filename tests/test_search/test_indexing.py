@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,9 @@ def change(folder: Path) -> None:
 
 def test_a_gallery_follows_its_folder(folder, tmp_path):
     before, steps = files(folder), []
-    report = index(folder, tmp_path / 'gallery', progress=lambda *step: steps.append(step))
+    report = index(folder, tmp_path / 'gallery', progress=lambda step: steps.append(astuple(step)))
     assert (report.added, report.failed, report.items) == (7, 0, 7)
-    assert steps[-1] == (7, 7, 0) and len(steps) == 7
+    assert (steps[-1][:3], len(steps)) == ((7, 7, 0), 7) and steps[-1][3] == pytest.approx(steps[-1][4])
     assert files(folder) == before
     report = index(folder, tmp_path / 'gallery')
     assert (report.added, report.unchanged, report.items) == (0, 7, 7)
@@ -69,7 +70,7 @@ def test_a_video_is_opened_once(folder, monkeypatch):
     opened, reader = [], BACKENDS['pyav']
     monkeypatch.setitem(BACKENDS, 'pyav', lambda path: opened.append(path) or reader(path))
     pipeline = StandIn().model.cfg.test_dataloader.dataset.pipeline
-    content = ReadFile(folder, pipeline)(ListedFile('v1.mp4', 0, 0))
+    content, = ReadFile(folder, pipeline)(ListedFile('v1.mp4', 0, 0))
     assert opened == [str(folder / 'v1.mp4')] and content.times == [0.0, 0.5, 1.0] and content.duration == 1.5
 
 
@@ -147,7 +148,8 @@ def test_killed_at_every_step(folder, indexed, tmp_path):
     assert step > 10
 
 
-@pytest.mark.parametrize('place', ['write_fragments', 'append', 'overwrite'])
+@pytest.mark.parametrize('place', ['writer.write_fragments', 'tables.write_fragments',
+                                   'tables.lance.LanceDataset.commit'])
 def test_a_full_disk(folder, indexed, tmp_path, monkeypatch, place):
     before = contents(indexed)
     for number in range(3):
@@ -156,9 +158,7 @@ def test_a_full_disk(folder, indexed, tmp_path, monkeypatch, place):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with monkeypatch.context() as disk:
-        for name in dict(write_fragments=['write_fragments'], append=['LanceDataset.commit'],
-                         overwrite=['write_dataset'])[place]:
-            disk.setattr(f'mmcma.search.writer.{name}' if name == place else f'lance.{name}', full)
+        disk.setattr(f'mmcma.search.{place}', full)
         with pytest.raises(DataError, match='No space left.*mmcma index goes on'):
             index(folder, indexed)
     assert len(Gallery(indexed, StandIn()).search_text('100', k=50)) == len(before)
