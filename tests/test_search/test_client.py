@@ -62,7 +62,8 @@ def test_the_command_asks_it(url, gallery, capsys, monkeypatch, tmp_path):
     (['100', '--server', 'http://x', '--model', 'tiny'], '--model needs the gallery itself'),
     (['100', '--server', 'x:1'], "'x:1' is no address of a service"),
     (['100', '--server', 'http://127.0.0.1:1'], 'http://127.0.0.1:1 does not answer as mmcma serve does'),
-    (['--server', 'http://x'], '0 queries'), (['--server', 'http://x', ' '], 'the query is empty'), ([], 'give a gallery')])
+    (['--server', 'http://x'], '0 queries'), (['--server', 'http://x', ' '], 'the query is empty'),
+    ([], 'give a gallery')])
 def test_commands_that_are_refused(args, says, capsys):
     with pytest.raises(SystemExit, match='2'):
         main(['search', *args])
@@ -85,21 +86,24 @@ def test_what_the_service_refuses(url, tmp_path):
             Client(url, token).search('100')
     client = Client(url, TOKEN)
     (tmp_path / 'a.txt').write_text('text')
-    for query, settings, says in (('word ' * 9, {}, 'shorten it to about'), ('1', dict(k=0), 'k: '), ('', {}, 'one query'),
-                                  ('1', dict(seconds=(5, 1)), 'no length'), (tmp_path / 'a.txt', {}, 'no video or image'),
-                                  (tmp_path / 'absent.png', {}, 'absent.png: cannot be read')):
+    for query, settings, says in (
+            ('word ' * 9, {}, 'shorten it to about'), ('1', dict(k=0), 'k: '), ('', {}, 'one query'),
+            ('1', dict(seconds=(5, 1)), 'no length'), (tmp_path / 'a.txt', {}, 'no video or image'),
+            (tmp_path / 'absent.png', {}, 'absent.png: cannot be read')):
         with pytest.raises(ConfigError, match=says):
             client.search(query, **settings)
 
 
-@pytest.mark.parametrize('address', ['', 'localhost:7860', 'file:///etc/passwd', 'http://', 'http://x:port', 'http://[::1'])
+@pytest.mark.parametrize('address', [
+    '', 'localhost:7860', 'file:///etc/passwd', 'http://', 'http://x:port', 'http://[::1'])
 def test_no_address(address):
     with pytest.raises(ConfigError, match='is no address of a service'):
         Client(address)
 
 
 @pytest.mark.parametrize('code, headers, body', [
-    (200, {}, b'no JSON'), (200, {}, b'[]'), (200, {}, b'{}'), (200, {}, b'{"hits": [{}]}'), (500, {}, b'<html>'), (302, {'Location': 'http://127.0.0.1:1/'}, b''),
+    (200, {}, b'no JSON'), (200, {}, b'[]'), (200, {}, b'{}'), (200, {}, b'{"hits": [{}]}'), (500, {}, b'<html>'),
+    (302, {'Location': 'http://127.0.0.1:1/'}, b''),
     (200, {'Content-Length': '99'}, b'{')])
 def test_another_server(code, headers, body):
     class Handler(BaseHTTPRequestHandler):

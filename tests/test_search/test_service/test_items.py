@@ -68,7 +68,8 @@ def test_what_browsers_do_not_play_is_converted_from_the_moment_on(served):
 
 
 def test_thumbnails(served):
-    for path, at, grey in (('c.png', 0, 90), ('sub dir/a#1.mp4', 1, 120), ('sub dir/a#1.mp4', 1.9, 210), ('b.avi', 0, 20),
+    for path, at, grey in (('c.png', 0, 90), ('sub dir/a#1.mp4', 1, 120), ('sub dir/a#1.mp4', 1.9, 210),
+                           ('b.avi', 0, 20),
                            (f'd/{ODD}', 0, 60)):
         image = Image.open(io.BytesIO(ask(served, 'thumbnail', path, at=at).content))
         assert image.format == 'JPEG' and image.size == (427, 320)

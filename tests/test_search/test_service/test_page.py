@@ -227,7 +227,8 @@ def test_a_text_that_cannot_be_searched(page, text, answer):
 
 @pytest.mark.parametrize('name, content, says', [
     ('notes.mp4', b'no video', "'notes.mp4' is no video or image that can be read"), ('a.mp4', b'', "'a.mp4' is empty"),
-    ('a.txt', b'text', "'a.txt' is no video or image"), ('a.mp4', bytes(1_100_000), 'a.mp4 is too large: 1 MB at most')])
+    ('a.txt', b'text', "'a.txt' is no video or image"),
+    ('a.mp4', bytes(1_100_000), 'a.mp4 is too large: 1 MB at most')])
 def test_an_upload_that_is_refused(page, name, content, says):
     page.locator('#file').set_input_files(dict(name=name, mimeType='video/mp4', buffer=content))
     expect(page.locator('#status.wrong')).to_contain_text(says)

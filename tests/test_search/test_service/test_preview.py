@@ -137,7 +137,7 @@ def test_after_the_end_there_is_nothing(tmp_path, at):
     source = write_video(tmp_path / 'a.avi', 20, fps=10, codec='mpeg4', b_frames=0)
     with pytest.raises(MediaError, match=f'a.avi: cannot be shown .no frame at {at:g} s, it ends at 1.9 s'):
         list(convert(source, at))
-    assert frame_from(source, 2.0, 360).mean() == pytest.approx(20 + 19 * 37 % 200, abs=6)  # its last frame still stands
+    assert frame_from(source, 2.0, 360).mean() == pytest.approx(20 + 19 * 37 % 200, abs=6)  # its last one
 
 
 def test_what_is_no_video(tmp_path):

@@ -114,12 +114,14 @@ def test_an_upload_that_does_not_say_how_large_it_is(client):
 
 
 @pytest.mark.parametrize('params, code, says', [
-    (dict(), 422, 'give one query'), (dict(q=' '), 422, 'give one query'), (dict(q='1', like='v0.mp4'), 422, 'one query'),
+    (dict(), 422, 'give one query'), (dict(q=' '), 422, 'give one query'),
+    (dict(q='1', like='v0.mp4'), 422, 'one query'),
     (dict(q='word ' * 9), 422, 'shorten it to about'), (dict(q='1\0'), 422, 'NUL'),
     (dict(q='1', k=0), 422, 'k: '), (dict(q='1', k='many'), 422, 'k: '), (dict(q='1', k=10**9), 422, 'k: '),
     (dict(q='1', offset=-1), 422, 'offset: '), (dict(q='1', rerank=-1), 422, 'rerank: '),
     (dict(q='1', per_file=0), 422, 'per_file: '), (dict(q='1', min_seconds='nan'), 422, 'min_seconds: '),
-    (dict(q='1', max_seconds='inf'), 422, 'max_seconds: '), (dict(q='1', min_seconds=9, max_seconds=2), 422, 'no length'),
+    (dict(q='1', max_seconds='inf'), 422, 'max_seconds: '),
+    (dict(q='1', min_seconds=9, max_seconds=2), 422, 'no length'),
     (dict(q='1', min_second=1), 422, 'min_second: '), (dict(like='absent.mp4'), 404, "no 'absent.mp4'"),
     (dict(like='../root/v0.mp4'), 404, 'the gallery has no'), (dict(like="x' or path != '"), 404, 'the gallery has no'),
     (dict(like='v0.mp4', at=-1), 422, 'at: '), (dict(like='a\0b'), 404, 'the gallery has no')])
@@ -134,7 +136,8 @@ def test_other_methods_and_other_places(client):
 
 
 def test_what_is_wrong_with_the_gallery_or_the_service_is_no_fault_of_the_request(client, gallery, monkeypatch):
-    for error, says in ((DataError('moments: damaged\nfile'), 'moments: damaged file'), (KeyError(1), 'its log says why')):
+    for error, says in ((DataError('moments: damaged\nfile'), 'moments: damaged file'),
+                        (KeyError(1), 'its log says why')):
         def search_features(*_, error=error, **__):
             raise error
         monkeypatch.setattr(gallery, 'search_features', search_features)
