@@ -14,7 +14,6 @@ from pydantic import BaseModel, Field
 from mmcma.apis.media import is_image
 from mmcma.search import Gallery, Hit
 from mmcma.search.gallery import MOST_HITS, features_of
-from mmcma.search.queries import check_query
 from mmcma.search.reading import SUFFIXES
 from mmcma.search.service.items import check_listed
 from mmcma.search.service.text_encoder import TextEncoder
@@ -124,10 +123,9 @@ class _Finder:
 
     def text(self, text: str) -> Features:
         try:
-            check_query(text, self._gallery.inferencer.model.data_preprocessor)
+            return self._encode(text)
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        return self._encode(text)
 
     def moment(self, path: str, at: float) -> Features:
         """What the gallery has of the moment whose middle is nearest."""

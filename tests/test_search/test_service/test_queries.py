@@ -163,6 +163,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.passes, self.released = [], threading.Event()
+        self.model = StandIn().model
 
     def encode_text(self, texts: list[str]) -> Features:
         self.passes.append(texts)
@@ -189,6 +190,25 @@ def test_texts_that_come_during_a_pass_go_together_in_the_next():
     assert inferencer.passes[0] == ['first'] and sorted(inferencer.passes[1]) == texts and len(inferencer.passes) == 2
     assert rows == [[len(text), 2] for text in texts * 2]
     assert encode('xx').pooled.tolist() == [[2, 2]] and len(inferencer.passes) == 2  # remembered, to the last bit
+
+
+def test_a_text_that_is_too_long_spoils_no_other():
+    """Its check is part of the pass: a tokenizer that counts must not be made to pad by another thread meanwhile."""
+    inferencer = Counting()
+    encode = TextEncoder(inferencer)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(encode, 'first')
+        while not inferencer.passes:
+            pass
+        long, good = pool.submit(encode, 'word ' * 9), pool.submit(encode, 'good')
+        while len(encode._waiting) < 2:
+            pass
+        inferencer.released.set()
+        with pytest.raises(DataError, match='shorten it'):
+            long.result()
+    assert good.result().pooled.tolist() == [[4, 2]] and inferencer.passes == [['first'], ['good']]
+    with pytest.raises(DataError, match='shorten it'):
+        encode('word ' * 9)
 
 
 def test_a_pass_that_fails_is_not_remembered():
