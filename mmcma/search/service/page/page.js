@@ -112,7 +112,8 @@ const observer = new IntersectionObserver(entries => {
 function makeCard(hit, rank = null) {
   const card = byId('card').content.cloneNode(true).firstElementChild;
   const part = name => card.querySelector(`.${name}`);
-  const at = hit.best_moment ?? hit.start ?? 0, slash = hit.path.lastIndexOf('/') + 1;
+  const at = hit.best_moment ?? hit.start ?? 0,  // an example has none of both
+    slash = hit.path.lastIndexOf('/') + 1;
   card.hit = hit;
   part('file').textContent = visible(hit.path.slice(slash));
   part('file').title = visible(hit.path);
@@ -121,7 +122,7 @@ function makeCard(hit, rank = null) {
   if (hit.score === undefined) part('score').remove();
   else part('score').textContent = hit.score.toFixed(3);
   if (hit.mark) part('below').after(Object.assign(document.createElement('small'), {className: 'mark', textContent: hit.mark}));
-  part('like').onclick = () => search({params: new URLSearchParams({like: hit.path, at})});
+  part('like').onclick = () => search({params: new URLSearchParams({like: hit.path, at: at.toFixed(3)})});
   const image = part('picture').firstElementChild;
   image.alt = visible(hit.path);
   image.onerror = () => part('picture').replaceChildren(note(`${visible(hit.path)} cannot be shown`));
