@@ -32,8 +32,9 @@ setup(
         'docs': requirements('docs'),
         'ray': requirements('ray'),
         'search': requirements('search'),
+        'heic': requirements('heic'),
         'shots': requirements('shots'),
-        'tests': sum(map(requirements, ('tests', 'search', 'shots', 'ray', 'docs')), []),
+        'tests': sum(map(requirements, ('tests', 'search', 'heic', 'shots', 'ray', 'docs')), []),
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli.main:main']},
 )

@@ -1,9 +1,8 @@
 """Encode the videos and images of a folder, so that they can be searched.
 
-  mmcma index videos/ --model tiny --out gallery/
-  mmcma index videos/ --model cma-msrvtt --out gallery/
-  mmcma index videos/ --model tiny --out s3://bucket/gallery
-  mmcma index videos/ --model tiny --out gallery/ --ray auto
+  mmcma index videos/ --model openai/clip-vit-base-patch32 --out gallery/
+  mmcma index videos/ --model cma-msrvtt --out s3://bucket/gallery
+  mmcma index videos/ --model cma-msrvtt --out gallery/ --ray auto
   mmcma index films/ --model cma-msrvtt --out gallery/ --moments 20 --fast
 
 Killed at any moment and started again, it goes on where it stopped. Run again later, it encodes what is new or has
@@ -25,7 +24,8 @@ _FAILURES_SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folder', metavar='FOLDER', help='videos and images, in subfolders or not')
-    parser.add_argument('--model', required=True, help="'tiny', an exported folder, or a config file")
+    parser.add_argument('--model', required=True, help='a CLIP of the Hugging Face Hub or its folder, a folder of '
+                        "mmcma export, a config file, or 'tiny', which knows pictures of glyphs only")
     parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where it '
                         'is a config file: a .pth of tools/train.py')
     parser.add_argument('--out', required=True, metavar='GALLERY', help="the gallery's folder, or a URI as s3://…")
@@ -63,6 +63,9 @@ def run(args: argparse.Namespace) -> None:
     if not is_data(args.model):
         named = f'--model {args.model}' + (f' --checkpoint {args.checkpoint}' if args.checkpoint else '')
         print(f'to search it, add {named}; a gallery finds an exported folder again by itself (mmcma export)')
+    if report.skipped:
+        kinds = ', '.join(f'{count:,} {suffix or "without a suffix"}' for suffix, count in report.skipped.items())
+        print(f'{sum(report.skipped.values()):,} other files were skipped: {kinds}', file=sys.stderr)
     if report.failures:
         print(f'{report.failed:,} files could not be read, {len(report.failures) - report.failed:,} not in all their '
               'moments:', file=sys.stderr)

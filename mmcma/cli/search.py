@@ -16,12 +16,13 @@ import sys
 from pathlib import Path
 
 from mmcma.cli.arguments import check_at_least, check_can_be_written
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, short
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('gallery', metavar='GALLERY', nargs='?', help='what mmcma index made; none with --server')
-    parser.add_argument('query', nargs='?', help='text to search for')
+    parser.add_argument('query', nargs='?', help='text to search for; behind -- where it begins with a dash')
+    parser.set_defaults(last='query')
     parser.add_argument('--image', metavar='FILE', help='search for what is like this image')
     parser.add_argument('--video', metavar='FILE', help='search for what is like this video')
     parser.add_argument('--server', metavar='URL', help='ask a running mmcma serve, as in http://127.0.0.1:7860')
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f'{len(given)} queries: give a text, or --image FILE, or --video FILE')
     if args.query is not None and not args.query.strip():
         raise ConfigError('the query is empty; describe what is to be found')
+    if args.query is not None and not is_utf8(args.query):
+        raise ConfigError(f'the query {short(args.query)} is not UTF-8, as the terminal says its texts are')
     if args.query is None and not os.path.exists(given[0]):
         raise ConfigError(f'{given[0]}: no such file')
     check_at_least(args, k=1, rerank=0, per_file=1)
@@ -61,6 +64,15 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
         show(hits)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text of the command line was UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def settle_server(args: argparse.Namespace) -> None:
@@ -85,7 +97,7 @@ def ask_server(args: argparse.Namespace, query: str) -> list:
     """What a running service finds; nothing of a model is imported."""
     from mmcma.search import Client
     return Client(args.server, args.token).search(
-        query if args.query is not None else Path(query), args.k, args.rerank, folder=args.folder.strip('/'),
+        query if args.query is not None else Path(query), args.k, args.rerank, folder=args.folder,
         seconds=args.seconds, per_file=args.per_file)
 
 
@@ -96,7 +108,7 @@ def ask_gallery(args: argparse.Namespace, query: str) -> list:
     if not gallery.manifest.complete:
         print(f'{args.gallery} is not complete: mmcma index goes on where it stopped', file=sys.stderr)
     search = gallery.search_path if args.query is None else gallery.search_text
-    hits = search(query, args.k, args.rerank, folder=args.folder.strip('/'), seconds=args.seconds,
+    hits = search(query, args.k, args.rerank, folder=args.folder, seconds=args.seconds,
                   per_file=args.per_file)
     if args.html:
         from mmcma.search.result_page import write_result_page
@@ -110,6 +122,7 @@ def show(hits: list) -> None:
         span = '' if hit.span is None else f' {hit.span}'
         moment = '' if hit.best_moment is None else f'  best at {hit.best_moment:.1f} s'
         mark = f'  ({hit.mark})' if hit.mark else ''
-        print(f'{rank:>3}  {hit.score:6.3f}  {hit.path}{span}{moment}{mark}')
+        path = ''.join(sign if sign.isprintable() else sign.encode('unicode_escape').decode() for sign in hit.path)
+        print(f'{rank:>3}  {hit.score:6.3f}  {path}{span}{moment}{mark}')
     if not hits:
         print('nothing found')

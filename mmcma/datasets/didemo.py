@@ -11,7 +11,7 @@ from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, cause
 
 #: Of the files, which lie as their owners once uploaded them to Flickr; some names end in a bare dot.
-_SUFFIXES = (*VIDEO_SUFFIXES, '.m4v', '.mpg', '.mpeg', '.wmv', '.3gp', '.3g2', '.mts', '.m2ts', '.')
+_SUFFIXES = (*VIDEO_SUFFIXES, '.3g2', '.')
 
 
 @DATASETS.register_module()

@@ -3,7 +3,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mmcma.search.encoding import Encoded, FileResult
-from mmcma.search.reading import ListedFile, Unchanged
+from mmcma.search.listing import ListedFile
+from mmcma.search.reading import Unchanged
 from mmcma.search.rows import Moment
 from mmcma.search.writer import Written
 from mmcma.utils.spans import Span

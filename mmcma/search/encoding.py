@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from mmcma.apis import RetrievalInferencer
-from mmcma.search.reading import Content, Failed, ListedFile, ReadFile, Unchanged
+from mmcma.search.listing import ListedFile
+from mmcma.search.reading import Content, Failed, ReadFile, Unchanged
 from mmcma.search.rows import Moment
 from mmcma.search.writer import Written
 from mmcma.utils.jobs import Outcome, watched_jobs

@@ -138,6 +138,7 @@ class Gallery:
             text: Whether they are texts.
         """
         _check_request(k, rerank, seconds, per_file)
+        folder = self._below_root(folder)
         vectors = F.normalize(queries.pooled, dim=-1).numpy()
         return [self._best(queries.rows(slice(row, row + 1)), partial(
             self.moments.search, vector, folder=folder, seconds=seconds), k, max(k, rerank), text, per_file)
@@ -163,6 +164,18 @@ class Gallery:
         weights = self._frame_weights(query, visual) if text else None
         return [self._hit(moments[index], float(scores[index]), None if weights is None else weights[index])
                 for index in scores.argsort(descending=True, stable=True).tolist()]
+
+    def _below_root(self, folder: str) -> str:
+        """A folder as the rows' paths begin: without ``.``, ``..`` and slashes at its ends.
+
+        Raises:
+            ConfigError: It leads out of the root.
+        """
+        given = os.path.relpath(folder, self.root) if Path(folder).is_relative_to(self.root) else folder.strip('/')
+        inside = os.path.normpath(given or '.')
+        if inside.split('/')[0] == '..':
+            raise ConfigError(f'the folder {folder!r} leads out of {self.root}')
+        return '' if inside == '.' else inside
 
     def _frame_weights(self, text: Features, visual: Features) -> Tensor | None:
         """Share of each frame in the score of the one text: ``(M, T)``; None where frames have no weights."""

@@ -13,10 +13,11 @@ from mmcma.datasets.video.moments import AUTO, check_plan
 from mmcma.search.assembly import Assembly, Gathered
 from mmcma.search.encoding import Encoder, encode_here
 from mmcma.search.gallery import check_fingerprint
+from mmcma.search.listing import ListedFile, Listing, list_folder
 from mmcma.search.lock import check_idle, writer_lock
 from mmcma.search.manifest import FORM, GalleryManifest, find_manifest
 from mmcma.search.progress import IndexProgress, Progress
-from mmcma.search.reading import ListedFile, ReadFile, list_folder
+from mmcma.search.reading import ReadFile
 from mmcma.search.repair import repaired
 from mmcma.search.rows import Moment
 from mmcma.search.tables import is_local
@@ -35,6 +36,7 @@ class IndexReport:
         added, updated, deleted, failed, unchanged: How many of each.
         items, moments: How many files the gallery holds now, and their moments.
         failures: Why each of the failed ones could not be read, by path; also of files of which moments are missing.
+        skipped: How many other files the folder holds, by suffix, most first.
     """
     added: int = 0
     updated: int = 0
@@ -44,6 +46,7 @@ class IndexReport:
     items: int = 0
     moments: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
 
 
 def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInferencer, *, model: str,
@@ -79,21 +82,22 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
     """
     root, out = Path(folder).resolve(), str(Path(out).resolve() if is_local(str(out)) else out)
     cut = None if moments is None else check_plan(moments)
-    found, unfit = list_folder(root)
+    listing = list_folder(root)
     with _encoder(inferencer, workers, timeout, ray, out) as encoder, writer_lock(out):
         new = GalleryManifest(FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint),
                               inferencer.fingerprint, AUTO if cut is None else cut, fast)
         manifest = repaired(out, new) if repair else find_manifest(out) or new
         _check_same(out, manifest, root, cut, fast)
         check_fingerprint(out, manifest, inferencer)
-        indexing = _Indexing(GalleryWriter(out, manifest), found, unfit)
+        indexing = _Indexing(GalleryWriter(out, manifest), listing)
         indexing.forget_the_gone()
         pipeline = frame_pipeline(inferencer.model.cfg)
         indexing.encode(encoder, ReadFile(root, pipeline, manifest.cut, manifest.key_frames), progress)
         report = indexing.finish()
     if not report.items:
         path, reason = next(iter(report.failures.items()))
-        raise DataError(f'none of the {len(found) + len(unfit):,} files in {folder} can be read; {path}: {reason}')
+        raise DataError(f'none of the {len(listing.found) + len(listing.failed):,} files in {folder} can be read; '
+                        f'{path}: {reason}')
     return report
 
 
@@ -107,6 +111,8 @@ def check_request(folder: str | Path, out: str | Path, repair: bool = False, mom
     """
     cut = None if moments is None else check_plan(moments)
     list_folder(Path(folder))
+    if is_local(str(out)) and os.path.exists(out) and not os.path.isdir(out):
+        raise ConfigError(f'--out {out} is no folder; choose another')
     try:
         manifest = find_manifest(str(out))
     except DataError:
@@ -146,8 +152,8 @@ def _absolute(name: str) -> str:
 class _Indexing:
     """One run over a gallery whose lock is held."""
 
-    def __init__(self, writer: GalleryWriter, found: dict[str, ListedFile], unfit: dict[str, str]) -> None:
-        self.writer, self.found, self.failures = writer, found, dict(unfit)
+    def __init__(self, writer: GalleryWriter, listing: Listing) -> None:
+        self.writer, self.found, self.failures = writer, listing.found, dict(listing.failed)
         self.report, self.progress, self.before = IndexReport(), IndexProgress(), writer.failures()
         self.assembly = Assembly(self._write, ROWS_AT_ONCE)
         #: Of whole files: encoded but not yet written; written but not yet committed; when there was neither.

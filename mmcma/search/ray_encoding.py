@@ -16,7 +16,8 @@ import torch
 from mmcma.apis import RetrievalInferencer
 from mmcma.checkpoints.config_data import required_modules
 from mmcma.search.encoding import Encoded, Encoder, FileResult, encode_read
-from mmcma.search.reading import ListedFile, ReadFile
+from mmcma.search.listing import ListedFile
+from mmcma.search.reading import ReadFile
 from mmcma.search.tables import is_local
 from mmcma.search.writer import Written, write_rows
 from mmcma.utils.errors import ConfigError, DataError

@@ -1,5 +1,4 @@
-"""Which files a folder holds, and what a process reads of one."""
-import os
+"""What a process reads of a file."""
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -7,28 +6,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from mmcma.apis.media import moment_clips
-from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mmcma.datasets.video.moments import AUTO
+from mmcma.search.listing import ListedFile
 from mmcma.utils.digests import file_digest
-from mmcma.utils.errors import DataError, MediaError
+from mmcma.utils.errors import MediaError
 from mmcma.utils.spans import Span
-
-SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
-
-
-class ListedFile(NamedTuple):
-    """A file as the folder's listing shows it.
-
-    Attributes:
-        path: Relative to the folder, with ``/``.
-        size: Bytes.
-        modified: Nanoseconds.
-        digest: Digest of the content that the gallery has of it, should it have any.
-    """
-    path: str
-    size: int
-    modified: int
-    digest: str | None = None
 
 
 class Content(NamedTuple):
@@ -72,45 +54,6 @@ class Failed(NamedTuple):
     error: str
     moments: int | None = None
     span: Span | None = None
-
-
-def list_folder(folder: Path) -> tuple[dict[str, ListedFile], dict[str, str]]:
-    """The videos and images in a folder and below, and those that cannot be taken, with the reason.
-
-    Hidden ones are left out; links to folders are not followed.
-
-    Raises:
-        DataError: It is no folder, or there are none.
-    """
-    if not folder.is_dir():
-        raise DataError(f'{folder} is no folder')
-    root = folder.resolve()
-    found: dict[str, ListedFile] = {}
-    failed: dict[str, str] = {}
-
-    def unread(error: OSError) -> None:
-        failed[Path(error.filename).relative_to(root).as_posix()] = error.strerror or str(error)
-
-    for place, folders, names in os.walk(root, onerror=unread):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for name in sorted(names):
-            if name.startswith('.') or Path(name).suffix.lower() not in SUFFIXES:
-                continue
-            file = Path(place, name)
-            path = file.relative_to(root).as_posix()
-            try:
-                path.encode()
-                if not file.resolve(strict=True).is_relative_to(root):
-                    raise OSError(f'a link that leads out of {root}')
-                stat = file.stat()
-                found[path] = ListedFile(path, stat.st_size, stat.st_mtime_ns)
-            except UnicodeEncodeError:
-                failed[os.fsencode(path).decode(errors='replace')] = 'its name is not UTF-8'
-            except OSError as error:
-                failed[path] = error.strerror or str(error)
-    if not found and not failed:
-        raise DataError(f'{folder} holds no videos or images ({" ".join(SUFFIXES)})')
-    return found, failed
 
 
 class ReadFile:

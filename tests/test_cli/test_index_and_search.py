@@ -1,11 +1,13 @@
 """The command ``mmcma``."""
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from helpers.galleries import StandIn, write_folder
+from helpers.galleries import StandIn, index, write_folder
 
 from mmcma import apis
 from mmcma.cli.main import main
@@ -49,7 +51,7 @@ def test_index_and_search(mmcma, tmp_path):
     (folder / 'broken.png').touch()
     code, output, errors = mmcma('index', folder, '--model', 'stand-in', '--out', gallery)
     assert code == 0 and '7 items, 7 moments; 7 added, 0 updated, 0 deleted, 0 unchanged' in output
-    assert '1 files could not be read:\n  broken.png: ' in errors and 'items/s' in errors
+    assert '1 files could not be read, 0 not in all their moments:\n  broken.png: ' in errors and '8/8 files' in errors
     assert '7 unchanged' in mmcma('index', folder, '--model', 'stand-in', '--out', gallery)[1]
     code, output, _ = mmcma('search', gallery, '40', '-k', 2, '--html', tmp_path / 'page.html')
     lines = output.splitlines()
@@ -92,3 +94,67 @@ def test_interrupted(mmcma, tmp_path, monkeypatch):
     folder = write_folder(tmp_path / 'media', 1, 0)
     code, out, errors = mmcma('index', folder, '--model', 'm', '--out', tmp_path / 'gallery')
     assert (code, out, errors) == (130, '', 'interrupted\n')
+
+
+@pytest.fixture(scope='module')
+def searched(tmp_path_factory) -> Path:
+    """A gallery of five images and two videos."""
+    base = tmp_path_factory.mktemp('searched')
+    index(write_folder(base / 'media'), base / 'gallery')
+    return base / 'gallery'
+
+
+@pytest.mark.parametrize('args, first', [
+    (('-k', '1', '40'), '2.png'), (('40', '-k', '1'), '2.png'), (('-k', '1', '--', '-40'), '.'),
+    (('--', '-40'), '.'), (('-k', '1', '40', '--folder', './images'), '2.png'),
+    (('-k', '1', '--folder', 'images/', '40'), '2.png'), (('40', '-k', '1', '--seconds', '0', 'inf'), '2.png'),
+    (('100', '--seconds', '1.2', 'inf'), 'v1.mp4')])
+def test_arguments_in_any_order(mmcma, searched, args, first):
+    code, output, errors = mmcma('search', searched, *args)
+    assert code == 0 and first in output.splitlines()[0] and errors == ''
+
+
+def test_an_absolute_folder_of_the_gallery(mmcma, searched):
+    root = read_manifest(str(searched)).root
+    code, output, _ = mmcma('search', searched, '40', '--folder', f'{root}/images')
+    assert code == 0 and len(output.splitlines()) == 5
+    assert mmcma('search', searched, '40', '--folder', '../media')[0] == 2
+
+
+@pytest.mark.parametrize('args, message', [
+    (('40', '--seconds', '60', '5'), '--seconds 60 5 is no length'), (('40', '--seconds', 'nan', '5'), 'is no length'),
+    (('40', '--rerank', '-5'), '--rerank -5'), (('40', '-k', '0'), '-k 0'), (('40', '--per-file', '0'), '--per-file 0'),
+    (('a\udcff',), 'is not UTF-8'), (('40', '--html', '/'), '--html / is a folder'), (('a', 'b'), 'unrecognized')])
+def test_wrong_arguments_of_a_search_are_one_line(mmcma, searched, args, message):
+    code, output, errors = mmcma('search', searched, *args)
+    assert code == 2 and output == '' and message in errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize('args, message', [
+    (('--timeout', '0'), '--timeout 0'), (('--workers', '-3'), '--workers -3'), (('--timeout', 'nan'), '--timeout nan'),
+    (('--out', '{0}/images/0.png'), 'images/0.png is no folder')])
+def test_wrong_arguments_of_indexing_are_one_line(mmcma, searched, args, message):
+    root = read_manifest(str(searched)).root
+    code, output, errors = mmcma('index', root, '--model', 'm', '--out', searched, *(arg.format(root) for arg in args))
+    assert code == 2 and output == '' and message in errors and errors.count('\n') == 1
+
+
+def test_other_files_are_counted(mmcma, tmp_path):
+    folder = write_folder(tmp_path / 'media', 1, 0)
+    for name in ('a.txt', 'b.txt', 'c.PDF', 'Makefile'):
+        (folder / name).touch()
+    _, _, errors = mmcma('index', folder, '--model', 'm', '--out', tmp_path / 'gallery')
+    assert '4 other files were skipped: 2 .txt, 1 .pdf, 1 without a suffix\n' in errors
+
+
+def test_a_terminal_of_ascii_and_a_reader_that_has_gone(tmp_path):
+    code = ('import sys\nfrom mmcma.cli.arguments import run_tool\nfrom mmcma.cli.search import show\n'
+            'from mmcma.search.hit import Hit\n'
+            'run_tool(lambda: show([Hit("/\u00e9\\n\\udcff.mp4", 0.5, 0.0, 4.0, [], [])] * int(sys.argv[1])))')
+    call = [sys.executable, '-c', code]
+    done = subprocess.run([*call, '1'], capture_output=True, text=True, env=dict(os.environ, PYTHONIOENCODING='ascii'))
+    assert done.returncode == 0 and r'/\xe9\n\udcff.mp4' in done.stdout and done.stderr == ''
+    with subprocess.Popen([*call, '100000'], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b'' and process.wait() == 141

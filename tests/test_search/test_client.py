@@ -20,9 +20,9 @@ TOKEN = 'a-secret'
 
 @pytest.fixture(scope='module')
 def gallery(tmp_path_factory):
-    folder = write_folder(tmp_path_factory.mktemp('media') / 'root')
-    index(folder, tmp_path_factory.mktemp('gallery') / 'g')
-    return Gallery(tmp_path_factory.getbasetemp() / 'gallery0' / 'g', StandIn())
+    base = tmp_path_factory.mktemp('client')
+    index(write_folder(base / 'root'), base / 'gallery')
+    return Gallery(base / 'gallery', StandIn())
 
 
 @pytest.fixture(scope='module')

@@ -14,8 +14,9 @@ from helpers.media import write_image, write_video
 
 from mmcma.datasets.video.backends import BACKENDS
 from mmcma.search import Gallery, indexing, lock
+from mmcma.search.listing import ListedFile
 from mmcma.search.manifest import FORM, GalleryManifest
-from mmcma.search.reading import ListedFile, ReadFile
+from mmcma.search.reading import ReadFile
 from mmcma.search.tables import lance
 from mmcma.utils.errors import ConfigError, DataError, WeightsError
 

@@ -16,7 +16,8 @@ from mmcma.registry import TRANSFORMS
 from mmcma.search import Gallery, indexing
 from mmcma.search.assembly import Assembly
 from mmcma.search.encoding import Encoded
-from mmcma.search.reading import Failed, ListedFile
+from mmcma.search.listing import ListedFile
+from mmcma.search.reading import Failed
 from mmcma.search.rows import Moment
 from mmcma.search.writer import Written
 from mmcma.utils.errors import ConfigError

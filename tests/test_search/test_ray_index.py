@@ -17,8 +17,8 @@ from helpers.media import write_image, write_video
 
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.search import indexing
+from mmcma.search.listing import ListedFile
 from mmcma.search.progress import IndexProgress
-from mmcma.search.reading import ListedFile
 from mmcma.search.writer import StoredFile, Written
 from mmcma.utils.errors import ConfigError, DataError
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from mmcma.datasets.annotations.texts import one_name
 
 #: In the order in which one is chosen where an id has several.
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.webm', '.mkv', '.mov')
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.webm', '.mkv', '.mov', '.m4v', '.ts', '.mts', '.m2ts', '.mpg', '.mpeg', '.wmv',
+                  '.3gp', '.flv', '.ogv', '.gif')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.jfif', '.tif', '.tiff', '.avif', '.heic')
 
 
 class MediaFolder:

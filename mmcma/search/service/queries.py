@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from mmcma.apis.media import is_image
 from mmcma.search import Gallery, Hit
 from mmcma.search.gallery import MOST_HITS, features_of
-from mmcma.search.reading import SUFFIXES
+from mmcma.search.listing import SUFFIXES
 from mmcma.search.service.items import check_listed
 from mmcma.search.service.text_encoder import TextEncoder
 from mmcma.structures import Features
@@ -134,9 +134,11 @@ class _Finder:
         return features_of([min(moments, key=lambda moment: abs((moment.start + moment.end) / 2 - at))])
 
     def __call__(self, features: Features, filters: Filters, is_text: bool) -> Answer:
-        stop = filters.offset + filters.k
+        stop, folder = filters.offset + filters.k, filters.folder.strip('/')  # never one of this machine
+        if '..' in PurePath(folder).parts:
+            raise HTTPException(422, f'the folder {folder!r} leads out of the gallery')
         hits, = self._gallery.search_features(
-            features, stop + 1, filters.rerank, text=is_text, folder=filters.folder.strip('/'), seconds=filters.seconds,
+            features, stop + 1, filters.rerank, text=is_text, folder=folder, seconds=filters.seconds,
             per_file=filters.per_file)
         return Answer(hits=[self._found(hit) for hit in hits[filters.offset:stop]],
                       next=stop if len(hits) > stop else None)

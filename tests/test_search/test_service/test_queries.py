@@ -59,8 +59,11 @@ def test_filters(client, gallery):
                           (dict(min_seconds=1.2, max_seconds=2), {'video'})):
         hits = client.get('/api/search', params=dict(q='100', k=20) | params).json()['hits']
         assert {hit['kind'] for hit in hits} == kinds, params
+    files = [hit['path'] for hit in client.get('/api/search', params=dict(q='100', k=20, per_file=1)).json()['hits']]
+    assert len(files) == len(set(files)) == len(gallery)
     assert len(client.get('/api/search', params=dict(q='100', min_seconds=1.2, max_seconds=2)).json()['hits']) == 1
-    assert found(client.get('/api/search', params=dict(q='100', folder='elsewhere'))) == []
+    for folder in ('elsewhere', str(gallery.root), "' or '1'='1", 'a\0b', 'images\n'):
+        assert found(client.get('/api/search', params=dict(q='100', folder=folder))) == [], folder
 
 
 def test_pages_are_the_whole_in_parts(client, gallery):
@@ -119,7 +122,8 @@ def test_an_upload_that_does_not_say_how_large_it_is(client):
     (dict(q='word ' * 9), 422, 'shorten it to about'), (dict(q='1\0'), 422, 'NUL'),
     (dict(q='1', k=0), 422, 'k: '), (dict(q='1', k='many'), 422, 'k: '), (dict(q='1', k=10**9), 422, 'k: '),
     (dict(q='1', offset=-1), 422, 'offset: '), (dict(q='1', rerank=-1), 422, 'rerank: '),
-    (dict(q='1', per_file=0), 422, 'per_file: '), (dict(q='1', min_seconds='nan'), 422, 'min_seconds: '),
+    (dict(q='1', folder='a/../..'), 422, 'leads out of the gallery'), (dict(q='1', per_file=0), 422, 'per_file: '),
+    (dict(q='1', min_seconds='nan'), 422, 'min_seconds: '),
     (dict(q='1', max_seconds='inf'), 422, 'max_seconds: '),
     (dict(q='1', min_seconds=9, max_seconds=2), 422, 'no length'),
     (dict(q='1', min_second=1), 422, 'min_second: '), (dict(like='absent.mp4'), 404, "no 'absent.mp4'"),
