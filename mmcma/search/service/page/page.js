@@ -118,6 +118,7 @@ function makeCard(hit, rank = null) {
   part('file').textContent = visible(hit.path.slice(slash));
   part('file').title = visible(hit.path);
   part('below').textContent = visible(hit.path.slice(0, slash));
+  if (hit.end - hit.start < hit.duration) part('below').append(` ${clock(hit.start)}–${clock(hit.end)}`);
   part('rank').textContent = rank ?? '';
   if (hit.score === undefined) part('score').remove();
   else part('score').textContent = hit.score.toFixed(3);
