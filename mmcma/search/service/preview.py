@@ -1,7 +1,7 @@
 """Videos from a moment on, as every browser plays them: decoded once, in order, each frame scaled as it comes."""
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from hashlib import blake2b
@@ -59,7 +59,7 @@ class Previews:
             self._kept.move_to_end(preview)
         return preview
 
-    def make(self, path: Path, at: float) -> Iterator[bytes]:
+    def make(self, path: Path, at: float) -> Generator[bytes, None, None]:
         """The same, made now, piece by piece; closing the iterator ends the work.
 
         Raises:

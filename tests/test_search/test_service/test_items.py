@@ -1,6 +1,8 @@
 """What the service gives of files, and what it keeps to itself."""
 import http.client
 import io
+from itertools import count
+from time import monotonic, sleep
 from urllib.parse import quote, urlsplit
 
 import av
@@ -12,6 +14,7 @@ from helpers.server import live
 from PIL import Image
 
 from mmcma.search import Gallery
+from mmcma.search.service import preview
 
 SECRET = b'nobody shall read this'
 #: A name with everything that a page, a log or an address might take for something else.
@@ -130,3 +133,18 @@ def test_the_list_of_the_api_names_every_call(served):
     for path in schema['paths']:
         assert quote(path) in page
     assert 'http' not in page.replace('curl', '') and '<script' not in page
+
+
+def test_whoever_leaves_ends_the_preview(served, monkeypatch, tmp_path):
+    """The answer stops where the socket is full, and the work ends once nobody reads."""
+    _, base = served
+    monkeypatch.setattr(preview, 'convert', lambda path, at: (bytes(2**20) for _ in count()))
+    with live(Gallery(base / 'gallery', StandIn()), tmp_path) as url:
+        with httpx.stream('GET', f'{url}/api/items/preview', params=dict(path='b.avi')) as answer:
+            next(answer.iter_raw())
+            part, = (tmp_path / 'previews').iterdir()
+            assert part.stat().st_size < 2**30
+        deadline = monotonic() + 20
+        while list((tmp_path / 'previews').iterdir()):
+            assert monotonic() < deadline
+            sleep(0.05)
