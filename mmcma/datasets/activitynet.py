@@ -14,11 +14,16 @@ class ActivityNetCaptions(RetrievalDataset):
 
     Video-paragraph retrieval: the sentences of a video, which describe its
     moments, are stripped and joined to one caption of the whole video; a blank
-    one adds nothing to it.
+    one adds nothing to it. An id and its file may both be with or without the
+    ``v_`` before YouTube's id.
     """
-    SPLITS = {'train': SplitSize(10009, 10009), 'val_1': SplitSize(4917, 4917)}
+    SPLITS = {'train': SplitSize(10009, 10009), 'val_1': SplitSize(4917, 4917), 'val_2': SplitSize(4885, 4885)}
     DATA_PREFIX = dict(ann='', visual='videos')
-    LAYOUT = ('{ann}/train.json', '{ann}/val_1.json', '{visual}/v_uqiMw7tQ1Cc.mp4 and so on')
+    LAYOUT = ('{ann}/train.json', '{ann}/val_1.json', '{ann}/val_2.json', '{visual}/v_uqiMw7tQ1Cc.mp4 and so on')
+
+    def file_names(self, item: dict) -> list[str]:
+        bare = item['id'].removeprefix('v_')
+        return [item['id'], bare if bare != item['id'] else f'v_{bare}']
 
     def read_items(self) -> list[dict]:
         path = self.caption_file(f'{self.split}.json')

@@ -1,9 +1,7 @@
 """DiDeMo, Distinct Describable Moments (Hendricks et al., ICCV 2017)."""
-import os
-
 from mmengine.logging import print_log
 
-from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES
+from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, without_suffix
 from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
 from mmcma.datasets.annotations.texts import check_caption, check_id
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
@@ -55,15 +53,11 @@ class DiDeMo(RetrievalDataset):
     def _listed(self) -> list[str] | None:
         """The ids of the retrieval protocol's list; None where it is not there."""
         name = f'{self.split}_list.txt'
-        try:
-            path = self.annotation(name)
-        except DataError:
+        if self.annotation_if_there(name) is None:
             print_log(f'{self.title}: no {name}, so every video of {self.split}_data.json', logger='current')
             return None
-        return read_ids((where, _stem(line, where)) for where, line in read_lines(path))
+        return read_ids((where, _stem(line, where)) for where, line in read_lines(self.annotation(name)))
 
 
 def _stem(name: str, where: str) -> str:
-    """The id without the suffix of a video."""
-    stem, suffix = os.path.splitext(check_id(name, where))
-    return stem if suffix.lower() in _SUFFIXES else stem + suffix
+    return without_suffix(check_id(name, where), _SUFFIXES)

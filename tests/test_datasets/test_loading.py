@@ -1,3 +1,4 @@
+import sys
 from functools import partial
 
 import numpy as np
@@ -152,3 +153,10 @@ def test_a_folder_is_sampled_by_time_too(tmp_path):
 def test_values_that_cannot_work(options, message):
     with pytest.raises(ConfigError, match=message):
         LoadVideoFrames(**options)
+
+
+def test_decord_is_asked_for_by_name_only(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'decord', None)  # as where it is not installed
+    with pytest.raises(ConfigError, match=r"backend='decord' needs decord.*pip install 'mmcma\[decord\]'"):
+        LoadVideoFrames(backend='decord')
+    LoadVideoFrames(backend='pyav')

@@ -248,6 +248,7 @@ def test_a_clip_that_the_cube_does_not_divide_is_refused(method):
     (VoP, dict(num_suffix=-1), r'VoP.num_suffix=-1 must be 0 or more'),
     (VideoVoP, dict(num_frame_prompts=9), r'num_frame_prompts=9 is more than num_prompts=8'),
     (VideoVoP, dict(frame_prompts=None), r'clip_layers=0 relates no frames: take VoP'),
+    (VideoVoP, dict(frame_prompts='position'), r"max_frames=None must be the most frames of a clip with frame_pro"),
     (DGL, dict(space='linear', num_prefix=2), r"num_prefix=2 must be num_frame_prompts=4 with space='linear'"),
     (DGL, dict(num_postfix=-1), r'DGL.num_postfix=-1 must be 0 or more'),
     (DiscoVLA, dict(clip_layers=0), r'DiscoVLA.clip_layers=0 must be at least 1'),
@@ -279,6 +280,18 @@ def dual_config(folder: str, neck: dict) -> dict:
 def test_towers_of_another_kind_are_refused_with_the_way_out(tmp_path, build, architecture, neck, message):
     with pytest.raises(ConfigError, match=message):
         build(dual_config(write_dual(tmp_path, architecture), neck))
+
+
+@pytest.mark.parametrize('architecture', ['clip', 'metaclip_2'])
+def test_what_stands_behind_the_end_token_is_pooled(tmp_path, build, architecture):
+    """Its place is the last that the mask shows; the caption alone has the same feature."""
+    model = build(dual_config(write_dual(tmp_path, architecture), dict(type='VoP', num_prefix=2, num_suffix=2))).eval()
+    ids, mask = model.data_preprocessor.tokenise(CAPTIONS)
+    with torch.no_grad():
+        text = model.text_backbone(ids, mask, with_tokens=True)
+        assert text.mask.sum(dim=1).tolist() == (mask.sum(dim=1) + 4).tolist()
+        torch.testing.assert_close(text.tokens[torch.arange(2), text.mask.sum(dim=1) - 1], text.pooled)
+        torch.testing.assert_close(model.encode_text(CAPTIONS[1:]).pooled, text.pooled[1:])
 
 
 def test_vop_without_suffix_takes_every_tower(tmp_path, build):

@@ -170,7 +170,8 @@ def test_what_the_released_code_is_fed(job):
 
 
 def test_names_of_the_released_code_are_those_of_the_converter(job):
-    from to_hf import fill, to_openai
+    from benchmarks.released import to_openai
+    from to_hf import fill
     from transformers import CLIPModel
     model = CLIPModel.from_pretrained(job / 'clip')
     other = CLIPModel(model.config)

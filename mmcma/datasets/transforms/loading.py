@@ -1,10 +1,11 @@
 """From a path to frames."""
+from importlib.util import find_spec
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
+from mmcma.datasets.transforms.base import BaseTransform
 from mmcma.datasets.video.reader import check_backend, open_video
 from mmcma.datasets.video.sampling import THINNING, sample_frames
 from mmcma.registry import TRANSFORMS
@@ -51,6 +52,9 @@ class LoadVideoFrames(BaseTransform):
         if sampling == 'clip4clip' and fps is not None and fps != int(fps):
             raise argument_error(self, 'fps', fps, "must be whole with sampling='clip4clip', or None.")
         check_backend(backend)
+        if backend == 'decord' and find_spec('decord') is None:
+            raise argument_error(self, 'backend', backend, "needs decord, which has wheels for Linux and Windows on "
+                                 "x86-64 alone: pip install 'mmcma[decord]', or choose 'pyav'.")
         self.num_frames, self.fps, self.sampling, self.timeout = num_frames, fps, sampling, timeout
         self.backend, self.folder_fps = backend, folder_fps
         # Seed and epoch, in memory that workers share: they may outlast an epoch. Negative before a training's first.

@@ -34,7 +34,7 @@ class CaptionEnds(nn.Module):
         self.prompts = Prompts(depth=depth, count=num_prefix + num_suffix, width=tower.width)
         self.num_prefix = num_prefix
         self.num_suffix = num_suffix
-        self.end_token: int = tower.tokenizer.eos_token_id  # type: ignore[assignment]  # such a tower's has one
+        self.end_token: int = tower.tokenizer.eos_token_id
         self.last = tower.context_length - 1
 
     def make_room(self, token_ids: Tensor, mask: Tensor, **kwargs) -> tuple[tuple, dict]:

@@ -19,10 +19,11 @@ class ClassAdapter(nn.Sequential):
     """``c -> gelu(c Wd + bd) Wu + bu`` of what a class token got from its own frame, zero at the start."""
 
     def __init__(self, *, dim: int, rank: int) -> None:
-        super().__init__(nn.Linear(dim, rank), ACT2FN['quick_gelu'], nn.Linear(rank, dim))
-        nn.init.xavier_uniform_(self[0].weight)
-        nn.init.normal_(self[0].bias, std=1e-6)
-        for zero in self[2].parameters():
+        down, up = nn.Linear(dim, rank), nn.Linear(rank, dim)
+        super().__init__(down, ACT2FN['quick_gelu'], up)
+        nn.init.xavier_uniform_(down.weight)
+        nn.init.normal_(down.bias, std=1e-6)
+        for zero in up.parameters():
             nn.init.zeros_(zero)
 
 
@@ -85,7 +86,7 @@ class DiscoVLA(Neck):
         """Attention of ``(B * T, L, dim)``: within frames, and of the class tokens over the clip; no padding frames."""
         query, key, value = heads_of(layer, hidden_states)
         frames = attend(layer, query, key, value)
-        mask = clip_mask(self.frame_mask, hidden_states.shape[1])
-        classes = attend(layer, *(in_clips(heads, self.num_frames) for heads in (query[:, :, :1], key, value)), mask)
+        query, key, value = (in_clips(heads, self.num_frames) for heads in (query[:, :, :1], key, value))
+        classes = attend(layer, query, key, value, clip_mask(self.frame_mask, hidden_states.shape[1]))
         left = layer.out(torch.cat([classes.flatten(0, 1)[:, None], frames], dim=1))
         return torch.cat([left[:, :1] + adapter(left[:, 1:2]), left[:, 2:]], dim=1), None

@@ -115,7 +115,7 @@ def prompt_text(neck: Neck, tower: TextTower, prompts: LayerPrompts, *, depth: i
         ConfigError: The tower embeds no tokens, or its context has no room for the tokens and a word.
     """
     check_room(neck, tower, count)
-    start = tower.prompt_start
+    start: int = tower.prompt_start  # type: ignore[assignment]  # it is there, as was checked
     neck.rewrite_call(tower, partial(_make_room, start, count), 'the text tower')
     embedding: nn.Module = tower.token_embedding  # type: ignore[assignment]  # it is there, as was checked
     neck.rewrite_output(embedding, partial(_write, prompts, 0, start, count), 'the token embedding')

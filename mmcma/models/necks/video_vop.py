@@ -45,9 +45,11 @@ class VideoVoP(VoP):
     """VoP with prompts of the frame's position or context, and layers whose function is the clip's.
 
     These are the paper's VoP-P, VoP-C and VoP-F, for which there is no public
-    code: what the paper leaves open is our reading, with sizes that fit its
-    counts of parameters. In a layer ``num_frame_prompts`` of a frame's
-    ``num_prompts`` tokens are its own. With ``frame_prompts='position'`` they
+    code. They follow what the paper says of them in short and were not compared
+    with its text in detail; sizes fit the counts of parameters that are known.
+
+    In a layer ``num_frame_prompts`` of a frame's ``num_prompts`` tokens are its
+    own. With ``frame_prompts='position'`` they
     are learned for each position in the clip (VoP-P); with ``'context'`` they
     are made of all frames' class tokens as they enter the layer, by one
     :class:`ContextPrompts` for all layers (VoP-C). In the last ``clip_layers``
@@ -57,7 +59,7 @@ class VideoVoP(VoP):
     Args:
         frame_prompts: ``'position'``, ``'context'``, or None where frames have the same tokens.
         num_frame_prompts: How many of ``num_prompts`` they are.
-        max_frames: Most frames of a clip, for ``'position'``.
+        max_frames: Most frames of a clip, which ``'position'`` needs.
         clip_layers: Number of layers, 0 for none.
         options: Those of :class:`VoP`.
 
@@ -67,9 +69,13 @@ class VideoVoP(VoP):
     needs_several_frames = True
 
     def __init__(self, *, frame_prompts: Literal['position', 'context'] | None = 'context',
-                 num_frame_prompts: int = 4, max_frames: int = 12, clip_layers: int = 0, **options) -> None:
+                 num_frame_prompts: int = 4, max_frames: int | None = None, clip_layers: int = 0,
+                 **options) -> None:
         super().__init__(**options)
-        check_counts(self, num_frame_prompts=num_frame_prompts, max_frames=max_frames)
+        check_counts(self, num_frame_prompts=num_frame_prompts)
+        if frame_prompts == 'position' and (max_frames is None or max_frames < 1):
+            raise argument_error(self, 'max_frames', max_frames, "must be the most frames of a clip with "
+                                 "frame_prompts='position'.")
         if frame_prompts is not None and num_frame_prompts > self.num_prompts:
             raise argument_error(self, 'num_frame_prompts', num_frame_prompts,
                                  f'is more than num_prompts={self.num_prompts}, which they are a part of.')
@@ -78,7 +84,7 @@ class VideoVoP(VoP):
                                  "'position', 'context' or clip_layers.")
         self.frame_prompts = frame_prompts
         self.num_frame_prompts = num_frame_prompts if frame_prompts else 0
-        self.max_frames = max_frames
+        self.max_frames = max_frames or 0
         self.clip_layers = clip_layers
 
     def prompt_clips(self, tower: VisionTower, depth: int) -> None:

@@ -20,8 +20,8 @@ class VoP(Neck):
     Args:
         num_prompts: Tokens of a vision layer, after the class token.
         num_prefix: Tokens of a text layer after the start token.
-        num_suffix: Tokens of a text layer before the context's last place; 0 reads the feature at the end token, and
-            is for towers that do not pool that of a causal encoder.
+        num_suffix: Tokens of a text layer before the context's last place. With 0 the feature is read at the end token,
+            or wherever else the tower pools; anything else needs one that pools the end token, as CLIP's does.
 
     Raises:
         ConfigError: An argument is out of range or, in :meth:`attach`, does not fit the towers.
@@ -36,6 +36,7 @@ class VoP(Neck):
         self.num_prefix = num_prefix
         self.num_suffix = num_suffix
         self.num_text_prompts = num_prefix + num_suffix
+        self.text: Prompts | CaptionEnds
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds the tokens of each tower and hooks them into it."""
@@ -54,10 +55,10 @@ class VoP(Neck):
         Raises:
             ConfigError: The tower has no room for them or reads no feature behind the end token.
         """
-        if not self.num_suffix:
+        if self.num_suffix:
+            check_ends(self, tower, self.num_suffix, self.num_text_prompts)
+            self.text = CaptionEnds(tower, depth=depth, num_prefix=self.num_prefix, num_suffix=self.num_suffix)
+            prompt_ends(self, tower, self.text)
+        else:
             self.text = Prompts(depth=depth, count=self.num_prefix, width=tower.width)
             prompt_text(self, tower, self.text, depth=depth, count=self.num_prefix)
-            return
-        check_ends(self, tower, self.num_suffix, self.num_text_prompts)
-        self.text = CaptionEnds(tower, depth=depth, num_prefix=self.num_prefix, num_suffix=self.num_suffix)
-        prompt_ends(self, tower, self.text)
