@@ -154,16 +154,23 @@ def _check_frames(builders: dict[str, tuple], source: str) -> None:
 
 def _check_number_of_frames(part: Callable, own: Mapping, loader: Callable, loading: Mapping, where: str,
                             other: str) -> None:
-    """Refuses a part for another number of frames than a loader gives, or for fewer than that."""
+    """Refuses a part for another number of frames than a loader gives, for fewer, or for pieces that do not fit."""
     given = _argument(loader, loading, 'num_frames')
+    if given is None:
+        return
     exact, most = _argument(part, own, 'num_frames'), _argument(part, own, 'max_frames')
+    divisor = getattr(part, 'frames_are_multiple_of', None)
+    size = None if divisor is None else _argument(part, own, divisor)
     gives = f'that {other} ({loader.__name__}) gives'
-    if None not in (given, exact) and exact != given:
+    if exact is not None and exact != given:
         raise ConfigError(f'{where}.num_frames={exact} of {part.__name__} are not the {given} {gives}: set both to '
                           'the same.')
-    if None not in (given, most) and most < given:
+    if most is not None and most < given:
         raise ConfigError(f'{where}.max_frames={most} of {part.__name__} is less than the {given} frames {gives}: '
                           f'set it to {given}, or num_frames lower.')
+    if size and given % size:
+        raise ConfigError(f'{where}.{divisor}={size} of {part.__name__} does not divide the {given} frames {gives}: '
+                          'change one of them.')
 
 
 def _argument(builder: Callable, node: Mapping, name: str) -> int | None:

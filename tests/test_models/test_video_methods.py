@@ -282,6 +282,18 @@ def test_towers_of_another_kind_are_refused_with_the_way_out(tmp_path, build, ar
         build(dual_config(write_dual(tmp_path, architecture), neck))
 
 
+@pytest.mark.parametrize('architecture', ['clip', 'metaclip_2'])
+def test_what_stands_behind_the_end_token_is_pooled(tmp_path, build, architecture):
+    """Its place is the last that the mask shows; the caption alone has the same feature."""
+    model = build(dual_config(write_dual(tmp_path, architecture), dict(type='VoP', num_prefix=2, num_suffix=2))).eval()
+    ids, mask = model.data_preprocessor.tokenise(CAPTIONS)
+    with torch.no_grad():
+        text = model.text_backbone(ids, mask, with_tokens=True)
+        assert text.mask.sum(dim=1).tolist() == (mask.sum(dim=1) + 4).tolist()
+        torch.testing.assert_close(text.tokens[torch.arange(2), text.mask.sum(dim=1) - 1], text.pooled)
+        torch.testing.assert_close(model.encode_text(CAPTIONS[1:]).pooled, text.pooled[1:])
+
+
 def test_vop_without_suffix_takes_every_tower(tmp_path, build):
     model = build(dual_config(write_dual(tmp_path, 'siglip'), dict(type='VoP', num_suffix=0)))
     assert model.encode_text(CAPTIONS).pooled.shape == (2, 32)

@@ -33,6 +33,7 @@ class Neck(BaseModule):
             caption; the caption's own limit shrinks by them.
         needs_several_frames (bool): Whether the method relates the frames of a
             clip, so that images give it nothing to do.
+        frames_are_multiple_of (str | None): Argument of the method that divides the number of frames of every clip.
         clip_tokens (int | None): Where the vision tower gives tokens of the whole clip with this method, and not one
             a frame: how many.
         merges_tokens (bool): Whether rows and tokens of the vision tower are others behind some layer of it.
@@ -44,6 +45,7 @@ class Neck(BaseModule):
     """
     num_text_prompts = 0
     needs_several_frames = False
+    frames_are_multiple_of: str | None = None
     clip_tokens: int | None = None
     merges_tokens = False
     needs_places = False

@@ -29,6 +29,7 @@ class PromptSwitch(Neck):
         ConfigError: ``num_prompts`` is below 2 or, in :meth:`attach`, a tower does not show its layers' parts.
     """
     needs_several_frames = True
+    frames_are_multiple_of = 'num_prompts'
 
     def __init__(self, *, num_prompts: int = 6) -> None:
         super().__init__()

@@ -45,9 +45,11 @@ class VideoVoP(VoP):
     """VoP with prompts of the frame's position or context, and layers whose function is the clip's.
 
     These are the paper's VoP-P, VoP-C and VoP-F, for which there is no public
-    code: what the paper leaves open is our reading, with sizes that fit its
-    counts of parameters. In a layer ``num_frame_prompts`` of a frame's
-    ``num_prompts`` tokens are its own. With ``frame_prompts='position'`` they
+    code. They follow what the paper says of them in short and were not compared
+    with its text in detail; sizes fit the counts of parameters that are known.
+
+    In a layer ``num_frame_prompts`` of a frame's ``num_prompts`` tokens are its
+    own. With ``frame_prompts='position'`` they
     are learned for each position in the clip (VoP-P); with ``'context'`` they
     are made of all frames' class tokens as they enter the layer, by one
     :class:`ContextPrompts` for all layers (VoP-C). In the last ``clip_layers``

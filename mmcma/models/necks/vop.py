@@ -20,8 +20,8 @@ class VoP(Neck):
     Args:
         num_prompts: Tokens of a vision layer, after the class token.
         num_prefix: Tokens of a text layer after the start token.
-        num_suffix: Tokens of a text layer before the context's last place; 0 reads the feature at the end token, and
-            is for towers that do not pool that of a causal encoder.
+        num_suffix: Tokens of a text layer before the context's last place. With 0 the feature is read at the end token,
+            or wherever else the tower pools; anything else needs one that pools the end token, as CLIP's does.
 
     Raises:
         ConfigError: An argument is out of range or, in :meth:`attach`, does not fit the towers.
