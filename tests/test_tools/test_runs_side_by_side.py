@@ -41,7 +41,8 @@ def write_run(folder: Path, ranks: list[float], losses=(3.0, 1.0), dataset: str 
         dataset=dataset, split='test', parameters=dict(trainable=1234), results={'zero-shot': {}, 'adapted': metrics})))
     log = folder / '20260101_000000' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
-    rows = [*(dict(loss=loss, lr=0.1, step=10 * step) for step, loss in enumerate(losses)), {'t2v/R@1': 40.0, 'step': 1}]
+    rows = [dict(loss=loss, lr=0.1, step=10 * step) for step, loss in enumerate(losses)]
+    rows.append({'t2v/R@1': 40.0, 'step': 1})
     log.write_text(''.join(f'{json.dumps(row)}\n' for row in rows))
     return folder
 
