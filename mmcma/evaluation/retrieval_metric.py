@@ -113,7 +113,7 @@ class RetrievalMetric(BaseMetric):
         """Keeps what ranking needs of a batch of :class:`~mmcma.structures.RetrievalSample` dicts."""
         for sample in data_samples:
             tokens = sample['visual_tokens']  # (T, D)
-            mask = sample.get('frame_mask')
+            mask = sample.get('visual_mask', sample.get('frame_mask'))
             mask = torch.ones(len(tokens), dtype=torch.bool) if mask is None else torch.as_tensor(mask)
             self.results.append(dict(
                 item_index=int(sample['item_index']), item_id=sample['item_id'],

@@ -16,7 +16,8 @@ class Encoded(NamedTuple):
     Attributes:
         found: The file.
         digest: Digest of its bytes.
-        times: Seconds at which its n frames are shown.
+        times: Seconds at which its n frames are shown; of fewer embeddings that stand for the whole clip, seconds in
+            the middle of its equal parts.
         duration: Seconds; 0 for an image.
         tokens: Its frame embeddings, float16 ``(n, D)``.
     """
@@ -70,10 +71,17 @@ def encode_read(read: Iterable[Outcome], model, batch_size: int) -> Iterator[Fil
 @torch.inference_mode()
 def _encode_batch(batch: list[tuple[ListedFile, Content]], model) -> list[FileResult]:
     frames, masks = (torch.stack([getattr(content, name) for _, content in batch]) for name in ('frames', 'mask'))
-    tokens = model.encode_visual(frames, masks).tokens.cpu().numpy()  # (B, T, D)
+    visual = model.encode_visual(frames, masks)
     results: list[FileResult] = []
-    for (found, content), own, mask in zip(batch, tokens, masks.numpy()):
-        own = own[mask].astype(np.float16)
-        results.append(Encoded(found, content.digest, content.times, content.duration, own) if np.isfinite(own).all()
+    for row, (found, content) in enumerate(batch):
+        own = visual.tokens[row] if visual.mask is None else visual.tokens[row, visual.mask[row]]
+        tokens = own.cpu().numpy().astype(np.float16)
+        times = _in_parts(content.times, len(tokens))
+        results.append(Encoded(found, content.digest, times, content.duration, tokens) if np.isfinite(tokens).all()
                        else Failed(found, 'its embedding is not finite'))
     return results
+
+
+def _in_parts(times: list[float], count: int) -> list[float]:
+    """The middle one of each of ``count`` equal parts of a clip's times; all times, where they are as many."""
+    return [times[int((part + 0.5) * len(times) / count)] for part in range(count)]

@@ -157,7 +157,7 @@ KILLS = {
 REPORTED = """
 default_hooks.update(checkpoint=dict(save_best='t2v/MnR', rule='less'))
 custom_hooks = [dict(type='FrozenParameterHook'), dict(type='BestCheckpointHook'), dict(type='ResumeHook'),
-                dict(type='RetrievalReportHook', num_hardest=1)]
+                dict(type='RetrievalReportHook', num_hardest=1, num_panels=0)]
 """
 
 

@@ -195,6 +195,21 @@ def test_other_pairs_of_method_and_frames_pass(tiny_clip, tmp_path, neck, loadin
     check_config(with_parts(tmp_path, tiny_clip, neck, loading))
 
 
+@pytest.mark.parametrize('neck', [dict(type='DGL', max_frames=3), dict(type='MVAdapter', max_frames=3)])
+def test_a_method_for_fewer_frames_than_are_loaded_is_refused(tiny_clip, tmp_path, neck):
+    check_config(with_parts(tmp_path, tiny_clip, neck, dict(type='LoadVideoFrames', num_frames=3)))
+    loading = dict(type='LoadVideoFrames', num_frames=4)
+    message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, loading))
+    assert f'model.neck.max_frames=3 of {neck["type"]} is less than the 4 frames that train_dataloader' in message
+
+
+def test_frames_that_a_method_cannot_divide_are_refused(tiny_clip, tmp_path):
+    neck, loading = dict(type='PromptSwitch', num_prompts=3), dict(type='LoadVideoFrames', num_frames=4)
+    check_config(with_parts(tmp_path, tiny_clip, neck, dict(loading, num_frames=6)))
+    message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, loading))
+    assert 'model.neck.num_prompts=3 of PromptSwitch does not divide the 4 frames that train_dataloader' in message
+
+
 def test_typos_within_combined_methods_are_found(tiny_clip, tmp_path):
     neck = dict(type='CombinedNeck', necks=[dict(type='LoRA'), dict(type='VTP')])
     message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, dict(type='LoadImage')))

@@ -37,17 +37,17 @@ def batch() -> dict:
 
 
 def run(config: dict) -> None:
-    """Scores as in a test, then the loss of training; raises where two devices meet."""
+    """Features and scores as in a test, and the loss of training; raises where two devices meet."""
     mode = FakeTensorMode(allow_non_fake_inputs=False)
     model = on_fake_cuda(MODELS.build(config), mode)
     with mode, torch.backends.cudnn.flags(enabled=False):  # cuDNN's LSTM asks a driver for its version
         data = model.eval().data_preprocessor(batch())
-        text, visual = model(**data, mode='tensor')
-        assert model.similarity(text, visual).device.type == 'cuda'
         assert all(sample.visual_tokens.device.type == 'cpu' for sample in model(**data, mode='predict'))
         text, visual = model.train()(**data, mode='tensor')
         loss = model.head.loss(text, visual, torch.arange(2, device='cuda'))['loss']
         assert loss.device.type == 'cuda'  # and not backward(), which wants a CUDA driver
+        with torch.no_grad():
+            assert model.eval().similarity(text, visual).device.type == 'cuda'
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

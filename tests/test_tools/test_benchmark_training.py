@@ -209,7 +209,7 @@ def test_operations_of_a_step_are_those_by_hand(full, one_process):
     """What differs is the similarity, which is left out by hand."""
     from benchmarks.training import clip_flops as counted
     expected = clip_flops(full)
-    assert expected <= counted(JOB, full) <= 1.001 * expected
+    assert expected <= counted(JOB, 'full-bf16' if full else 'bf16') <= 1.001 * expected
 
 
 # ---- the command ----
@@ -238,6 +238,13 @@ def test_memory(command, one_process, capsys):
     assert variants['float32']['share'] == 1
     assert variants['bf16-micro']['weight_mib'] <= variants['float32']['weight_mib']
     assert 'share' in capsys.readouterr().out
+
+
+def test_methods(command, one_process, capsys):
+    found = command('methods', '--frames', 2, '--rounds', 1, '--variants', 'cma', 'lora')
+    own = found['methods tiny, 2 x 2 frames']['ways']
+    assert list(own) == ['cma', 'lora'] and own['lora']['trained'] > 0 < own['cma']['gflops_a_clip']
+    assert 'GFLOP/clip' in capsys.readouterr().out
 
 
 @pytest.mark.slow

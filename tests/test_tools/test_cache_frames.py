@@ -126,8 +126,7 @@ def test_killed_and_started_again(run, config, tmp_path):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     assert run(config, '--out', whole) == 0
     process = subprocess.Popen([sys.executable, TOOL, config, '--out', broken, '--workers', '1'],
-                               env={**os.environ, 'PYTHONPATH': str(ROOT)}, stderr=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, start_new_session=True)
+                               stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     while process.poll() is None and not list(broken.glob('frames/*.npy')):
         time.sleep(0.005)
     if process.poll() is None:

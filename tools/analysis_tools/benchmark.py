@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.variants import CURVES, VARIANTS
+from benchmarks.variants import CURVES, METHODS, VARIANTS
 
 from mmcma.cli.arguments import run_tool
 
@@ -76,6 +76,9 @@ COMMANDS = {
         'the smallest sizes.', 10, {
             **step('bf16', 'bf16-compiled', 'bf16-checkpointed', 'full-bf16', backbone='vit-b16', batch=128),
             'peak-tflops': dict(type=float, required=True, metavar='N', help="the GPU's stated dense bf16 peak")}),
+    'methods': Command(
+        ('training', 'methods'), "Operations, processor's time and memory of a training step of every method with a "
+        'config for MSR-VTT, as the configs have them.', 3, step(*METHODS, batch=2)),
     'similarity': Command(
         ('scores', 'compare'), 'Time and memory of the similarity that weighs frames by the query.', 5, dict(
             sides={**SIDES, 'default': ['plain', 'ours']}, size=number(1000, 'texts, and videos'),
