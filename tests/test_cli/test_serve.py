@@ -1,10 +1,10 @@
 """The command ``mmcma serve``."""
 import asyncio
-import json
 import os
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,6 +13,7 @@ from helpers.galleries import StandIn, index, write_folder
 
 from mmcma.cli.main import main
 from mmcma.search import gallery as opening
+from mmcma.search.manifest import read_manifest
 
 
 @pytest.fixture
@@ -74,8 +75,7 @@ def test_a_gallery_for_everyone_warns(serve, gallery):
 
 
 def test_an_unfinished_gallery_says_so(serve, gallery):
-    manifest = gallery / 'gallery.json'
-    manifest.write_text(json.dumps(dict(json.loads(manifest.read_text()), items=None)))
+    replace(read_manifest(str(gallery)), complete=False).write(str(gallery))
     code, _, errors = serve(gallery, '--port', 0)
     assert code == 0 and 'is not complete: mmcma index goes on where it stopped' in errors
 
@@ -105,8 +105,9 @@ def test_no_gallery_a_damaged_one_and_that_of_another_model(serve, gallery, tmp_
     assert 'is no gallery' in one_line(serve(tmp_path, '--port', 0))
     monkeypatch.setattr(opening, 'RetrievalInferencer', lambda model, **_: StandIn('e' * 32))
     assert 'was made with the model' in one_line(serve(gallery, '--port', 0))
-    (gallery / 'gallery.json').write_text('{')
-    assert 'damaged' in one_line(serve(gallery, '--port', 0))
+    (gallery / 'gallery.lance' / '_versions').rename(gallery / 'versions')
+    (gallery / 'gallery.json').write_text('{}')
+    assert 'earlier version' in one_line(serve(gallery, '--port', 0))
 
 
 def test_without_gradio(serve, gallery, monkeypatch):

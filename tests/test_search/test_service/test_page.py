@@ -30,8 +30,7 @@ def gallery(tmp_path_factory):
     write_image(root / 'old' / ODD_NAME, grey=140)
     inferencer = RetrievalInferencer(init_model('tiny', device='cpu'))
     index_folder(root, base / 'gallery', inferencer, model='tiny', workers=1)
-    with Gallery.open(base / 'gallery', inferencer) as opened:
-        yield opened
+    return Gallery(base / 'gallery', inferencer)
 
 
 @pytest.fixture(scope='module')
