@@ -127,7 +127,8 @@ def serve(gallery, listening: socket.socket, folder: Path, args: argparse.Namesp
               file=sys.stderr)
     app = make_app(gallery, folder, token=args.token, max_upload=args.max_upload,
                    hosts=('localhost', '127.0.0.1', '[::1]', host) if local else ())
-    server = uvicorn.Server(uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=1,
+                                           timeout_keep_alive=60))
     print(f'{args.gallery}: http://{host}:{listening.getsockname()[1]} (Ctrl-C ends it)', flush=True)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listening])

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
 from mmcma.search.hit import Hit
-from mmcma.utils.errors import ConfigError, DataError, one_short_line
+from mmcma.utils.errors import ConfigError, DataError, cause, one_short_line
 
 _CONNECTIONS = dict(http=HTTPConnection, https=HTTPSConnection)
 
@@ -57,7 +57,10 @@ class Client:
         params = {name: value for name, value in asked.items() if value is not None}
         answer = self._ask('search', params, Path(query)) if isinstance(query, PathLike) else \
             self._ask('search', dict(params, q=query))
-        return [Hit(**{name: found[name] for name in Hit._fields}) for found in answer['hits']]
+        try:
+            return [Hit(**{name: found[name] for name in Hit._fields}) for found in answer['hits']]
+        except (KeyError, TypeError) as error:
+            raise self._silence(error) from error
 
     def health(self) -> dict:
         """What the service searches, and with which model."""
@@ -71,15 +74,17 @@ class Client:
                                body, self._headers | headers)
             answer = connection.getresponse()
             content = json.load(answer)
-            detail = content.get('detail') if answer.status >= 400 else None
+            detail = content.get('detail')
         except (OSError, HTTPException, ValueError, AttributeError) as error:
-            raise DataError(f'{self.url} does not answer as mmcma serve does ({one_short_line(str(error))}); is it '
-                            'running there?') from error
+            raise self._silence(error) from error
         finally:
             connection.close()
         if answer.status >= 400:
             raise (ConfigError if answer.status < 500 else DataError)(f'{self.url}: {one_short_line(str(detail))}')
         return content
+
+    def _silence(self, error: Exception) -> DataError:
+        return DataError(f'{self.url} does not answer as mmcma serve does ({cause(error)}); is it running there?')
 
 
 def _form(file: Path) -> tuple[bytes, dict[str, str]]:

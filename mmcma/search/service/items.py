@@ -1,5 +1,6 @@
 """What the service gives of a gallery's files: as they are, as small images, and as videos that browsers play."""
 from bisect import bisect_left
+from collections.abc import Generator
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import torch
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from mmcma.apis.media import is_image
 from mmcma.search import Gallery
@@ -64,8 +66,22 @@ def item_routes(gallery: Gallery, previews: Previews) -> APIRouter:
             raise HTTPException(415, f'{path!r} cannot be shown') from error
         except BlockingIOError as error:
             raise HTTPException(503, str(error), {'Retry-After': '5'}) from error
-        return StreamingResponse(chain([first], pieces), media_type='video/mp4')
+        return _Pieces(first, pieces)
     return router
+
+
+class _Pieces(StreamingResponse):
+    """A preview while it is made; the work ends with the answer, also where nobody waits for its end."""
+
+    def __init__(self, first: bytes, pieces: Generator[bytes, None, None]) -> None:
+        super().__init__(chain([first], pieces), media_type='video/mp4')
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pieces.close()
 
 
 def check_listed(gallery: Gallery, path: str) -> None:

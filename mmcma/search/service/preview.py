@@ -1,12 +1,13 @@
 """Videos from a moment on, as every browser plays them: decoded once, in order, each frame scaled as it comes."""
 import os
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import mkstemp
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import av
@@ -46,18 +47,19 @@ class Previews:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._free = BoundedSemaphore(AT_ONCE)
+        self._free, self._lock = BoundedSemaphore(AT_ONCE), Lock()
+        self._kept: OrderedDict[Path, int] = OrderedDict()  # and their bytes, the one last asked for at the end
 
     def find(self, path: Path, at: float) -> Path | None:
         """The preview of a video from ``at`` seconds on, where it is kept."""
         preview = self._place(path, at)
-        try:
-            os.utime(preview)  # the one that was not asked for longest goes first
-        except FileNotFoundError:
-            return None
+        with self._lock:
+            if preview not in self._kept:
+                return None
+            self._kept.move_to_end(preview)
         return preview
 
-    def make(self, path: Path, at: float) -> Iterator[bytes]:
+    def make(self, path: Path, at: float) -> Generator[bytes, None, None]:
         """The same, made now, piece by piece; closing the iterator ends the work.
 
         Raises:
@@ -72,8 +74,7 @@ class Previews:
                 for piece in convert(path, at):
                     file.write(piece)
                     yield piece
-            os.replace(part, self._place(path, at))
-            self._forget_oldest()
+            self._keep(Path(part), self._place(path, at))
         finally:
             Path(part).unlink(missing_ok=True)
             self._free.release()
@@ -83,13 +84,11 @@ class Previews:
         key = f'{path} {stat.st_size} {stat.st_mtime_ns} {at:.3f}'
         return self.folder / f'{blake2b(os.fsencode(key), digest_size=16).hexdigest()}.mp4'
 
-    def _forget_oldest(self) -> None:
-        kept = 0
-        for stat, preview in sorted(((file.stat(), file) for file in self.folder.glob('*.mp4')),
-                                    key=lambda entry: -entry[0].st_mtime_ns):
-            kept += stat.st_size
-            if kept > KEPT_BYTES:
-                preview.unlink(missing_ok=True)
+    def _keep(self, part: Path, preview: Path) -> None:
+        with self._lock:
+            self._kept[preview] = part.replace(preview).stat().st_size
+            while sum(self._kept.values()) > KEPT_BYTES:
+                self._kept.popitem(last=False)[0].unlink()
 
 
 def convert(path: Path, at: float = 0) -> Iterator[bytes]:
@@ -149,6 +148,7 @@ class _Encoder:
         self._scaler, self._recoder = VideoReformatter(), VideoReformatter()
         self._video: Any = None
         self._turn: bytes | None = None
+        self._shown = -1
         self._sound: Any = None if _sound_track(source) is None else target.add_stream(
             'aac', _SOUND_RATE, layout='stereo')
         self._resampler = AudioResampler('fltp', 'stereo', _SOUND_RATE)
@@ -176,7 +176,9 @@ class _Encoder:
             self._video.width, self._video.height, self._video.pix_fmt = image.width, image.height, 'yuv420p'
             self._video.codec_context.time_base = Fraction(1, _CLOCK)
         image.pts, image.time_base = round(max(seconds, 0) * _CLOCK), Fraction(1, _CLOCK)
-        self._target.mux(self._video.encode(image))
+        if image.pts > self._shown:  # a damaged file's times may go back
+            self._shown = image.pts
+            self._target.mux(self._video.encode(image))
 
     def _write_sound(self, seconds: float, frame: AudioFrame) -> None:
         frame.pts, frame.time_base = round(seconds * frame.sample_rate), Fraction(1, frame.sample_rate)
@@ -213,16 +215,19 @@ def _frames_from(container: InputContainer, at: float,
     track: Any = choose_track(container)
     track.codec_context.thread_type, track.codec_context.thread_count = 'AUTO', min(4, os.cpu_count() or 1)
     heard = _sound_track(container) if sound else None
-    begin = float((track.start_time or 0) * track.time_base)
+    begin, period = float((track.start_time or 0) * track.time_base), 1 / float(track.average_rate or 25)
     if at > 0:
         _seek(container, track, at + begin)
     found, last = False, None
     for frame in _decoded(container, track, *([] if heard is None else [heard])):
-        seconds = float((frame.dts if frame.pts is None else frame.pts) * frame.time_base) - begin
+        if frame.pts is None and last is not None and isinstance(frame, VideoFrame):
+            seconds = last[0] + period  # in MPEG program streams not every frame has a time
+        else:
+            seconds = float((frame.dts if frame.pts is None else frame.pts) * frame.time_base) - begin
         if seconds >= at - _ROUNDING:
             yield seconds, frame
             found |= isinstance(frame, VideoFrame)
-        elif isinstance(frame, VideoFrame):
+        if isinstance(frame, VideoFrame):
             last = seconds, frame
     if not found:
         if last is None or last[0] + _LAST_FRAME < at:

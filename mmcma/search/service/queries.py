@@ -15,7 +15,6 @@ from mmcma.apis.media import is_image
 from mmcma.search import Gallery, Hit
 from mmcma.search.gallery import MOST_HITS, features_of
 from mmcma.search.listing import SUFFIXES
-from mmcma.search.queries import check_query
 from mmcma.search.service.items import check_listed
 from mmcma.search.service.text_encoder import TextEncoder
 from mmcma.structures import Features
@@ -124,10 +123,9 @@ class _Finder:
 
     def text(self, text: str) -> Features:
         try:
-            check_query(text, self._gallery.inferencer.model.data_preprocessor)
+            return self._encode(text)
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        return self._encode(text)
 
     def moment(self, path: str, at: float) -> Features:
         """What the gallery has of the moment whose middle is nearest."""
@@ -136,9 +134,11 @@ class _Finder:
         return features_of([min(moments, key=lambda moment: abs((moment.start + moment.end) / 2 - at))])
 
     def __call__(self, features: Features, filters: Filters, is_text: bool) -> Answer:
-        stop = filters.offset + filters.k
+        stop, folder = filters.offset + filters.k, filters.folder.strip('/')  # never one of this machine
+        if '..' in PurePath(folder).parts:
+            raise HTTPException(422, f'the folder {folder!r} leads out of the gallery')
         hits, = self._gallery.search_features(
-            features, stop + 1, filters.rerank, text=is_text, folder=filters.folder.strip('/'), seconds=filters.seconds,
+            features, stop + 1, filters.rerank, text=is_text, folder=folder, seconds=filters.seconds,
             per_file=filters.per_file)
         return Answer(hits=[self._found(hit) for hit in hits[filters.offset:stop]],
                       next=stop if len(hits) > stop else None)

@@ -6,7 +6,9 @@ from threading import Lock
 import torch
 
 from mmcma.apis import RetrievalInferencer
+from mmcma.search.queries import check_query
 from mmcma.structures import Features
+from mmcma.utils.errors import DataError
 
 #: Texts whose features are kept.
 REMEMBERED = 1000
@@ -29,7 +31,11 @@ class TextEncoder:
         self._lock, self._passing = Lock(), Lock()  # of the two dicts, and of the model
 
     def __call__(self, text: str) -> Features:
-        """Features of one text; to be called in many threads."""
+        """Features of one text; to be called in many threads.
+
+        Raises:
+            DataError: The text is empty or has more words than the model reads.
+        """
         with self._lock:
             if text not in self._known:
                 self._known[text] = self._waiting[text] = Future()
@@ -47,13 +53,23 @@ class TextEncoder:
         with self._lock:
             batch, self._waiting = self._waiting, {}
         try:
-            rows = self._inferencer.encode_text(list(batch))
-            for row, features in enumerate(batch.values()):
+            sound = {text: features for text, features in batch.items() if self._is_sound(text, features)}
+            rows = self._inferencer.encode_text(list(sound)) if sound else Features(torch.empty(0))
+            for row, features in enumerate(sound.values()):
                 features.set_result(rows.rows(torch.tensor([row])))  # a copy: a view would keep the whole batch
-        except BaseException as error:
-            with self._lock:
-                for text in batch:
-                    self._known.pop(text, None)
+        except Exception as error:
             for features in batch.values():
                 if not features.done():
                     features.set_exception(error)
+        with self._lock:
+            for text, features in batch.items():
+                if features.exception() is not None:
+                    self._known.pop(text, None)
+
+    def _is_sound(self, text: str, features: Future[Features]) -> bool:
+        """Whether the model reads it; here, since a tokenizer does one thing at a time."""
+        try:
+            check_query(text, self._inferencer.model.data_preprocessor)
+        except DataError as error:
+            features.set_exception(error)
+        return not features.done()

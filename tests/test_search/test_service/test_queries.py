@@ -59,8 +59,11 @@ def test_filters(client, gallery):
                           (dict(min_seconds=1.2, max_seconds=2), {'video'})):
         hits = client.get('/api/search', params=dict(q='100', k=20) | params).json()['hits']
         assert {hit['kind'] for hit in hits} == kinds, params
+    files = [hit['path'] for hit in client.get('/api/search', params=dict(q='100', k=20, per_file=1)).json()['hits']]
+    assert len(files) == len(set(files)) == len(gallery)
     assert len(client.get('/api/search', params=dict(q='100', min_seconds=1.2, max_seconds=2)).json()['hits']) == 1
-    assert found(client.get('/api/search', params=dict(q='100', folder='elsewhere'))) == []
+    for folder in ('elsewhere', str(gallery.root), "' or '1'='1", 'a\0b', 'images\n'):
+        assert found(client.get('/api/search', params=dict(q='100', folder=folder))) == [], folder
 
 
 def test_pages_are_the_whole_in_parts(client, gallery):
@@ -114,12 +117,15 @@ def test_an_upload_that_does_not_say_how_large_it_is(client):
 
 
 @pytest.mark.parametrize('params, code, says', [
-    (dict(), 422, 'give one query'), (dict(q=' '), 422, 'give one query'), (dict(q='1', like='v0.mp4'), 422, 'one query'),
+    (dict(), 422, 'give one query'), (dict(q=' '), 422, 'give one query'),
+    (dict(q='1', like='v0.mp4'), 422, 'one query'),
     (dict(q='word ' * 9), 422, 'shorten it to about'), (dict(q='1\0'), 422, 'NUL'),
     (dict(q='1', k=0), 422, 'k: '), (dict(q='1', k='many'), 422, 'k: '), (dict(q='1', k=10**9), 422, 'k: '),
     (dict(q='1', offset=-1), 422, 'offset: '), (dict(q='1', rerank=-1), 422, 'rerank: '),
-    (dict(q='1', per_file=0), 422, 'per_file: '), (dict(q='1', min_seconds='nan'), 422, 'min_seconds: '),
-    (dict(q='1', max_seconds='inf'), 422, 'max_seconds: '), (dict(q='1', min_seconds=9, max_seconds=2), 422, 'no length'),
+    (dict(q='1', folder='a/../..'), 422, 'leads out of the gallery'), (dict(q='1', per_file=0), 422, 'per_file: '),
+    (dict(q='1', min_seconds='nan'), 422, 'min_seconds: '),
+    (dict(q='1', max_seconds='inf'), 422, 'max_seconds: '),
+    (dict(q='1', min_seconds=9, max_seconds=2), 422, 'no length'),
     (dict(q='1', min_second=1), 422, 'min_second: '), (dict(like='absent.mp4'), 404, "no 'absent.mp4'"),
     (dict(like='../root/v0.mp4'), 404, 'the gallery has no'), (dict(like="x' or path != '"), 404, 'the gallery has no'),
     (dict(like='v0.mp4', at=-1), 422, 'at: '), (dict(like='a\0b'), 404, 'the gallery has no')])
@@ -134,7 +140,8 @@ def test_other_methods_and_other_places(client):
 
 
 def test_what_is_wrong_with_the_gallery_or_the_service_is_no_fault_of_the_request(client, gallery, monkeypatch):
-    for error, says in ((DataError('moments: damaged\nfile'), 'moments: damaged file'), (KeyError(1), 'its log says why')):
+    for error, says in ((DataError('moments: damaged\nfile'), 'moments: damaged file'),
+                        (KeyError(1), 'its log says why')):
         def search_features(*_, error=error, **__):
             raise error
         monkeypatch.setattr(gallery, 'search_features', search_features)
@@ -160,6 +167,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.passes, self.released = [], threading.Event()
+        self.model = StandIn().model
 
     def encode_text(self, texts: list[str]) -> Features:
         self.passes.append(texts)
@@ -186,6 +194,25 @@ def test_texts_that_come_during_a_pass_go_together_in_the_next():
     assert inferencer.passes[0] == ['first'] and sorted(inferencer.passes[1]) == texts and len(inferencer.passes) == 2
     assert rows == [[len(text), 2] for text in texts * 2]
     assert encode('xx').pooled.tolist() == [[2, 2]] and len(inferencer.passes) == 2  # remembered, to the last bit
+
+
+def test_a_text_that_is_too_long_spoils_no_other():
+    """Its check is part of the pass: a tokenizer that counts must not be made to pad by another thread meanwhile."""
+    inferencer = Counting()
+    encode = TextEncoder(inferencer)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(encode, 'first')
+        while not inferencer.passes:
+            pass
+        long, good = pool.submit(encode, 'word ' * 9), pool.submit(encode, 'good')
+        while len(encode._waiting) < 2:
+            pass
+        inferencer.released.set()
+        with pytest.raises(DataError, match='shorten it'):
+            long.result()
+    assert good.result().pooled.tolist() == [[4, 2]] and inferencer.passes == [['first'], ['good']]
+    with pytest.raises(DataError, match='shorten it'):
+        encode('word ' * 9)
 
 
 def test_a_pass_that_fails_is_not_remembered():

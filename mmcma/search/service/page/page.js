@@ -53,13 +53,13 @@ function search({params, file = null}, remember = true) {
   byId('q').value = params.get('q') ?? '';
   if (!file) byId('file').value = '';
   if (remember) history.pushState(null, '', `?${params}`);
-  asking.abort();
-  asking = new AbortController();
   clear();
   return load(0);
 }
 
 function clear() {
+  asking.abort();  // what is still on its way is of another query
+  asking = new AbortController();
   playing?.stop();
   [next, hits] = [null, []];
   byId('results').replaceChildren();
@@ -95,8 +95,12 @@ async function load(offset) {
     observer.unobserve(byId('more'));  // so that it looks again
     if (next !== null) observer.observe(byId('more'));
   } catch (error) {
-    if (error.name !== 'AbortError') say(error.message, true);
+    complain(error);
   }
+}
+
+function complain(error) {
+  if (error.name !== 'AbortError') say(error.message, true);
 }
 
 const observer = new IntersectionObserver(entries => {
@@ -108,16 +112,18 @@ const observer = new IntersectionObserver(entries => {
 function makeCard(hit, rank = null) {
   const card = byId('card').content.cloneNode(true).firstElementChild;
   const part = name => card.querySelector(`.${name}`);
-  const at = hit.best_moment ?? hit.start ?? 0, slash = hit.path.lastIndexOf('/') + 1;
+  const at = hit.best_moment ?? hit.start ?? 0,  // an example has none of both
+    slash = hit.path.lastIndexOf('/') + 1;
   card.hit = hit;
   part('file').textContent = visible(hit.path.slice(slash));
   part('file').title = visible(hit.path);
   part('below').textContent = visible(hit.path.slice(0, slash));
+  if (hit.end - hit.start < hit.duration) part('below').append(` ${clock(hit.start)}–${clock(hit.end)}`);
   part('rank').textContent = rank ?? '';
   if (hit.score === undefined) part('score').remove();
   else part('score').textContent = hit.score.toFixed(3);
   if (hit.mark) part('below').after(Object.assign(document.createElement('small'), {className: 'mark', textContent: hit.mark}));
-  part('like').onclick = () => search({params: new URLSearchParams({like: hit.path, at})});
+  part('like').onclick = () => search({params: new URLSearchParams({like: hit.path, at: at.toFixed(3)})});
   const image = part('picture').firstElementChild;
   image.alt = visible(hit.path);
   image.onerror = () => part('picture').replaceChildren(note(`${visible(hit.path)} cannot be shown`));
@@ -295,9 +301,9 @@ function fromAddress() {
 }
 
 async function showExamples() {
-  const {sample} = await ask(`items?k=${PAGE}`);
   clear();
   byId('q').value = '';
+  const {sample} = await ask(`items?k=${PAGE}`, {signal: asking.signal});
   say('Say what is to be seen, or begin with one of these:');
   byId('results').append(...sample.map(found => makeCard(found)));
 }
@@ -309,7 +315,7 @@ async function begin() {
   byId('about').textContent = `${files.toLocaleString()} videos and images, searched with ${visible(model)}`;
   const {folders} = await ask('items?k=1');
   byId('folder').append(...folders.map(folder => new Option(visible(folder), folder)));
-  window.onpopstate = fromAddress;
+  window.onpopstate = () => fromAddress().catch(complain);
   await fromAddress();
 }
-begin().catch(error => say(error.message, true));
+begin().catch(complain);
