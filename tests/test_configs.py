@@ -23,9 +23,9 @@ def ids(path: Path) -> str:
 
 @pytest.fixture(scope='module')
 def wide_clip(tmp_path_factory) -> str:
-    """A small CLIP with CLIP's context, and with towers wide and deep enough, and enough patches, for every method."""
+    """A small CLIP with CLIP's context, and with towers wide enough for every d_s and deep enough for every prompt."""
     return write_clip(tmp_path_factory.mktemp('clip'), vision_width=576, text_width=512, context=77,
-                      image_size=48, vision_layers=12, text_layers=12)
+                      vision_layers=12, text_layers=12, patch_size=8)
 
 
 @pytest.fixture(scope='module')

@@ -20,7 +20,7 @@ import torch
 from benchmarks.core import agree, isolated, print_table, race_costs, save, spread
 from benchmarks.released import ReleasedStep
 from benchmarks.steps import step_of_variant, write_job
-from benchmarks.variants import EAGER, EXACT, METHODS, RELEASED, VARIANTS, setting, size_of, variant_names
+from benchmarks.variants import EAGER, EXACT, RELEASED, VARIANTS, setting, size_of, variant_names
 
 CHECKED = 8  # videos of the batch on which variants that do not run at the same time are compared
 
@@ -58,33 +58,11 @@ def alone(args: argparse.Namespace) -> None:
     save(args, f'{args.command} {setting(args)}', dict(ways=found, errors=errors))
 
 
-def methods(args: argparse.Namespace) -> None:
-    """Operations, time and memory of each method's step, one after the other, beside the first's.
-
-    Attention is in plain products, which PyTorch counts.
-    """
-    args.official, found = None, {}
-    for name in args.variants:
-        with open_step(name, args, args.batch, EAGER) as step:
-            _, _, *costs = [step.call('measure') for _ in range(2 + args.rounds)]
-            found[name] = dict(trained=step.call('trainable'), gflops_a_clip=step.call('flops') / args.batch / 1e9,
-                               processor_seconds=median(cost.processor_seconds for cost in costs),
-                               peak_mib=max(cost.peak_bytes for cost in costs) / 2**20)
-    base = next(iter(found.values()))
-    columns = dict(gflops_a_clip='GFLOP/clip', processor_seconds='processor s', peak_mib='peak MiB')
-    print_table(f'Training step, {setting(args)}', ('', 'trained', *(
-        label for shown in columns.values() for label in (shown, 'times'))), [
-        (name, f'{own["trained"]:,}', *(text for column in columns for text in (
-            f'{own[column]:.4g}', f'{own[column] / base[column]:.2f}'))) for name, own in found.items()])
-    save(args, f'methods {setting(args)}', dict(ways=found))
-
-
 def add_share_of_peak(args: argparse.Namespace, found: dict[str, dict]) -> None:
     """Adds the operations a clip and the share of the GPU's peak that a variant reaches."""
-    counted = {name: name if name in METHODS else 'full-bf16' if name.startswith('full') else 'bf16' for name in found}
-    flops = {name: clip_flops(args, name) for name in {*counted.values()}}
+    flops = {full: clip_flops(args, full) for full in {name.startswith('full') for name in found}}
     for name, own in found.items():
-        own['flops_a_clip'] = flops[counted[name]]
+        own['flops_a_clip'] = flops[name.startswith('full')]
         own['share_of_peak'] = own['clips_per_second'] * own['flops_a_clip'] / (1e12 * args.peak_tflops)
 
 
@@ -126,13 +104,13 @@ def measure(name: str, args: argparse.Namespace, batch: int | None = None) -> di
                 peak_mib=max(cost.peak_bytes for cost in costs) / 2**20)
 
 
-def clip_flops(args: argparse.Namespace, name: str) -> int:
-    """Operations that PyTorch counts in a variant's step on one clip and its caption.
+def clip_flops(args: argparse.Namespace, full: bool) -> int:
+    """Operations that PyTorch counts in a step on one clip and its caption.
 
     Attention is in plain products there and nothing is computed twice: what a fused kernel or a recomputation adds is
     no need of the step. A frozen weight has no gradient, nor has what comes before the first adapter.
     """
-    with open_step(name, args, 1, EAGER) as step:
+    with open_step('full-bf16' if full else 'bf16', args, 1, EAGER) as step:
         return step.call('flops')
 
 
