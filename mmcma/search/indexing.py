@@ -154,7 +154,8 @@ class _Indexing:
 
     def __init__(self, writer: GalleryWriter, listing: Listing) -> None:
         self.writer, self.found, self.failures = writer, listing.found, dict(listing.failed)
-        self.report, self.progress, self.before = IndexReport(), IndexProgress(), writer.failures()
+        self.report = IndexReport(skipped=dict(listing.skipped.most_common()))
+        self.progress, self.before = IndexProgress(), writer.failures()
         self.assembly = Assembly(self._write, ROWS_AT_ONCE)
         #: Of whole files: encoded but not yet written; written but not yet committed; when there was neither.
         self.moments: list[Moment] = []

@@ -2,10 +2,12 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from mmcma.search import moment_table
 from mmcma.search.manifest import GalleryManifest
 from mmcma.search.moment_table import MomentTable, text_literal
 from mmcma.search.rows import Moment, row_schema, to_table
@@ -24,6 +26,10 @@ from mmcma.search.tables import (
 
 #: Paths of one predicate.
 _PATHS_AT_ONCE = 1000
+#: Fragments of a table, above which they are joined; values of a vector that the index keeps as one byte.
+_FRAGMENTS, _VALUES_OF_A_CODE = 64, 16
+#: Seconds after an indexing that what it replaced can be read by those who opened the gallery before.
+KEPT_SECONDS = 3600
 _FILE_FACTS = ('path', 'digest', 'size', 'modified', 'checksum')
 _FAILURES = pa.schema([('path', pa.string()), ('error', pa.string())])
 
@@ -96,6 +102,7 @@ class GalleryWriter:
             moments.verify(manifest)
             self.files = _stored_files(moments.facts(*_FILE_FACTS))
             self._table = self._restored()
+            self._forget_old_versions()
         self._publish(complete=False)
 
     def _restored(self) -> lance.LanceDataset:
@@ -160,7 +167,29 @@ class GalleryWriter:
         """Lists what failed, with the reason, and says that the gallery is complete."""
         uri, paths = table_uri(self.gallery, 'failures'), sorted(failures)
         overwrite(uri, pa.table([paths, [failures[path] for path in paths]], schema=_FAILURES), latest(uri))
+        if self._table is not None:
+            self._optimize(self._table)
         self._publish(complete=True)
+
+    def _optimize(self, table: lance.LanceDataset) -> None:
+        """Joins small fragments, drops deleted rows, and keeps the index of a large table."""
+        with one_line_errors(self.uri, GO_ON):
+            if len(table.get_fragments()) > _FRAGMENTS:
+                table.optimize.compact_files()
+            if table.list_indices():
+                table.optimize.optimize_indices()
+            elif table.count_rows() >= moment_table.INDEXED_FROM:
+                width = table.schema.field('vector').type.list_size
+                table.create_index('vector', 'IVF_PQ', metric='dot', num_partitions=round(table.count_rows()**0.5),
+                                   num_sub_vectors=max(1, width // _VALUES_OF_A_CODE))
+
+    def _forget_old_versions(self) -> None:
+        """Deletes what the indexing before the last one replaced, if no reader can be at it any more."""
+        if time.time() - self.manifest.written > KEPT_SECONDS:
+            for name in ('gallery', 'moments', 'failures'):
+                if (table := latest(table_uri(self.gallery, name))) is not None:
+                    with one_line_errors(table.uri, GO_ON):
+                        table.cleanup_old_versions(timedelta(0))
 
 
 def _stored_files(rows: Iterable[tuple]) -> dict[str, StoredFile]:

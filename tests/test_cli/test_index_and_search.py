@@ -58,7 +58,7 @@ def test_index_and_search(mmcma, tmp_path):
     assert code == 0 and len(lines) == 2 and lines[0].endswith('2.png') and lines[0].split()[:2] == ['1', '1.000']
     assert '2.png' in (tmp_path / 'page.html').read_text()
     hits = json.loads(mmcma('search', gallery, '100', '-k', 3, '--json')[1])
-    fields = {'path', 'score', 'start', 'end', 'frame_weights', 'frame_times', 'best_moment', 'mark'}
+    fields = {'path', 'score', 'start', 'end', 'frame_weights', 'frame_times', 'best_moment', 'mark', 'duration'}
     assert [set(hit) for hit in hits] == [fields] * 3
     code, output, _ = mmcma('search', gallery, '--image', folder / 'images' / '3.png', '-k', 1)
     assert code == 0 and output.split()[2].endswith('3.png')

@@ -13,7 +13,7 @@ from helpers.galleries import StandIn, contents, index, killed_at, write_folder
 from helpers.media import write_image, write_video
 
 from mmcma.datasets.video.backends import BACKENDS
-from mmcma.search import Gallery, indexing, lock
+from mmcma.search import Gallery, indexing, lock, writer
 from mmcma.search.listing import ListedFile
 from mmcma.search.manifest import FORM, GalleryManifest
 from mmcma.search.reading import ReadFile
@@ -232,4 +232,25 @@ def test_a_gallery_that_is_none_or_empty(tmp_path):
 def test_small_commits(folder, indexed, tmp_path, monkeypatch):
     monkeypatch.setattr(indexing, 'ROWS_AT_ONCE', 2)
     index(folder, tmp_path / 'small')
+    assert contents(tmp_path / 'small') == contents(indexed)
+
+
+def test_what_nobody_reads_any_more_is_deleted(folder, indexed, monkeypatch):
+    reader, before = Gallery(indexed, StandIn()), contents(indexed)
+    versions = len(list((indexed / 'moments.lance' / '_versions').glob('*.manifest')))
+    write_image(folder / 'images' / '0.png', grey=200)
+    index(folder, indexed)
+    assert len(list((indexed / 'moments.lance' / '_versions').glob('*.manifest'))) > versions
+    assert len(reader.search_text('0', k=50)) == len(before)  # for an hour
+    monkeypatch.setattr(writer, 'KEPT_SECONDS', -1)
+    index(folder, indexed)
+    assert len(list((indexed / 'moments.lance' / '_versions').glob('*.manifest'))) == 1
+    assert reader.refresh() and len(reader.search_text('0', k=50)) == len(before)
+
+
+def test_small_fragments_are_joined(folder, indexed, tmp_path, monkeypatch):
+    monkeypatch.setattr(indexing, 'ROWS_AT_ONCE', 1)
+    monkeypatch.setattr(writer, '_FRAGMENTS', 2)
+    index(folder, tmp_path / 'small')
+    assert len(lance.dataset(tmp_path / 'small' / 'moments.lance').get_fragments()) == 1
     assert contents(tmp_path / 'small') == contents(indexed)
