@@ -1,11 +1,20 @@
 """Fixtures of the whole suite."""
 import os
+from pathlib import Path
 
+import helpers.quick_mmengine  # noqa: F401
 import pytest
 import torch
 from helpers.clip import write_clip
 
+TESTS = Path(__file__).parent
+
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
+# A process of tests for each core has one thread each: two that wait for each other in turn take three times as long.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
+# Of the processes that tests start.
+os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [str(TESTS.parent), str(TESTS), os.environ.get('PYTHONPATH')]))
 
 
 @pytest.fixture(scope='session', autouse=True)

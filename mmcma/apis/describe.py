@@ -9,7 +9,7 @@ from mmcma.apis.media import frame_pipeline
 from mmcma.checkpoints.adapter_folder import is_adapter_folder, read_adapter_config
 from mmcma.checkpoints.config_data import missing_modules
 from mmcma.checkpoints.sources import ModelSource, check_source, read_source
-from mmcma.utils.errors import ConfigError
+from mmcma.utils.errors import ConfigError, cause
 
 _SHOWN = ['R@1', 'R@5', 'R@10', 'MdR', 'MnR']
 
@@ -29,8 +29,7 @@ def describe(source: str | Path) -> dict[str, str]:
     try:
         return _facts(found, Path(source).expanduser())
     except (AttributeError, KeyError, TypeError) as error:
-        reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
-        raise ConfigError(f'{found.name} describes no retriever ({reason}).') from error
+        raise ConfigError(f'{found.name} describes no retriever ({cause(error)}).') from error
 
 
 def _facts(found: ModelSource, path: Path) -> dict[str, str]:

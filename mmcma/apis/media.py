@@ -79,7 +79,7 @@ class MediaPaths(Dataset):
                     results['frame_times'], results['duration'])
 
 
-def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
+def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str | Sequence[Span], *,
                  key_frames: bool = False) -> Iterator[ReadMoment]:
     """The moments of a video or image in one pass over the file, each with what a model takes of it.
 
@@ -89,7 +89,7 @@ def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
     Args:
         path: The file, or a folder of frames.
         pipeline: From :func:`frame_pipeline`.
-        plan: How it is cut, from :func:`~mmcma.datasets.video.moments.check_plan`.
+        plan: How it is cut, from :func:`~mmcma.datasets.video.moments.check_plan`, or when its moments are.
         key_frames: Whether only key frames are decoded.
 
     Yields:
@@ -113,7 +113,7 @@ def moment_clips(path: str | PathLike, pipeline: Sequence[dict], plan: str, *,
         return run_with_timeout(load.timeout, call, str(path))
 
     with limited(lambda: load.open(str(path), key_frames)) as video:
-        spans = limited(lambda: cut(video, plan))
+        spans = limited(lambda: cut(video, plan)) if isinstance(plan, str) else plan
         parts = [load.choose(video, *span) for span in spans]
         clips = scan_parts(video, parts, one_frame)
         while (found := limited(lambda: next(clips, None))) is not None:

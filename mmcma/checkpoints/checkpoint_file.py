@@ -41,19 +41,21 @@ def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
     return checkpoint
 
 
-def check_resumable(path: str | Path) -> dict:
-    """A checkpoint that training can go on from.
+def check_resumable(checkpoint: Mapping, path: str | Path) -> None:
+    """Refuses a checkpoint that training cannot go on from.
+
+    Args:
+        checkpoint: From :func:`read_checkpoint`.
+        path: Its file, for the error.
 
     Raises:
-        WeightsError: It cannot be read, or holds weights without the state of a training.
+        WeightsError: It holds weights without the state of a training.
     """
-    checkpoint = read_checkpoint(path)
     meta = checkpoint.get('meta')
     known = isinstance(meta, Mapping) and all(isinstance(meta.get(name), int) for name in ('epoch', 'iter'))
     if not known or not isinstance(checkpoint.get('message_hub'), Mapping):
         raise WeightsError(f'checkpoint {str(path)!r} holds weights without the state of a training (meta.epoch, '
                            'meta.iter, message_hub): begin a new training from it, with load_from in the config.')
-    return checkpoint
 
 
 def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]]:
@@ -123,8 +125,8 @@ def load_trained(model: CrossModalRetriever, checkpoint: str | Path | Mapping, *
     model.load_state_dict(checkpoint['state_dict'], strict=False)
 
 
-def newest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The furthest checkpoint of a run, of ``epoch_*.pth`` and ``iter_*.pth``; None if there is none.
+def newest_checkpoint(work_dir: str | Path) -> tuple[Path, dict] | None:
+    """File and content of the furthest checkpoint of a run, of ``epoch_*.pth`` and ``iter_*.pth``; None without any.
 
     Files that cannot be read are passed over. mmengine's ``last_checkpoint``
     is not consulted: it is not written atomically.
@@ -138,17 +140,18 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
                     if (match := re.fullmatch(rf'{kind}_(\d+)\.pth', path.name))]
         for _, path in sorted(numbered, reverse=True):
             try:
-                furthest.append((_iterations(path), path))
+                checkpoint = read_checkpoint(path)
+                furthest.append((_iterations(checkpoint, path), path, checkpoint))
                 break
             except UntrustedError:  # no damage: whoever resumes decides
                 raise
             except WeightsError as error:
                 print_log(f'passed over: {error}', logger='current', level=logging.WARNING)
-    return max(furthest)[1] if furthest else None
+    return max(furthest)[1:] if furthest else None
 
 
-def _iterations(path: Path) -> int:
-    meta = read_checkpoint(path).get('meta')
+def _iterations(checkpoint: Mapping, path: Path) -> int:
+    meta = checkpoint.get('meta')
     done = meta.get('iter') if isinstance(meta, Mapping) else None
     if not isinstance(done, int):
         raise WeightsError(f'checkpoint {str(path)!r} does not say how far training was (meta.iter={short(done)}).')

@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import Registry
 
+from mmcma.config.places import dotted, entries
 from mmcma.models.backbones.mmpretrain_tower import BACKBONES
 from mmcma.registry import MODELS, TRANSFORMS
 from mmcma.utils.errors import ConfigError, short
@@ -86,16 +87,16 @@ def loaded_config(content: Any, place: str, kind: str) -> Config:
     if not isinstance(content, Mapping) or not all(isinstance(content.get(part, {}), Mapping) for part in _BUILT):
         raise ConfigError(f'{place}: {short(content)} is no config.')
     for part in _BUILT:
-        for path, key, value in _entries(content.get(part, {}), part):
-            if (fault := _fault(key, value)) is not None:
-                raise ConfigError(f'{place}: {path}={short(value)} is refused in {kind}, {fault}')
+        for keys, value in entries(content.get(part, {}), part):
+            if (fault := _fault(keys[-1], value)) is not None:
+                raise ConfigError(f'{place}: {dotted(keys)}={short(value)} is refused in {kind}, {fault}')
     try:
         return Config({key: value for key, value in content.items() if key != 'custom_imports'})
     except KeyError as error:  # mmengine reserves a few names
         raise ConfigError(f'{place} holds no config: {error}') from error
 
 
-def _fault(key: str, value: Any) -> str | None:
+def _fault(key: str | int, value: Any) -> str | None:
     if key == 'type' and not _is_name(value):
         return 'where a type must be a registered name without its module; import your own parts with --import MODULE.'
     if key in ('init_cfg', '_scope_', '_base_') and value is not None:
@@ -157,10 +158,10 @@ def required_modules(config: Mapping[str, Any]) -> list[str]:
 
 def _built(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Place and name of each type that is built of a loaded config: in the model, and in the steps that make frames."""
-    yield from ((path, value) for path, key, value in _entries(config.get('model') or {}, 'model') if key == 'type')
-    for path, key, value in _entries(config.get('test_dataloader') or {}, 'test_dataloader'):
-        if key == 'type' and '.pipeline.' in path:
-            yield path, value
+    for part in _BUILT:
+        for keys, value in entries(config.get(part), part):
+            if keys[-1] == 'type' and (part == 'model' or 'pipeline' in keys):
+                yield dotted(keys), value
 
 
 def _part(path: str, name: str) -> Any:
@@ -184,14 +185,3 @@ def _mmpretrain_models() -> list[Registry]:
     except (ImportError, RuntimeError):  # whoever builds the tower says what is missing
         return []
     return [MMPRETRAIN]
-
-
-def _entries(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
-    """Place, key and value of every entry of every dict below a node."""
-    if isinstance(node, Mapping):
-        for key, child in node.items():
-            yield f'{path}.{key}', key, child
-            yield from _entries(child, f'{path}.{key}')
-    elif isinstance(node, (list, tuple)):
-        for index, child in enumerate(node):
-            yield from _entries(child, f'{path}.{index}')

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from mmcma.utils.errors import ConfigError, UserError, short
+from mmcma.utils.errors import ConfigError, UserError, cause, short
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='who started the processes (default: none, one process)')
     parser.add_argument('--seed', type=int, help='of all random generators (default: the one of the config)')
+    parser.add_argument('--no-pin-memory', action='store_true',
+                        help='data loaders use no pinned memory, where the config says that they do')
     # torch.distributed.launch passes it as an argument, torchrun as an environment variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
@@ -49,9 +51,8 @@ def trusting(args: argparse.Namespace) -> Iterator[None]:
         try:
             import_module(module)
         except Exception as error:  # it is the user's code
-            reason = ' '.join(str(error).split())
-            raise ConfigError(f'--import {module}: {type(error).__name__}: {reason}; PYTHONPATH says where modules are '
-                              'looked for.') from error
+            raise ConfigError(f'--import {module}: {cause(error)}; PYTHONPATH says where modules are looked '
+                              'for.') from error
     if not args.trust_checkpoint:
         yield
         return
@@ -131,12 +132,15 @@ def read_config(args: argparse.Namespace):
     Raises:
         ConfigError: The config or an option is faulty.
     """
-    from mmcma.config import check_run_settings
+    from mmcma.config import LOADERS, check_run_settings
     cfg = checked_config(args)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
     if os.path.exists(cfg.work_dir) and not os.path.isdir(cfg.work_dir):
         raise ConfigError(f'work_dir {cfg.work_dir!r} is a file: choose another with --work-dir.')
     cfg.launcher = args.launcher
+    for loader in filter(None, map(cfg.get, LOADERS)):
+        if args.no_pin_memory:
+            loader['pin_memory'] = False
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
     check_run_settings(cfg)

@@ -1,9 +1,10 @@
 """Options of the command line: values that replace those of a config, each by the name of its place."""
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mmcma.config.places import dotted, entries
 from mmcma.config.sharing import SHARED, check_shared_option
 from mmcma.utils.errors import ConfigError, did_you_mean, short
 
@@ -128,7 +129,7 @@ def _split(text: str, sign: str) -> list[str]:
 def _value(cfg: Config, key: str, value: Any) -> Any:
     if not isinstance(value, OptionText):
         return value
-    there = dict(_paths(cfg.to_dict())).get(key)
+    there = {dotted(keys): node for keys, node in entries(cfg.to_dict())}.get(key)
     if isinstance(there, str) or there is None and key in _TEXTS and value != 'None':
         return str(value)
     try:
@@ -150,20 +151,10 @@ def _check(cfg: Config, key: str, value: Any) -> None:
 
 def _without_effect(cfg: Config, key: str, value: Any) -> ConfigError:
     name = key.split('.')[-1]
-    places = [path for path, _ in _paths(cfg.to_dict())
-              if path.split('.')[-1] == name and path.split('.')[0] in RUNNER_KEYS]
+    places = [dotted(keys) for keys, _ in entries(cfg.to_dict()) if keys[-1] == name and keys[0] in RUNNER_KEYS]
     hint = f'; set {" or ".join(places[:3])}' if places else ''
     return ConfigError(f'--cfg-options {key}={short(value)}: {key.split(".")[0]!r} is a variable of {cfg.filename}, '
                        f'used when the file was read; changing it now has no effect{hint}.')
-
-
-def _paths(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
-    if not isinstance(node, (dict, list, tuple)):
-        return
-    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        here = f'{path}.{key}' if path else str(key)
-        yield here, child
-        yield from _paths(child, here)
 
 
 def _replaced(node: Any, name: Any, variable: str, old: str, new: str) -> Any:

@@ -1,5 +1,5 @@
 """Where in a config a part stands that could not be built."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -61,17 +61,26 @@ def _innermost(trace: TracebackType | None, function: str, variable: str) -> dic
     return found
 
 
-def parts(node: Any, path: str = '') -> Iterator[tuple[str, Mapping]]:
-    """Every dict with a ``type`` in a config, with its path, such as ``model.neck.necks[1]``; the innermost first."""
-    for key, child in _children(node):
-        here = f'{path}[{key}]' if isinstance(key, int) else f'{path}.{key}'.lstrip('.')
-        yield from parts(child, here)
-        if isinstance(child, Mapping) and 'type' in child:
-            yield here, child
+def parts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping]]:
+    """Every dict with a ``type`` in a config, with its path, such as ``model.neck.necks[1]``; the outermost first."""
+    for keys, node in entries(config):
+        if isinstance(node, Mapping) and 'type' in node:
+            yield ''.join(f'[{key}]' if isinstance(key, int) else f'.{key}' for key in keys).lstrip('.'), node
 
 
-def _children(node: Any) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(node, Mapping):
-        yield from node.items()
-    elif isinstance(node, (list, tuple)):
-        yield from enumerate(node)
+def entries(node: Any, *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Keys and value of all that stands below a node of a config, in dicts and lists; the outermost first.
+
+    Args:
+        node: A config or a part of one.
+        keys: Where it stands, which comes before the keys below it.
+    """
+    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, child in children:
+        yield (*keys, key), child
+        yield from entries(child, *keys, key)
+
+
+def dotted(keys: Iterable[str | int]) -> str:
+    """A place as ``--cfg-options`` names it: ``model.neck.necks.1``."""
+    return '.'.join(map(str, keys))

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import torch
+from mmengine._strategy import FSDPStrategy as _FSDPStrategy
 from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import STRATEGIES
 from torch import distributed, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmcma.registry import MODEL_WRAPPERS
 from mmcma.utils.errors import ConfigError
@@ -33,6 +36,24 @@ class RetrieverDataParallel(MMDistributedDataParallel):
             warnings.simplefilter('ignore', FutureWarning)
             super().__init__(module=module, device_ids=device_ids if on_gpu else None,
                              **{'broadcast_buffers': False, **kwargs})
+
+
+@STRATEGIES.register_module(force=True)  # a strategy is built before there is a scope to look in
+class FSDPStrategy(_FSDPStrategy):
+    """mmengine's strategy of sharded training, which can also be resumed.
+
+    mmengine gives PyTorch the arguments in the order of before PyTorch 2.1, so that ``--resume`` ends in a traceback.
+    """
+
+    def load_optim_state_dict(self, state_dict: dict) -> None:
+        """Takes this process's share of an optimizer's state.
+
+        Args:
+            state_dict: The whole one, as the checkpoint has it.
+        """
+        optimizer = self.optim_wrapper.optimizer
+        self.optim_wrapper.load_state_dict(
+            FullyShardedDataParallel.optim_state_dict_to_load(self.model, optimizer, state_dict))
 
 
 def start_processes(launcher: str, dist_cfg: Mapping | None = None) -> None:

@@ -1,11 +1,12 @@
 """What differs between the config of a run and that of the checkpoint it goes on from."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
 
 from mmcma.checkpoints.config_data import parse_config_text, plain_config
 from mmcma.config import RUNNER_KEYS
+from mmcma.config.places import dotted, entries
 from mmcma.utils.errors import ConfigError, short
 
 #: Where a run is and what it says on the way; not what it computes.
@@ -34,7 +35,7 @@ def changes_since(checkpoint: Mapping[str, Any], cfg: Config) -> list[str]:
     before = _config_of(checkpoint)
     if before is None:
         return ['the checkpoint holds no config that can be compared.']
-    old, new = (dict(_values(config)) for config in (before, plain_config(cfg.to_dict())))
+    old, new = (_values(config) for config in (before, plain_config(cfg.to_dict())))
     changed = [path for path in dict.fromkeys([*new, *old]) if old.get(path, _ABSENT) != new.get(path, _ABSENT)]
     for path in changed:
         if _within(path, _FIXED) and not _within(path, _FREE):
@@ -58,20 +59,12 @@ def _config_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return content if isinstance(content, Mapping) else None
 
 
-def _values(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Path and value of all that a run is computed by; ``type`` first, which explains the other differences."""
-    for key in config:
-        if key in RUNNER_KEYS and key not in _APART:
-            yield from _leaves(config[key], key)
-
-
-def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(node, (Mapping, list, tuple)) or not node:
-        yield path, list(node) if isinstance(node, tuple) else node
-        return
-    children = node.items() if isinstance(node, Mapping) else enumerate(node)
-    for key, child in sorted(children, key=lambda entry: entry[0] != 'type'):
-        yield from _leaves(child, f'{path}.{key}')
+def _values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Path -> value of all that a run is computed by; every ``type`` first, which explains the other differences."""
+    used = {key: part for key, part in config.items() if key in RUNNER_KEYS and key not in _APART}
+    found = {dotted(keys): list(value) if isinstance(value, tuple) else value for keys, value in entries(used)
+             if not isinstance(value, (Mapping, list, tuple)) or not value}
+    return dict(sorted(found.items(), key=lambda entry: not entry[0].endswith('.type')))
 
 
 def _within(path: str, places: tuple[str, ...]) -> bool:

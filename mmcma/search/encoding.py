@@ -68,12 +68,19 @@ def encode_read(read: Iterable[Outcome], model, batch_size: int) -> Iterator[Fil
 @torch.inference_mode()
 def _encode_batch(batch: list[tuple[ListedFile, Content]], model) -> list[FileResult]:
     frames, masks = (torch.stack([getattr(content, name) for _, content in batch]) for name in ('frames', 'mask'))
-    tokens = model.encode_visual(frames, masks).tokens.cpu().numpy()  # (B, T, D)
+    visual = model.encode_visual(frames, masks)
     results: list[FileResult] = []
-    for (found, content), own, mask in zip(batch, tokens, masks.numpy()):
-        own = own[mask].astype(np.float16)
+    for row, (found, content) in enumerate(batch):
+        own = visual.tokens[row] if visual.mask is None else visual.tokens[row, visual.mask[row]]
+        tokens = own.cpu().numpy().astype(np.float16)
+        times = _in_parts(content.times, len(tokens))
         results.append(
-            Encoded(found, Moment(found.path, *content.span, content.duration, content.times, own, content.moments,
-                                  content.digest, found.size, found.modified)) if np.isfinite(own).all()
+            Encoded(found, Moment(found.path, *content.span, content.duration, times, tokens, content.moments,
+                                  content.digest, found.size, found.modified)) if np.isfinite(tokens).all()
             else Failed(found, 'its embedding is not finite', content.moments, content.span))
     return results
+
+
+def _in_parts(times: list[float], count: int) -> list[float]:
+    """The middle one of each of ``count`` equal parts of a clip's times; all times, where they are as many."""
+    return [times[int((part + 0.5) * len(times) / count)] for part in range(count)]

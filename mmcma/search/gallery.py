@@ -181,7 +181,7 @@ class Gallery:
         """Share of each frame in the score of the one text: ``(M, T)``; None where frames have no weights."""
         model = self.inferencer.model
         device = model.data_preprocessor.device
-        weights = model.head.similarity.frame_weights(text.to(device), visual.to(device))
+        weights = model.frame_weights(text.to(device), visual.to(device))
         return None if weights is None else weights[0].cpu()
 
     def _hit(self, moment: Moment, score: float, weights: Tensor | None) -> Hit:

@@ -36,12 +36,22 @@ class Found(Protocol):
 AnyFound = TypeVar('AnyFound', bound=Found)
 
 
-def windows(duration: float, seconds: float) -> list[Span]:
-    """Windows that begin every ``seconds / 2`` and cover ``[0, duration]``; the last one is cut to its end."""
-    step = seconds / 2
+def windows(duration: float, seconds: float, overlap: float = 0.5) -> list[Span]:
+    """Windows that cover ``[0, duration]`` and begin at multiples of ``(1 - overlap) * seconds``.
+
+    Neighbours share ``overlap`` of their length; the last one is cut to the end.
+    """
+    step = (1 - overlap) * seconds
     count = max(0, math.ceil((duration - seconds) / step - _ROUNDING)) + 1
     return [Span(step * number, duration if number == count - 1 else step * number + seconds)
             for number in range(count)]
+
+
+def intersection_over_union(one: Span, other: Span) -> float:
+    """Of two stretches of time, 0 to 1: the seconds that both have, of those that either has."""
+    both = max(0.0, min(one.end, other.end) - max(one.start, other.start))
+    either = (one.end - one.start) + (other.end - other.start) - both
+    return both / either if either else 0.0
 
 
 def join_overlapping(found: Iterable[AnyFound], per_file: int | None = None) -> list[AnyFound]:

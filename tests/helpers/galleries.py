@@ -34,7 +34,7 @@ class StandIn:
         self.fingerprint, self.query_score = fingerprint, QueryScore(temperature=5.0)
         self.model = SimpleNamespace(
             cfg=Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline)))),
-            encode_visual=self._encode_visual, head=SimpleNamespace(similarity=self.query_score),
+            encode_visual=self._encode_visual, frame_weights=self.query_score.frame_weights,
             data_preprocessor=SimpleNamespace(
                 limit=8, device='cpu', token_counts=lambda texts: [len(text.split()) + 2 for text in texts]))
 

@@ -85,12 +85,13 @@ def test_the_newest_checkpoint_is_the_furthest_whole_one(tmp_path):
     assert newest_checkpoint(tmp_path) is None
     for epoch in (2, 9, 10):
         torch.save(dict(state_dict={}, meta=dict(iter=epoch)), tmp_path / f'epoch_{epoch}.pth')
-    assert newest_checkpoint(tmp_path).name == 'epoch_10.pth'
+    assert newest_checkpoint(tmp_path)[0].name == 'epoch_10.pth'
     (tmp_path / 'epoch_10.pth').write_bytes(b'half')
     (tmp_path / 'last_checkpoint').write_text('epoch_10.pth')
-    assert newest_checkpoint(tmp_path).name == 'epoch_9.pth'
+    assert newest_checkpoint(tmp_path)[0].name == 'epoch_9.pth'
     torch.save(dict(state_dict={}, meta=dict(iter=11)), tmp_path / 'iter_11.pth')
-    assert newest_checkpoint(tmp_path).name == 'iter_11.pth'
+    path, checkpoint = newest_checkpoint(tmp_path)
+    assert path.name == 'iter_11.pth' and checkpoint == read_checkpoint(path)
 
 
 def test_a_digest_sees_a_single_bit():

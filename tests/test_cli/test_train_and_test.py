@@ -1,7 +1,7 @@
 """The command line tools end to end: what they write, what they say of bad input, and what a kill leaves."""
 import json
-import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,7 +11,10 @@ import pytest
 import torch
 from helpers.clip import write_clip
 from helpers.commands import run
+from helpers.processes import context
 from helpers.tiny_run import write_config
+
+from mmcma.config import load_config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -54,6 +57,41 @@ def test_training_and_testing_a_config(tiny_clip, here):
     adapted, zero_shot = (json.loads(Path(name).read_text()) for name in ('adapted.json', 'zero_shot.json'))
     assert adapted.keys() == zero_shot.keys() and 't2v/R@1' in adapted
     assert adapted != zero_shot
+
+
+def test_what_options_of_training_stand_for(tiny_clip, here):
+    config = write_config(here, tiny_clip, epochs=1)
+    options = ['--amp', '--auto-scale-lr', '--no-validate', '--no-pin-memory', '--resume', 'auto', '--cfg-options',
+               'train_dataloader.pin_memory=True', 'auto_scale_lr.base_batch_size=24']
+    assert run('train', config, *options) == 0
+    work = here / 'work_dirs' / 'tiny'
+    assert (work / 'epoch_1.pth').exists() and not (work / 'best.pth').exists()
+    ran = load_config(work / 'tiny.py')
+    assert ran.model.precision == 'bf16' and ran.val_dataloader is None
+    assert not ran.train_dataloader.pin_memory and not ran.test_dataloader.pin_memory
+    saved = torch.load(work / 'epoch_1.pth', weights_only=False)
+    assert {group['initial_lr'] for group in saved['optimizer']['param_groups']} == {1e-2 * 12 / 24}
+
+
+def test_what_options_of_a_test_leave(tiny_clip, here):
+    config = write_config(here, tiny_clip)
+    assert run('test', config, '--dump', 'all.pkl', '--show-dir', 'shown', '--out', 'metrics.json') == 0
+    items = pickle.loads(Path('all.pkl').read_bytes())
+    assert sorted(item['item_id'] for item in items) == [f'clip{number}' for number in range(7)]
+    assert items[0]['captions'] and items[0]['visual_tokens'].shape[0] == 3
+    assert {'report.json', 'report.html', 'query_panels.png'} <= {path.name for path in Path('shown').iterdir()}
+    report = json.loads(Path('shown/report.json').read_text())
+    assert report['results']['zero-shot']['t2v/R@1'] == json.loads(Path('metrics.json').read_text())['t2v/R@1']
+
+
+@pytest.mark.parametrize('name, options, said', [
+    ('test', ['--dump', 'all.json'], 'error: --dump all.json: results are dumped as a pickle; call it all.json.pkl'),
+    ('test', ['--dump', 'no/all.pkl'], 'error: --dump no/all.pkl cannot be written'),
+    ('test', ['--show-dir', 'tiny.py'], 'error: --show-dir tiny.py is a file'),
+    ('train', ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'tiny.py does not say which batch size')])
+def test_options_that_cannot_be(tiny_clip, here, capfd, name, options, said):
+    assert run(name, write_config(here, tiny_clip), *options) == 2
+    assert said in capfd.readouterr().err and {path.name for path in here.iterdir()} == {'tiny.py'}
 
 
 @pytest.mark.parametrize('options, parts', [
@@ -119,7 +157,7 @@ KILLS = {
 REPORTED = """
 default_hooks.update(checkpoint=dict(save_best='t2v/MnR', rule='less'))
 custom_hooks = [dict(type='FrozenParameterHook'), dict(type='BestCheckpointHook'), dict(type='ResumeHook'),
-                dict(type='RetrievalReportHook', num_hardest=1)]
+                dict(type='RetrievalReportHook', num_hardest=1, num_panels=0)]
 """
 
 
@@ -161,17 +199,9 @@ def arm(point: str, count: int) -> None:
         Runner.call_hook = call_hook_or_die
 
 
-@pytest.fixture(scope='module')
-def processes():
-    """Starts processes that have imported the heavy modules, but have not run anything."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmcma.engine', 'mmcma.models', 'helpers.tiny_run', 'test_cli.test_train_and_test'])
-    return context
-
-
-def start(processes, config: Path, work: Path, *options, kill=None) -> int:
+def start(config: Path, work: Path, *options, kill=None) -> int:
     arguments = [str(config), '--work-dir', str(work), *options]
-    process = processes.Process(target=train_until, args=(arguments, kill, f'{work}.log'))
+    process = context.Process(target=train_until, args=(arguments, kill, f'{work}.log'))
     process.start()
     process.join(120)
     return process.exitcode
@@ -184,20 +214,20 @@ def outcome(work: Path) -> tuple:
 
 
 @pytest.fixture(scope='module')
-def unbroken(processes, tiny_clip, tmp_path_factory) -> tuple:
+def unbroken(tiny_clip, tmp_path_factory) -> tuple:
     folder = tmp_path_factory.mktemp('unbroken')
     config = write_config(folder, tiny_clip, epochs=3, extra=REPORTED)
-    assert start(processes, config, folder / 'work') == 0, Path(f'{folder}/work.log').read_text()[-3000:]
+    assert start(config, folder / 'work') == 0, Path(f'{folder}/work.log').read_text()[-3000:]
     return config, outcome(folder / 'work')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kill', KILLS.values(), ids=list(KILLS))
-def test_a_killed_run_resumes_to_the_same_end(processes, unbroken, tmp_path, kill):
+def test_a_killed_run_resumes_to_the_same_end(unbroken, tmp_path, kill):
     config, expected = unbroken
     work = tmp_path / 'work'
-    assert start(processes, config, work, kill=kill) == -signal.SIGKILL
-    assert start(processes, config, work, '--resume') == 0, Path(f'{work}.log').read_text()[-3000:]
+    assert start(config, work, kill=kill) == -signal.SIGKILL
+    assert start(config, work, '--resume') == 0, Path(f'{work}.log').read_text()[-3000:]
     found = outcome(work)
     for ours, theirs in zip(found[:2], expected[:2]):
         assert ours.keys() == theirs.keys()
@@ -216,11 +246,11 @@ log_processor = dict(by_epoch=False)
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kill', [('before_train_iter', 5), ('before_val_epoch', 2)])
-def test_a_killed_run_by_iteration_resumes_to_the_same_end(processes, tiny_clip, tmp_path, kill):
+def test_a_killed_run_by_iteration_resumes_to_the_same_end(tiny_clip, tmp_path, kill):
     config = write_config(tmp_path, tiny_clip, extra=BY_ITERATION)
-    assert start(processes, config, tmp_path / 'unbroken') == 0
-    assert start(processes, config, tmp_path / 'killed', kill=kill) == -signal.SIGKILL
-    assert start(processes, config, tmp_path / 'killed', '--resume') == 0
+    assert start(config, tmp_path / 'unbroken') == 0
+    assert start(config, tmp_path / 'killed', kill=kill) == -signal.SIGKILL
+    assert start(config, tmp_path / 'killed', '--resume') == 0
     for name in ('iter_9.pth', 'best.pth'):
         expected, found = (torch.load(tmp_path / work / name, weights_only=False)
                            for work in ('unbroken', 'killed'))
@@ -234,6 +264,19 @@ def test_scripts_say_how_they_are_used(script):
     shown = subprocess.run(['bash', TOOLS / script], capture_output=True, text=True)
     assert shown.returncode == 2
     assert shown.stderr.startswith('usage: ')
+
+
+@pytest.mark.parametrize('checkpoint', [['a best.pth'], []], ids=['adapted', 'zero-shot'])
+def test_what_dist_test_starts(tmp_path, checkpoint):
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    words = ['bash', TOOLS / 'dist_test.sh', 'a config.py', *checkpoint, '2', '--out', 'm.json']
+    run = subprocess.run(words, env=dict(os.environ, PYTHON=str(python)), check=True, capture_output=True, text=True)
+    shown = run.stdout.splitlines()
+    assert '--nproc_per_node=2' in shown
+    assert shown[shown.index(str(TOOLS / 'test.py')) + 1:] == [
+        'a config.py', *checkpoint, '--out', 'm.json', '--launcher', 'pytorch']
 
 
 def test_slurm_gets_the_whole_command(tmp_path):

@@ -32,10 +32,11 @@ def stream(request, tmp_path_factory):
 
 @pytest.mark.slow
 def test_any_frames_are_those_of_decoding_all(stream):
-    path, whole, _ = stream
+    path, whole, skips = stream
     assert len(whole) == COUNT
 
-    @settings(max_examples=20, deadline=None)
+    # Where nothing can be skipped, every frame is had in the one way, by decoding all before it.
+    @settings(max_examples=20 if skips else 5, deadline=None)
     @given(st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=6))
     def check(indices):
         with PyAVReader(str(path)) as video:
@@ -43,7 +44,7 @@ def test_any_frames_are_those_of_decoding_all(stream):
             assert np.array_equal(video.get_batch(indices), whole[indices])
     check()
     with PyAVReader(str(path)) as video:
-        for index in range(COUNT):
+        for index in range(0, COUNT, 1 if skips else 7):
             assert np.array_equal(video.get_batch([index])[0], whole[index]), index
 
 

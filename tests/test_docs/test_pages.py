@@ -43,6 +43,7 @@ def reference():
     return registered_parts
 
 
+@pytest.mark.slow
 @needs_sphinx
 def test_every_part_and_key_is_in_the_reference(pages, reference):
     html = (pages / 'config_reference.html').read_text()
@@ -95,6 +96,7 @@ def test_descriptions_come_from_the_part_before_its_bases(reference):
     assert reference.key_texts(Part) == {'b': ['Its own.'], 'a': ['One', 'and more.'], 'c': ['Two.']}
 
 
+@pytest.mark.slow
 @needs_sphinx
 def test_the_images_are_there(pages):
     assert list((pages / '_images').glob('query_panels*.png'))

@@ -1,7 +1,6 @@
 """Two processes against one: the same losses, gradients and ranks. On the CPU, with gloo."""
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,19 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.clip import model_config
+from helpers.commands import run
+from helpers.processes import in_group
 from helpers.tiny_run import NoiseClips, write_config
-from torch import distributed, multiprocessing
+from torch import distributed
 
-from mmcma.engine.distributed import RetrieverDataParallel, start_processes, stop_processes
+from mmcma.engine.distributed import RetrieverDataParallel, start_processes
 from mmcma.utils.errors import ConfigError
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('', 0))
-        return probe.getsockname()[1]
 
 
 def build_model(pretrained: str, **changes):
@@ -44,71 +39,61 @@ def loss_and_gradients(model, data: dict) -> tuple[float, dict]:
     return loss.item(), {name: p.grad for name, p in core.named_parameters() if p.requires_grad}
 
 
-def worker(rank: int, port: int, pretrained: str, out: str, changes: dict) -> None:
-    torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
-                      MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='')
-    start_processes('pytorch', dict(timeout=60))
+def of_a_rank(pretrained: str) -> list[tuple[float, dict]]:
+    """Loss and gradients of this process's share of the batch, whole and in parts."""
     assert distributed.get_backend() == 'gloo'
+    rank = distributed.get_rank()
     # What RetrieverDataParallel gets from mmengine, which knows GPUs only.
-    model = RetrieverDataParallel(build_model(pretrained, **changes), device_ids=[rank])
-    torch.save(loss_and_gradients(model, batch(INDICES[rank::2])), f'{out}/{rank}.pt')
-    stop_processes()
+    models = [RetrieverDataParallel(build_model(pretrained, **own), device_ids=[rank]) for own in CHANGES.values()]
+    return [loss_and_gradients(model, batch(INDICES[rank::2])) for model in models]
 
 
 #: Captions of a batch of 6; 4 and 5 are of one item, on different ranks.
 INDICES = [0, 3, 9, 7, 4, 5]
 
 
-@pytest.mark.parametrize('changes', [
-    pytest.param(dict(), id='whole'), pytest.param(dict(micro_batch_size=2), id='in parts', marks=pytest.mark.slow)])
-def test_two_processes_give_loss_and_gradients_of_one_with_the_joined_batch(tiny_clip, tmp_path, changes):
-    multiprocessing.spawn(worker, (free_port(), tiny_clip, str(tmp_path), changes), nprocs=2)
+CHANGES = {'whole': dict(), 'in parts': dict(micro_batch_size=2)}
+
+
+@pytest.fixture(scope='module')
+def ranks(tiny_clip) -> dict[str, tuple]:
+    """Loss and gradients of each process, by the name of what the model was built with."""
+    return dict(zip(CHANGES, zip(*in_group(of_a_rank, tiny_clip)), strict=True))
+
+
+@pytest.mark.parametrize('name', CHANGES)
+def test_two_processes_give_loss_and_gradients_of_one_with_the_joined_batch(tiny_clip, ranks, name):
     joined = [*INDICES[0::2], *INDICES[1::2]]
     expected_loss, expected = loss_and_gradients(build_model(tiny_clip), batch(joined))
-    ranks = [torch.load(tmp_path / f'{rank}.pt') for rank in range(2)]
-    assert sum(loss for loss, _ in ranks) / 2 == pytest.approx(expected_loss, rel=1e-5)
-    for _, gradients in ranks:
+    assert sum(loss for loss, _ in ranks[name]) / 2 == pytest.approx(expected_loss, rel=1e-5)
+    for _, gradients in ranks[name]:
         assert gradients.keys() == expected.keys()
         for name, gradient in gradients.items():
             # The largest gradients are near 1: float32 sums of them in another order differ by some 1e-7.
             assert torch.allclose(gradient, expected[name], rtol=1e-4, atol=1e-6), name
 
 
-@pytest.fixture(scope='module')
-def environment() -> dict:
-    paths = [str(TOOLS.parent), str(TOOLS.parent / 'tests')]
-    return dict(os.environ, PYTHON=sys.executable, PYTHONPATH=os.pathsep.join(paths), CUDA_VISIBLE_DEVICES='',
-                OMP_NUM_THREADS='1')
-
-
-@pytest.fixture(scope='module')
-def trained(tiny_clip, environment, tmp_path_factory) -> tuple[Path, Path]:
-    """Config and best checkpoint of a run of tools/dist_train.sh in two processes."""
-    folder = tmp_path_factory.mktemp('dist')
-    config = write_config(folder, tiny_clip)
-    run = subprocess.run(['bash', TOOLS / 'dist_train.sh', config, '2', '--work-dir', folder / 'work'],
-                         env=environment, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    assert 'tensors are bit-identical to before training' in run.stdout
-    return config, folder / 'work' / 'best.pth'
+def script(name: str, *arguments) -> str:
+    """What a script of tools/ says when it is started in two processes."""
+    words = ['bash', TOOLS / name, *arguments]
+    done = subprocess.run(words, env=dict(os.environ, PYTHON=sys.executable, CUDA_VISIBLE_DEVICES=''),
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow
-def test_sharded_evaluation_equals_that_of_one_process(trained, environment, tmp_path):
-    config, checkpoint = trained
-    command = {  # The test set's 7 items do not divide by 2.
-        'one': [sys.executable, TOOLS / 'test.py', config, checkpoint],
-        'two': ['bash', TOOLS / 'dist_test.sh', config, checkpoint, '2'],
-        'zero_shot': ['bash', TOOLS / 'dist_test.sh', config, '2']}
-    metrics = {}
-    for name, words in command.items():
-        out = tmp_path / f'{name}.json'
-        subprocess.run([*words, '--work-dir', tmp_path / name, '--out', out], env=environment, check=True,
-                       capture_output=True, timeout=300)
-        metrics[name] = json.loads(out.read_text())
-    assert metrics['one'] == metrics['two']
-    assert metrics['two'] != metrics['zero_shot']
+def test_the_scripts_train_and_test_in_two_processes(tiny_clip, tmp_path):
+    config, checkpoint = write_config(tmp_path, tiny_clip), tmp_path / 'work' / 'best.pth'
+    said = script('dist_train.sh', config, '2', '--work-dir', checkpoint.parent)
+    assert 'tensors are bit-identical to before training' in said
+    metrics = {name: tmp_path / f'{name}.json' for name in ('one', 'two', 'zero_shot')}
+    # The test set's 7 items do not divide by 2.
+    script('dist_test.sh', config, checkpoint, '2', '--work-dir', tmp_path / 'two', '--out', metrics['two'])
+    assert run('test', config, checkpoint, '--work-dir', tmp_path / 'one', '--out', metrics['one']) == 0
+    assert run('test', config, '--work-dir', tmp_path / 'zero', '--out', metrics['zero_shot']) == 0
+    one, two, zero_shot = (json.loads(out.read_text()) for out in metrics.values())
+    assert one == two != zero_shot
 
 
 def test_a_launcher_that_is_not_there_is_an_error(monkeypatch):

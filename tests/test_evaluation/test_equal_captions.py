@@ -1,12 +1,12 @@
 """Items that share captions: figures depend on no batch, no process and no tile, and are those of exact scores."""
-import json
 import random
 from functools import cache
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from helpers.clip import TOKENIZER, clip_config, model_config
+from helpers.processes import in_group
+from torch import distributed
 
 from mmcma.evaluation import RetrievalMetric
 from mmcma.structures import RetrievalSample
@@ -96,16 +96,10 @@ def test_further_figures_depend_on_no_batch_and_tile(options):
         assert torch.equal(other.result.top_items, metric.result.top_items)
 
 
-def sharded(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    metrics, _ = evaluate(build_model('QueryScore'), 4, range(rank, ITEMS, 2), extras=EXTRAS)
-    with open(f'{folder}/{rank}.json', 'w') as file:
-        json.dump(metrics, file)
-    torch.distributed.destroy_process_group()
+def sharded() -> dict:
+    return evaluate(build_model('QueryScore'), 4, range(distributed.get_rank(), ITEMS, 2), extras=EXTRAS)[0]
 
 
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_equal_one():
     expected, _ = evaluate(build_model('QueryScore'), 32, extras=EXTRAS)
-    mp.spawn(sharded, args=(str(tmp_path),), nprocs=2)
-    assert [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(2)] == [expected] * 2
+    assert in_group(sharded) == [expected] * 2

@@ -1,9 +1,9 @@
 """The metric over a test set, in one process and sharded over two and three."""
-import json
 
 import pytest
 import torch
-import torch.multiprocessing as mp
+from helpers.processes import in_group
+from torch import distributed
 
 from mmcma.evaluation import RetrievalMetric
 from mmcma.structures import RetrievalSample
@@ -220,50 +220,35 @@ def test_nan_features_name_the_item():
         metric.evaluate(6)
 
 
-def sharded(rank, shards, folder, spoil):
-    """One process: evaluates its shard, and writes what it was told."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank,
-                                         world_size=len(shards))
+def sharded(shards, spoil=None) -> tuple:
+    """What one process is told of its shard's evaluation, and the result, which the first has."""
     from mmcma.evaluation import gather
     gather.ROWS_AT_ONCE = 7  # several pieces, of different number on each rank
-    metric = make_metric()
-    for index in shards[rank]:
+    own, metric = shards[distributed.get_rank()], make_metric()
+    for index in own:
         metric.process(None, [sample(index)])
-    if spoil in shards[rank]:
+    if spoil in own:
         metric.results[0]['text_pooled'] = torch.full((1, DIM), torch.nan)
     try:
-        answer = metric.evaluate(len({index for shard in shards for index in shard}))
-        if rank == 0:
-            torch.save((metric.result.t2v_ranks, metric.result.v2t_ranks, metric.result.top_items,
-                        metric.result.captions), f'{folder}/result.pt')
+        return metric.evaluate(len({index for shard in shards for index in shard})), metric.result
     except NonFiniteError as error:
-        answer = str(error)
-    with open(f'{folder}/{rank}.json', 'w') as file:
-        json.dump(answer, file)
-    torch.distributed.destroy_process_group()
-
-
-def run_sharded(shards, folder, spoil=None):
-    mp.spawn(sharded, args=(shards, str(folder), spoil), nprocs=len(shards))
-    return [json.loads((folder / f'{rank}.json').read_text()) for rank in range(len(shards))]
+        return str(error), None
 
 
 @pytest.mark.parametrize('shards', [
     [[0, 2, 4, 6, 8, 10, 12], [1, 3, 5, 7, 9, 11, 0]],  # 13 items: the sampler repeats the first
     [[0, 1, 2], [], [3, 4]]])
-def test_sharded_evaluation_equals_that_of_one_process(shards, tmp_path):
+def test_sharded_evaluation_equals_that_of_one_process(shards):
     metrics, metric = evaluate(sorted({index for shard in shards for index in shard}))
-    for answer in run_sharded(shards, tmp_path):
-        assert answer == metrics
-    t2v, v2t, top_items, captions = torch.load(tmp_path / 'result.pt')
-    assert torch.equal(t2v, metric.result.t2v_ranks)
-    assert torch.equal(v2t, metric.result.v2t_ranks)
-    assert torch.equal(top_items, metric.result.top_items)
-    assert captions == metric.result.captions
+    answers, (found, *_) = zip(*in_group(sharded, shards, count=len(shards)))
+    assert answers == (metrics,) * len(shards)
+    assert torch.equal(found.t2v_ranks, metric.result.t2v_ranks)
+    assert torch.equal(found.v2t_ranks, metric.result.v2t_ranks)
+    assert torch.equal(found.top_items, metric.result.top_items)
+    assert found.captions == metric.result.captions
 
 
-def test_an_error_reaches_every_rank(tmp_path):
-    answers = run_sharded([[0, 1], [3, 4]], tmp_path, spoil=3)
+def test_an_error_reaches_every_rank():
+    answers, _ = zip(*in_group(sharded, [[0, 1], [3, 4]], 3))
     assert answers[0] == answers[1]
     assert "caption 3 of item 'clip-3'" in answers[0]

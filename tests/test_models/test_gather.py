@@ -1,6 +1,7 @@
 """Features of two processes whose captions differ in length."""
 import torch
-import torch.multiprocessing as mp
+from helpers.processes import in_group
+from torch import distributed
 
 from mmcma.models.heads.gather import gather_features
 from mmcma.structures import Features
@@ -16,22 +17,18 @@ def of_rank(rank: int) -> Features:
                     torch.randn(2, length, 4, generator=generator).requires_grad_(), mask)
 
 
-def worker(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    own = of_rank(rank)
+def gathered() -> tuple:
+    """What this process has of all, and the gradient of its own."""
+    own = of_rank(distributed.get_rank())
     joined = gather_features(own)
     weight = torch.arange(joined.tokens.numel()).view_as(joined.tokens)
     (joined.tokens * weight).sum().backward()
-    torch.save((joined.pooled, joined.tokens.detach(), joined.mask, own.tokens.grad), f'{folder}/{rank}.pt')
-    torch.distributed.destroy_process_group()
+    return joined.pooled, joined.tokens.detach(), joined.mask, own.tokens.grad
 
 
-def test_shorter_captions_are_padded_to_the_longest_of_all_processes(tmp_path):
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
+def test_shorter_captions_are_padded_to_the_longest_of_all_processes():
     ours = [of_rank(rank) for rank in range(2)]
-    for rank in range(2):
-        pooled, tokens, mask, gradient = torch.load(tmp_path / f'{rank}.pt')
+    for rank, (pooled, tokens, mask, gradient) in enumerate(in_group(gathered)):
         assert torch.equal(pooled, torch.cat([one.pooled for one in ours]))
         assert tokens.shape == (4, 5, 4) and mask.shape == (4, 5)
         assert mask.sum(1).tolist() == [3, 2, 5, 2]

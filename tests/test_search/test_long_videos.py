@@ -1,14 +1,16 @@
 """Moments of long videos: cut, read in one pass, encoded one by one, committed file by file, found and joined."""
+import multiprocessing
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers.galleries import StandIn, contents, index, write_folder
+from helpers.galleries import StandIn, contents, index, killed_at, write_folder
 from helpers.media import write_video
 from helpers.streams import remux
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcma.apis.media import frame_pipeline
@@ -133,6 +135,7 @@ def test_another_way_to_cut(folder, gallery, tmp_path):
         index(folder, tmp_path / 'whole')
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 4), st.randoms(use_true_random=False), st.sets(st.integers(0, 8)))
 def test_files_are_put_together_in_any_order(count, most, order, broken):
     """Results may come twice, and mixed with those of another file."""
@@ -168,3 +171,17 @@ def test_a_file_whose_reader_dies_leaves_nothing(folder):
     file = assembly.take(Failed(found, 'the process died'))
     assert file.complete and file.failed and file.faults == ['the process died']
     assert assembly.take(Encoded(found, Moment('a', 4, 5, 5, [0.0], np.zeros((1, 1)), 5, '', 0, 0))) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('step', [4, 6, 9])
+def test_killed_in_the_midst_of_a_long_video(folder, gallery, tmp_path, step):
+    """Some of its moments are written and none is in the gallery; the next run ends as an unbroken one."""
+    context = multiprocessing.get_context('forkserver')  # its children have no threads of Lance
+    context.set_forkserver_preload(['mmcma.search', 'mmcma.models'])
+    child = context.Process(target=killed_at, args=(step, folder, tmp_path / 'gallery'))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    report = index(folder, tmp_path / 'gallery')
+    assert report.added > 0 and contents(tmp_path / 'gallery') == contents(gallery)

@@ -170,7 +170,8 @@ def test_what_the_released_code_is_fed(job):
 
 
 def test_names_of_the_released_code_are_those_of_the_converter(job):
-    from to_hf import fill, to_openai
+    from benchmarks.released import to_openai
+    from to_hf import fill
     from transformers import CLIPModel
     model = CLIPModel.from_pretrained(job / 'clip')
     other = CLIPModel(model.config)
@@ -237,6 +238,14 @@ def test_memory(command, one_process, capsys):
     assert variants['float32']['share'] == 1
     assert variants['bf16-micro']['weight_mib'] <= variants['float32']['weight_mib']
     assert 'share' in capsys.readouterr().out
+
+
+def test_methods(command, capsys):
+    """A method's operations are those of its step by hand, whatever methods were on the same towers before."""
+    found = command('methods', '--frames', 3, '--words', 16, '--variants', 'cma', 'lora', 'cma')['methods tiny']['ways']
+    assert list(found) == ['cma', 'lora'] and found['lora']['trained'] == 12_288
+    assert clip_flops(full=False) == pytest.approx(1e9 * found['cma']['gflops_a_clip'], rel=1e-3)
+    assert 'GFLOP' in capsys.readouterr().out
 
 
 @pytest.mark.slow

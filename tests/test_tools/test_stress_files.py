@@ -4,8 +4,11 @@ import sys
 
 import pytest
 import stress
+import torch
 from campaigns import Verdict, _payloads, files
 from mmengine.config import Config
+
+from mmcma.checkpoints.torchscript import read_torchscript
 
 
 @pytest.mark.filterwarnings('ignore:`torch.jit:FutureWarning', 'ignore:`torch.jit:DeprecationWarning')
@@ -29,6 +32,15 @@ def test_the_payloads_run_where_nothing_holds_them(tmp_path, monkeypatch):
         Config.fromstring(_payloads.programs(mark)[name], '.py')
         assert mark.is_dir(), name
     sys.modules.pop(_payloads.MODULE, None)
+
+
+@pytest.mark.filterwarnings('ignore:`torch.jit:FutureWarning', 'ignore:`torch.jit:DeprecationWarning')
+def test_the_program_of_an_archive_runs_where_it_is_loaded_and_not_where_its_tensors_are_read(tmp_path):
+    file, mark = tmp_path / 'a.pt', tmp_path / 'it_ran'
+    torch.jit.script(_payloads.Writes(str(mark))).save(file)
+    assert read_torchscript(file) == {} and not mark.exists()
+    torch.jit.load(file)
+    assert mark.exists()
 
 
 def test_a_reader_that_runs_what_it_reads_is_found_out(tmp_path, monkeypatch):

@@ -127,7 +127,16 @@ def parallel_sum(size: int) -> float:
     return torch.ones(size, size).matmul(torch.ones(size, 1)).sum().item()
 
 
-def test_a_job_may_use_torch_after_its_parent_has():
+@pytest.fixture
+def two_threads():
+    """PyTorch in the tests' process has two threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_job_may_use_torch_after_its_parent_has(two_threads):
     """Both use OpenMP; the parent's threads are not there in a forked process."""
     parallel_sum(1000)
     assert [outcome.value for outcome in watched_jobs(parallel_sum, [1000], workers=1, seconds=60)] == [1e6]

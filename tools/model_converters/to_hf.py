@@ -225,16 +225,6 @@ def fill(model, state: dict) -> None:
             target[name].copy_(tensor)
 
 
-def to_openai(hf: dict) -> dict:
-    """Undoes :func:`fill`: state dict of a CLIPModel -> OpenAI's names."""
-    import torch
-    parts: dict[str, list] = {}
-    for name in sorted(hf, key=lambda name: 'qkv'.find(name.rpartition('_proj.')[0][-1:])):  # joined in that order
-        tensor = hf[name].T if name in ('visual_projection.weight', 'text_projection.weight') else hf[name]
-        parts.setdefault(renamed(name, TO_OPENAI), []).append(tensor)
-    return {name: torch.cat(tensors) if len(tensors) > 1 else tensors[0] for name, tensors in parts.items()}
-
-
 def some(names) -> str:
     """The first names, and how many more there are."""
     names = sorted(names)

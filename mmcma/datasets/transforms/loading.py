@@ -1,10 +1,11 @@
 """From a path to frames."""
+from importlib.util import find_spec
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
+from mmcma.datasets.transforms.base import BaseTransform
 from mmcma.datasets.video.reader import VideoReader, check_backend, open_video
 from mmcma.datasets.video.sampling import THINNING, sample_frames
 from mmcma.registry import TRANSFORMS
@@ -17,7 +18,8 @@ from mmcma.utils.timeouts import run_with_timeout
 class LoadVideoFrames(BaseTransform):
     """Decode the frames that the model will see, and no others.
 
-    Required Keys: ``path``, optionally ``start`` and ``end`` in seconds.
+    Required Keys: ``path``, optionally ``start`` and ``end`` in seconds, or ``end_at_most`` for an end that the file
+    may come before.
 
     Added Keys: ``frames``, uint8 RGB ``(num_frames, H, W, 3)``, zeros after the
     last frame of a short clip; ``frame_mask``, bool ``(num_frames,)``, False there;
@@ -51,6 +53,9 @@ class LoadVideoFrames(BaseTransform):
         if sampling == 'clip4clip' and fps is not None and fps != int(fps):
             raise argument_error(self, 'fps', fps, "must be whole with sampling='clip4clip', or None.")
         check_backend(backend)
+        if backend == 'decord' and find_spec('decord') is None:
+            raise argument_error(self, 'backend', backend, "needs decord, which has wheels for Linux and Windows on "
+                                 "x86-64 alone: pip install 'mmcma[decord]', or choose 'pyav'.")
         self.num_frames, self.fps, self.sampling, self.timeout = num_frames, fps, sampling, timeout
         self.backend, self.folder_fps = backend, folder_fps
         # Seed and epoch, in memory that workers share: they may outlast an epoch. Negative before a training's first.
@@ -91,8 +96,11 @@ class LoadVideoFrames(BaseTransform):
     def _read(self, results: dict, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray, float]:
         """Frames uint8 ``(n, H, W, 3)``, their times ``(n,)``, and the duration of the file."""
         with self.open(results['path']) as video:
+            end = results.get('end')
+            if end is None and 'end_at_most' in results:
+                end = min(results['end_at_most'], video.duration)
             try:
-                indices = self.choose(video, results.get('start'), results.get('end'), rng)
+                indices = self.choose(video, results.get('start'), end, rng)
             except ValueError as error:
                 raise MediaError(f"{results['path']}: {error}") from error
             return video.get_batch(indices), video.timestamps[indices], float(video.duration)

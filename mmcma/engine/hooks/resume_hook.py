@@ -1,10 +1,11 @@
 """Resumed training that ends where unbroken training would."""
 from collections.abc import Iterator
 
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.utils import set_random_seed
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmcma.engine.resumed_config import changes_since
@@ -26,7 +27,8 @@ class ResumeHook(Hook):
     - the validation that a run was killed in, without which the best checkpoint could be missed;
     - the config's rates and lengths where they are no longer the checkpoint's: with more epochs, the
       schedules are those of the longer run. What differs is logged; what cannot be another is refused;
-    - the number of iterations, where an epoch has become longer or shorter: by another batch size, or other data.
+    - the number of iterations, where an epoch has become longer or shorter: by another batch size, or other data;
+    - the gradients that ``accumulative_counts`` has added up since the last update, of a run of one process.
 
     Raises:
         ConfigError: The config differs from the checkpoint's in what its state depends on, the seed does, or
@@ -38,6 +40,7 @@ class ResumeHook(Hook):
 
     def __init__(self) -> None:
         self._planned: PlannedSchedule | None = None
+        self._gradients: dict[str, Tensor] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compares configs, and remembers what the state that is loaded next would replace."""
@@ -55,6 +58,7 @@ class ResumeHook(Hook):
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             meta['iter'] = _iterations(meta, len(runner.train_loop.dataloader))
         self._planned = PlannedSchedule(runner.optim_wrapper, runner.param_schedulers)
+        self._gradients = checkpoint.get('gradients', {})
 
     def before_train(self, runner: Runner) -> None:
         """Takes rates and lengths from the config; validates a checkpoint where the loop would have."""
@@ -65,6 +69,7 @@ class ResumeHook(Hook):
         if self._planned is not None and self._planned.differs():
             self._planned.restore(iters=loop.iter, epochs=loop.epoch,
                                   epoch_length=len(loop.dataloader) if by_epoch else None)
+        self._restore_gradients(runner)
         done, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
         if done >= end:
             runner.logger.warning(f'Nothing is left to train: {done} of {end} {"epochs" if by_epoch else "iterations"} '
@@ -88,9 +93,28 @@ class ResumeHook(Hook):
         _seed(runner, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Adds ``meta.epoch_length``, the iterations of an epoch."""
+        """Adds ``meta.epoch_length``, the iterations of an epoch, and ``gradients`` between two updates."""
+        meta = checkpoint['meta']
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            checkpoint['meta']['epoch_length'] = len(runner.train_loop.dataloader)
+            length = len(runner.train_loop.dataloader)
+            # FlexibleRunner counts one epoch too many where the checkpoint follows a validation.
+            meta.update(epoch_length=length, epoch=meta['iter'] // length)
+        # Each process has gradients of its own until the update, and one of them writes.
+        if get_world_size() == 1 and _steps_since_update(runner, meta['iter']):
+            checkpoint['gradients'] = {name: parameter.grad for name, parameter in runner.model.named_parameters()
+                                       if parameter.grad is not None}
+
+    def _restore_gradients(self, runner: Runner) -> None:
+        """Goes on adding up where the checkpoint was written between two updates, or says that it cannot."""
+        steps = _steps_since_update(runner, runner.iter)
+        if steps and not self._gradients:
+            runner.logger.warning(f'The gradients of the last {steps} steps, which optim_wrapper.accumulative_counts='
+                                  f'{runner.optim_wrapper._accumulative_counts} had not applied yet, are not in the '
+                                  'checkpoint (several processes wrote it, or an earlier version): they are lost.')
+        parameters = dict(runner.model.named_parameters())
+        for name, gradient in self._gradients.items() if steps else ():
+            parameters[name].grad = gradient.to(parameters[name].device)
+        self._gradients = {}
 
 
 def _steps(dataset: Dataset) -> Iterator:
@@ -98,6 +122,12 @@ def _steps(dataset: Dataset) -> Iterator:
     yield from getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     for inner in [*getattr(dataset, 'datasets', ()), *filter(None, [getattr(dataset, 'dataset', None)])]:
         yield from _steps(inner)
+
+
+def _steps_since_update(runner: Runner, done: int) -> int:
+    """Steps whose gradients wait for the optimizer's update, after ``done`` of all."""
+    counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    return 0 if done == runner.max_iters else done % counts
 
 
 def _iterations(meta: dict, now: int) -> int:

@@ -13,7 +13,7 @@ from unittest.mock import MagicMock
 
 import torch
 from official_cma import to_official, to_ours
-from to_hf import to_openai
+from to_hf import TO_OPENAI, renamed
 from torch import distributed
 from transformers import AutoTokenizer
 
@@ -41,6 +41,15 @@ def make_importable(checkout: Path) -> None:
     sys.path.insert(0, str(checkout))
     for downloader in ('boto3', 'botocore', 'botocore.exceptions', 'requests'):  # imported there, not needed here
         sys.modules.setdefault(downloader, MagicMock(__spec__=ModuleSpec(downloader, None)))
+
+
+def to_openai(hf: dict) -> dict:
+    """State dict of a CLIPModel -> OpenAI's names, which the released code's are."""
+    parts: dict[str, list] = {}
+    for name in sorted(hf, key=lambda name: 'qkv'.find(name.rpartition('_proj.')[0][-1:])):  # joined in that order
+        tensor = hf[name].T if name in ('visual_projection.weight', 'text_projection.weight') else hf[name]
+        parts.setdefault(renamed(name, TO_OPENAI), []).append(tensor)
+    return {name: torch.cat(tensors) if len(tensors) > 1 else tensors[0] for name, tensors in parts.items()}
 
 
 def released_model(checkout: Path, folder: Path, *, half: bool = False):

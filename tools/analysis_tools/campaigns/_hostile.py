@@ -165,26 +165,6 @@ def data(root: Path) -> Iterator[tuple[str, Make]]:
     yield 'TorchScript', _torchscript
 
 
-class _Writes(torch.nn.Module):
-    """Makes a file where its program is run, which ``torch.jit.load`` does."""
-
-    def __init__(self, mark: str) -> None:
-        super().__init__()
-        self.mark, self.weight = mark, torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-    @torch.jit.export
-    def __getstate__(self) -> tuple[str, bool]:
-        return self.mark, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[str, bool]) -> None:
-        self.mark, self.training = state[0], state[1]
-        self.weight = torch.from_file(state[0], True, 1)
-
-
 def _torchscript(trial: Path, mark: Path, generator: random.Random) -> tuple[str, Callable[[], object]]:
-    torch.jit.script(_Writes(str(mark))).save(trial / 'evil.pt')
+    torch.jit.script(payloads.Writes(str(mark))).save(trial / 'evil.pt')
     return 'a program that writes', lambda: read_torchscript(trial / 'evil.pt')

@@ -10,7 +10,7 @@ from mmengine.logging import HistoryBuffer
 
 from campaigns import Outcome, Verdict
 from mmcma.checkpoints.checkpoint_file import read_checkpoint
-from mmcma.utils.errors import UserError
+from mmcma.utils.errors import UserError, cause
 
 
 def trials(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
@@ -28,7 +28,7 @@ def trials(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
         except UserError as error:
             yield Outcome(Verdict.REFUSED, f'{flipped}: {error}')
         except Exception as error:
-            yield Outcome(Verdict.CRASHED, f'{flipped}: {type(error).__name__}: {error}')
+            yield Outcome(Verdict.CRASHED, f'{flipped}: {cause(error)}')
 
 
 def _checkpoint(seed: int) -> dict[str, Any]:

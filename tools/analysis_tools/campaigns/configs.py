@@ -21,7 +21,7 @@ from mmcma.config import building, check_config, load_config
 from mmcma.config.places import parts
 from mmcma.config.sharing import LOADERS
 from mmcma.registry import HOOKS, MODELS
-from mmcma.utils.errors import UserError
+from mmcma.utils.errors import UserError, cause
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
 #: What a run builds; all else in a config are variables and settings of mmengine.
@@ -125,7 +125,7 @@ def judge(cfg: Config, mutation: Mutation, folder: Path | None) -> Outcome:
         named = any(name in text for name in mutation.named)
         return Outcome(Verdict.REFUSED if '\n' not in text and named else Verdict.CRASHED, text)
     except Exception as error:
-        return Outcome(Verdict.CRASHED, f'{type(error).__name__}: {" ".join(str(error).split())}')
+        return Outcome(Verdict.CRASHED, cause(error))
     return Outcome(Verdict.RIGHT if mutation.legal else Verdict.WRONG, 'accepted')
 
 

@@ -22,7 +22,7 @@ from campaigns import _hostile as hostile
 from campaigns import _payloads as payloads
 from mmcma.apis import init_model
 from mmcma.cli.main import main
-from mmcma.utils.errors import UserError
+from mmcma.utils.errors import UserError, cause
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / 'configs' / 'cma' / 'cma_tiny_glyphmotion.py'
@@ -59,7 +59,7 @@ def _outcome(name: str, act: Act, trial: Path, mark: Path) -> Outcome:
         detail = f'{end.code} {said.getvalue()}'.strip()
         verdict = Verdict.REFUSED if 'error: ' in detail else Verdict.CRASHED
     except Exception as error:
-        verdict, detail = Verdict.CRASHED, f'{type(error).__name__}: {error}'
+        verdict, detail = Verdict.CRASHED, cause(error)
     for module in [module for module in sys.modules if module.partition('.')[0] == payloads.MODULE]:
         del sys.modules[module]
     return Outcome(Verdict.WRONG if mark.exists() else verdict, f'{name}: {" ".join(detail.split())[:300]}')

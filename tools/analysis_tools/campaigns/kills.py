@@ -95,8 +95,7 @@ def _weights(work: Path) -> dict:
     """Tensors of the last and of the best checkpoint, with where those stand in the training."""
     from mmcma.checkpoints.checkpoint_file import newest_checkpoint, read_checkpoint
     found = {}
-    for name, path in (('last', newest_checkpoint(work)), ('best', work / 'best.pth')):
-        checkpoint = read_checkpoint(path)
+    for name, checkpoint in (('last', newest_checkpoint(work)[1]), ('best', read_checkpoint(work / 'best.pth'))):
         found[f'{name} iter'] = checkpoint['meta']['iter']
         found.update((f'{name} {key}', tensor) for key, tensor in checkpoint['state_dict'].items())
     return found

@@ -14,7 +14,7 @@ import numpy as np
 from campaigns import Outcome, Verdict
 from mmcma.datasets import open_video
 from mmcma.datasets.video.sampling import frame_at
-from mmcma.utils.errors import MediaError
+from mmcma.utils.errors import MediaError, cause
 from mmcma.utils.timeouts import run_with_timeout
 
 #: Bits flipped in a trial; frames read of a clip; frames that it has; the most that a frame may differ on average.
@@ -64,7 +64,7 @@ def read(clip: Clip, path: Path) -> tuple[Verdict, str]:
     except MediaError as error:
         return Verdict.REFUSED, str(error)
     except Exception as error:
-        return Verdict.CRASHED, f'{type(error).__name__}: {error}'
+        return Verdict.CRASHED, cause(error)
     if found.shape[1:] != clip.frames.shape[1:]:
         return Verdict.WRONG, f'frames of {found.shape[2]}x{found.shape[1]} pixels'
     worst = np.abs(found.astype(int) - clip.frames[places]).mean(axis=(1, 2, 3)).max()
