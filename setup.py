@@ -30,7 +30,8 @@ setup(
     # beside a clone: Python takes the clone's folder, called mmcma as well, for a namespace package.
     package_dir={'': '.'},
     # In .mim lie links to configs and tools: a wheel carries them as those of OpenMMLab do.
-    package_data={'mmcma': ['pretrained/**/*', '**/*.j2', '**/*.css', '**/*.js', '.mim/**/*']},
+    package_data={'mmcma': ['pretrained/**/*', '**/*.j2', '**/*.css', '**/*.js', '**/*.html', '**/*.svg',
+                            '.mim/**/*']},
     install_requires=requirements('runtime'),
     extras_require={
         'decord': requirements('decord'),
@@ -38,7 +39,9 @@ setup(
         'mmpretrain': requirements('mmpretrain'),
         'ray': requirements('ray'),
         'search': requirements('search'),
-        'tests': [line for name in ('tests', 'search', 'ray', 'mmpretrain', 'decord', 'docs')
+        'heic': requirements('heic'),
+        'shots': requirements('shots'),
+        'tests': [line for name in ('tests', 'search', 'heic', 'shots', 'ray', 'mmpretrain', 'decord', 'docs')
                   for line in requirements(name)],
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli.main:main']},

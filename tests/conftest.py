@@ -1,9 +1,8 @@
 """Fixtures of the whole suite."""
-import gc
 import os
 from pathlib import Path
 
-import helpers.plain_configs  # noqa: F401
+import helpers.quick_mmengine  # noqa: F401
 import pytest
 import torch
 from helpers.clip import write_clip
@@ -16,12 +15,6 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
 # Of the processes that tests start.
 os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [str(TESTS.parent), str(TESTS), os.environ.get('PYTHONPATH')]))
-
-
-def pytest_collection_finish() -> None:
-    """What was imported stays, and need not be walked again: mmengine collects garbage for every data set it makes."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -10,6 +10,8 @@ from packaging.requirements import Requirement
 import mmcma
 
 _SHOWN = ('torch', 'transformers', 'peft', 'numpy', 'av')
+#: Extras for those who change the package.
+_DEVELOPERS = ('docs', 'tests')
 #: Packages that all import as ``mmengine``: each writes over the files of the others.
 _MMENGINES = ('onedl-mmengine', 'mmengine', 'mmengine-lite')
 
@@ -26,7 +28,8 @@ def describe_installation() -> dict[str, str]:
     except PackageNotFoundError:
         return dict(facts, requirements='unknown: mmcma is imported from a folder and not installed (pip install -e .)')
     facts['requirements'] = _in_words(unmet(), 'pip install --upgrade mmcma')
-    facts.update((f'[{extra}]', _in_words(unmet(extra), f"pip install 'mmcma[{extra}]'")) for extra in extras)
+    facts.update((f'[{extra}]', _in_words(unmet(extra), f"pip install 'mmcma[{extra}]'"))
+                 for extra in extras if extra not in _DEVELOPERS)
     return facts
 
 

@@ -1,5 +1,6 @@
 """What tools/*.py share. Imports nothing heavy, so that ``--help`` answers at once."""
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -149,9 +150,19 @@ def read_config(args: argparse.Namespace):
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2, an interruption 130."""
+    """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2, an interruption 130.
+
+    Letters that the terminal cannot show are escaped; a reader that has gone, as ``| head -1``, ends it in silence.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end
+        sys.exit(141)  # 128 + SIGPIPE
     except UserError as error:
         sys.stdout.flush()
         print(f'error: {one_line(error)}', file=sys.stderr)

@@ -245,7 +245,7 @@ class RetrievalDataset(BaseDataset):
         index = self._item_of(idx)
         item = self.items[index]
         which = idx - self._ends[index]  # counted from the end of the item's captions: negative
-        for key in ('captions', 'caption_kinds'):
+        for key in ('captions', 'caption_kinds', 'caption_times'):
             if key in item:
                 item[key] = [item[key][which]]
         return dict(item, item_index=index, sample_idx=idx)

@@ -1,3 +1,4 @@
+from . import lean_mmengine  # noqa: F401  # before any other import of mmengine.model
 from .backbones import HFTextTower, HFVisionTower, MMPretrainTower, Site, Tower
 from .data_preprocessor import RetrievalDataPreprocessor
 from .heads import RetrievalHead

@@ -7,8 +7,9 @@ from mmcma.datasets.annotations.texts import one_name
 from mmcma.utils.errors import DataError, short
 
 #: In the order in which one is chosen where an id has several.
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.webm', '.mkv', '.mov')
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.webm', '.mkv', '.mov', '.m4v', '.ts', '.mts', '.m2ts', '.mpg', '.mpeg', '.wmv',
+                  '.3gp', '.flv', '.ogv', '.gif')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.jfif', '.tif', '.tiff', '.avif', '.heic')
 #: How many folders deep a name is looked for.
 DEPTH = 4
 
