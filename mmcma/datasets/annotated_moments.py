@@ -7,9 +7,6 @@ from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.utils.errors import DataError, short
 from mmcma.utils.spans import Span
 
-#: Seconds from a video's end within which a moment is taken to last until there: files are cut a little differently.
-_AT_THE_END = 1.0
-
 
 class DescribedMoment(NamedTuple):
     """A sentence, and when each of its annotators saw what it says."""
@@ -69,7 +66,7 @@ def _items(video_id: str, video: DescribedVideo) -> list[dict]:
                             f'{video.duration:g} s')
         item = items.setdefault(span, dict(
             id=f'{video_id}#{span.start:g}-{span.end:g}', path=video_id, span=span, captions=[], caption_times=[],
-            start=span.start, end=None if span.end > video.duration - _AT_THE_END else span.end))
+            start=span.start, end_at_most=span.end))  # files are cut a little differently
         item['captions'].append(caption)
         item['caption_times'].append(times)
     return list(items.values())

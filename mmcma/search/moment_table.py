@@ -11,7 +11,7 @@ from mmcma.search.tables import lance, latest, one_line_errors, table_uri
 from mmcma.utils.errors import DataError
 
 #: Rows from which the first stage asks an index, IVF_PQ, in place of every row; docs/scale.md has what was measured.
-INDEXED_FROM = 100_000
+INDEXED_FROM = 50_000
 #: Of the index, how many cells a query looks into, and how many times as many rows as are wanted it compares exactly.
 _PROBES, _REFINED = 50, 5
 

@@ -144,7 +144,7 @@ def test_other_files_are_counted(mmcma, tmp_path):
     for name in ('a.txt', 'b.txt', 'c.PDF', 'Makefile'):
         (folder / name).touch()
     _, _, errors = mmcma('index', folder, '--model', 'm', '--out', tmp_path / 'gallery')
-    assert '4 other files were skipped: 2 .txt, 1 .pdf, 1 without a suffix\n' in errors
+    assert '4 other files were skipped: 2 .txt, 1 without a suffix, 1 .pdf\n' in errors
 
 
 def test_a_terminal_of_ascii_and_a_reader_that_has_gone(tmp_path):

@@ -160,3 +160,10 @@ def test_decord_is_asked_for_by_name_only(monkeypatch):
     with pytest.raises(ConfigError, match=r"backend='decord' needs decord.*pip install 'mmcma\[decord\]'"):
         LoadVideoFrames(backend='decord')
     LoadVideoFrames(backend='pyav')
+
+
+@pytest.mark.parametrize('most, frames', [(1.0, [0.5]), (9.0, [0.5, 1.5, 2.5])])
+def test_an_end_that_the_file_may_come_before(tmp_path, most, frames):
+    load = LoadVideoFrames(num_frames=5)
+    results = load(dict(path=str(write_video(tmp_path / 'a.mp4')), start=0.5, end_at_most=most))
+    assert results['frame_times'].tolist() == frames

@@ -4,7 +4,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 from helpers.media import write_video
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmcma.datasets import open_video
@@ -15,6 +15,7 @@ from mmcma.utils.spans import Span, join_overlapping, windows
 Hit = namedtuple('Hit', 'path start end')
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e5), st.floats(1, 1e4))
 def test_windows_cover_the_file(duration, seconds):
     assume(duration / seconds < 1000)
@@ -73,6 +74,7 @@ def test_times_are_written_as_people_read_them():
     assert str(Span(0, 3600.2)) == '0:00:00–1:00:01'
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 19), min_size=1, max_size=5, unique=True).map(sorted), min_size=1,
                 max_size=8), st.sets(st.integers(0, 19), max_size=3))
 def test_parts_are_those_of_reading_each(parts, broken):
@@ -118,6 +120,7 @@ def test_overlapping_hits_are_joined():
     assert join_overlapping(found, per_file=1) == [Hit('a', 5, 15), Hit('b', 0, 10), Hit('c', 0, 0)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(Hit, st.sampled_from('ab'), st.integers(0, 20), st.integers(21, 30)) |
                 st.builds(lambda path, start: Hit(path, start, start + 3), st.sampled_from('ab'), st.integers(0, 20))),
        st.none() | st.integers(1, 3))

@@ -1,7 +1,7 @@
 """Recall of moments by their overlap with what was annotated, worked by hand."""
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcma.evaluation import MomentMetric
@@ -60,6 +60,7 @@ def test_intersection_over_union(one, other, expected):
 spans = st.tuples(st.integers(0, 20), st.integers(1, 20)).map(lambda ends: Span(ends[0], ends[0] + ends[1]))
 
 
+@settings(deadline=None)
 @given(spans, spans)
 def test_intersection_over_union_counts_seconds(one, other):
     """The plain way: sets of whole seconds."""

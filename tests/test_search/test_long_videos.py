@@ -10,7 +10,7 @@ import torch
 from helpers.galleries import StandIn, contents, index, killed_at, write_folder
 from helpers.media import write_video
 from helpers.streams import remux
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcma.apis.media import frame_pipeline
@@ -135,6 +135,7 @@ def test_another_way_to_cut(folder, gallery, tmp_path):
         index(folder, tmp_path / 'whole')
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 4), st.randoms(use_true_random=False), st.sets(st.integers(0, 8)))
 def test_files_are_put_together_in_any_order(count, most, order, broken):
     """Results may come twice, and mixed with those of another file."""

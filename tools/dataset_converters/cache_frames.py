@@ -110,7 +110,7 @@ def all_items(cfg, loaders: list[str]) -> list[dict]:
     items: dict[str, dict] = {}
     for loader in loaders:
         for item in DATASETS.build(dict(cfg[loader].dataset, pipeline=[])).items:
-            clip = {key: item.get(key) for key in ('id', 'path', 'start', 'end')}
+            clip = {key: item.get(key) for key in ('id', 'path', 'start', 'end', 'end_at_most') if key in item}
             known = items.setdefault(item['id'], clip)
             if known != clip:
                 raise DataError(f"{loader}: the id {item['id']!r} stands for {clip} here and for {known} before; "

@@ -18,7 +18,8 @@ from mmcma.utils.timeouts import run_with_timeout
 class LoadVideoFrames(BaseTransform):
     """Decode the frames that the model will see, and no others.
 
-    Required Keys: ``path``, optionally ``start`` and ``end`` in seconds.
+    Required Keys: ``path``, optionally ``start`` and ``end`` in seconds, or ``end_at_most`` for an end that the file
+    may come before.
 
     Added Keys: ``frames``, uint8 RGB ``(num_frames, H, W, 3)``, zeros after the
     last frame of a short clip; ``frame_mask``, bool ``(num_frames,)``, False there;
@@ -95,8 +96,11 @@ class LoadVideoFrames(BaseTransform):
     def _read(self, results: dict, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray, float]:
         """Frames uint8 ``(n, H, W, 3)``, their times ``(n,)``, and the duration of the file."""
         with self.open(results['path']) as video:
+            end = results.get('end')
+            if end is None and 'end_at_most' in results:
+                end = min(results['end_at_most'], video.duration)
             try:
-                indices = self.choose(video, results.get('start'), results.get('end'), rng)
+                indices = self.choose(video, results.get('start'), end, rng)
             except ValueError as error:
                 raise MediaError(f"{results['path']}: {error}") from error
             return video.get_batch(indices), video.timestamps[indices], float(video.duration)

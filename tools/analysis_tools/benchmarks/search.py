@@ -54,7 +54,7 @@ def measure_speed(args: argparse.Namespace) -> dict:
 
 
 def filled(folder: str, args: argparse.Namespace) -> MomentTable:
-    """A table of random moments, of a file each."""
+    """A table of random moments, of a file each, with an index of vectors where it is large enough for one."""
     random, writer = np.random.default_rng(0), GalleryWriter(folder, GalleryManifest(FORM, folder, '', None, ''))
     times = [float(second) for second in range(args.frames)]
     for start in range(0, args.items, ROWS):
@@ -62,6 +62,7 @@ def filled(folder: str, args: argparse.Namespace) -> MomentTable:
         own = random.standard_normal((count, args.frames, args.dim), dtype=np.float32).astype(np.float16)
         writer.add([Moment(f'folder/{start + number:09d}.mp4', 0.0, 10.0, 10.0, times, frames, 1, '0' * 32, 10**6,
                            10**18) for number, frames in enumerate(own)])
+    writer.finish({})
     return MomentTable(folder, writer.manifest)
 
 
