@@ -1,4 +1,5 @@
 """One pass over a video, against the reader that decodes each frame for itself."""
+import gc
 import random
 
 import numpy as np
@@ -81,6 +82,24 @@ def test_what_nothing_refers_to_is_not_decoded(name, most, tmp_path):
         found = dict(video.scan([0, 23, 59], np.copy))
         assert video.decoded <= most
         assert np.array_equal(np.stack(list(found.values())), decode_all(path)[[0, 23, 59]])
+
+
+def test_decoded_frames_do_not_wait_for_the_garbage_collector(tmp_path):
+    """They are large, and it counts objects: some hundred megabytes of them gathered."""
+    def frames():
+        return sum(type(held).__name__ == 'VideoFrame' for held in gc.get_objects())
+
+    path = write_video(tmp_path / 'a.mp4', num_frames=60)
+    gc.collect()
+    before = frames()
+    gc.disable()
+    try:
+        with open_video(path) as video:
+            for _ in video.scan(range(60), np.copy):
+                pass
+            assert frames() - before < 10
+    finally:
+        gc.enable()
 
 
 def damage(path, target, packet, seed):

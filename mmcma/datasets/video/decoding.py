@@ -47,6 +47,7 @@ class Decoder:
             self._context = av.CodecContext.create(name, 'r')
             self._context.extradata = self._native.extradata
         self._matrix: bytes | None = None
+        self._matrices: dict[int, bytes | None] = {}  # of frames, by the turn in degrees
         self._size: tuple[int, int] | None = None
         # One for the reader: frame.to_ndarray(format=...) makes a scaler anew for every frame.
         self._reformatter = VideoReformatter()
@@ -89,4 +90,8 @@ class Decoder:
                              'cut it there, or convert it to one size')
         self._size = size
         rgb: Any = self._reformatter.reformat(frame, format='rgb24', threads=1)
-        return upright(rgb.to_ndarray(), display_matrix(frame) or self._matrix)
+        # Asked of one frame for each turn: PyAV's frame and its side data then hold each other, megabytes each, and
+        # wait for Python's collector.
+        if frame.rotation not in self._matrices:
+            self._matrices[frame.rotation] = display_matrix(frame)
+        return upright(rgb.to_ndarray(), self._matrices[frame.rotation] or self._matrix)
