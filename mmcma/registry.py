@@ -3,14 +3,14 @@ from collections.abc import Callable
 from typing import Any
 
 from mmengine import registry as root
-from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.config import utils as mmengine_configs
 from mmengine.registry import Registry
 
 from mmcma.utils.arguments import check_arguments
 from mmcma.utils.errors import ConfigError, UserError, one_short_line, short
 
 # So a config may inherit from the package's own: ``_base_ = 'mmcma::cma/cma_tiny_glyphmotion.py'``.
-MODULE2PACKAGE['mmcma'] = 'mmcma'
+mmengine_configs.MODULE2PACKAGE['mmcma'] = 'mmcma'
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:

@@ -210,6 +210,17 @@ def test_frames_that_a_method_cannot_divide_are_refused(tiny_clip, tmp_path):
     assert 'model.neck.num_prompts=3 of PromptSwitch does not divide the 4 frames that train_dataloader' in message
 
 
+@pytest.mark.parametrize('combined', [False, True])
+def test_another_number_of_frames_than_is_loaded_is_refused(tiny_clip, tmp_path, combined):
+    neck = dict(type='TempMe', num_frames=4, merge_layers=(0, 1), merge_frames=(2, 2))
+    neck = dict(type='CombinedNeck', necks=[neck]) if combined else neck
+    check_config(with_parts(tmp_path, tiny_clip, neck, dict(type='LoadVideoFrames', num_frames=4)))
+    message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, dict(type='LoadVideoFrames')))
+    place = 'model.neck.necks[0]' if combined else 'model.neck'
+    for part in (f'{place}.num_frames=4 of TempMe', '12', 'train_dataloader.dataset.pipeline[0]', 'to the same'):
+        assert part in message
+
+
 def test_typos_within_combined_methods_are_found(tiny_clip, tmp_path):
     neck = dict(type='CombinedNeck', necks=[dict(type='LoRA'), dict(type='VTP')])
     message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, dict(type='LoadImage')))

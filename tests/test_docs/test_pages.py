@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import run
+from mmengine.registry import Registry
 from PIL import Image
 
 from mmcma import registry
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
     ROOT / 'README.md', *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}
-REGISTRIES = [name for name in vars(registry) if name.isupper()]
+REGISTRIES = [name for name, value in vars(registry).items() if isinstance(value, Registry)]
 needs_sphinx = pytest.mark.skipif(any(find_spec(name) is None for name in ('sphinx', 'myst_parser', 'furo')),
                                   reason="the extra 'docs' is not installed")
 

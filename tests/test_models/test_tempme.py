@@ -30,7 +30,8 @@ def test_merging_by_hand():
     x = torch.tensor([[[9.0, 9], [1, 0], [1, 3], [0, 1], [2, 2.1], [4, 4]]])
     sizes = torch.tensor([[[1.0], [1], [1], [1], [1], [3]]])
     matching = match(x, 1, first=1)
-    assert matching.kept.tolist() == [[0]] and matching.merged.tolist() == [[1]] and matching.into.tolist() == [[2]]
+    assert matching.rest.tolist() == [[0, 2, 1, 3, 5]] and matching.merged.tolist() == [[4]]
+    assert matching.into.tolist() == [[4]]
     merged, counts = merge(x, sizes, matching)
     expected = torch.tensor([[[9.0, 9], [1, 3], [1, 0], [0, 1], [3.5, 14.1 / 4]]])  # (2 + 3 * 4) / 4, (2.1 + 12) / 4
     torch.testing.assert_close(merged, expected)

@@ -7,24 +7,17 @@ from torch.nn import functional as F
 
 
 class Matching(NamedTuple):
-    """Which tokens of a sequence ``(N, L, ...)`` are added to which others.
+    """Which r tokens of a sequence ``(N, L, ...)`` are added to which others.
 
     Attributes:
-        first: Tokens at the beginning that stay as they are.
-        kept: int64 ``(N, A - r)``, of the A tokens at even places after those, the ones that stay, in order.
-        merged: int64 ``(N, r)``, the ones that do not.
-        into: int64 ``(N, r)``, where among the tokens at odd places each of these goes.
+        rest: int64 ``(N, L - r)``, the places of the tokens that stay, in their new order: the first ones, those at
+            even places, those at odd places.
+        merged: int64 ``(N, r)``, the places of those that do not.
+        into: int64 ``(N, r)``, to which of the rest each of these is added.
     """
-    first: int
-    kept: Tensor
+    rest: Tensor
     merged: Tensor
     into: Tensor
-
-    def sum(self, x: Tensor) -> Tensor:
-        """``x`` ``(N, L, C)`` with each merged token added to another: ``(N, L - r, C)``, first the kept ones."""
-        even, odd = _alternate(x, self.first)
-        odd = odd.scatter_add(1, _over(self.into, x), even.gather(1, _over(self.merged, x)))
-        return torch.cat([x[:, :self.first], even.gather(1, _over(self.kept, x)), odd], dim=1)
 
 
 @torch.no_grad()
@@ -36,12 +29,16 @@ def match(metric: Tensor, count: int, first: int) -> Matching:
         count: Tokens to merge, at most half of those after the first.
         first: Tokens at the beginning that are not looked at.
     """
+    even_start, odd_start = first + first % 2, first + 1 - first % 2
     with torch.autocast(metric.device.type, enabled=False):  # bf16 would tell few cosines apart
-        even, odd = _alternate(F.normalize(metric.float(), dim=-1), first)
-        likeness, partner = (even @ odd.transpose(1, 2)).max(dim=-1)  # (N, A)
+        unit = F.normalize(metric.float(), dim=-1)
+        odd = unit[:, odd_start::2]
+        likeness, partner = (unit[:, even_start::2] @ odd.transpose(1, 2)).max(dim=-1)  # (N, even)
     order = likeness.argsort(dim=-1, descending=True)
     merged, kept = order[:, :count], order[:, count:].sort(dim=-1).values
-    return Matching(first, kept, merged, partner.gather(1, merged))
+    places = torch.arange(metric.shape[1], device=metric.device).expand(len(metric), -1)
+    rest = torch.cat([places[:, :first], even_start + 2 * kept, places[:, odd_start::2]], dim=1)
+    return Matching(rest, even_start + 2 * merged, first + kept.shape[1] + partner.gather(1, merged))
 
 
 def merge(x: Tensor, sizes: Tensor, matching: Matching) -> tuple[Tensor, Tensor]:
@@ -55,16 +52,21 @@ def merge(x: Tensor, sizes: Tensor, matching: Matching) -> tuple[Tensor, Tensor]
     Returns:
         ``(N, L - r, D)`` and ``(N, L - r, 1)``.
     """
-    merged = matching.sum(sizes)
-    return (matching.sum(x * sizes) / merged).to(x.dtype), merged
+    rest, merged, into = matching
+    own, added = (sizes.gather(1, places[..., None]) for places in (rest, merged))
+    total = own.scatter_add(1, into[..., None], added)
+    kept = _rows(x, rest) * (own / total).to(x.dtype)
+    share = _rows(x, merged) * (added / total.gather(1, into[..., None])).to(x.dtype)
+    # Nothing but the r tokens is touched again; `kept` is no one else's.
+    kept.flatten(0, 1).index_add_(0, _in_all(into, rest.shape[1]), share.flatten(0, 1))
+    return kept, total
 
 
-def _alternate(x: Tensor, first: int) -> tuple[Tensor, Tensor]:
-    """The tokens after the first ones at even and at odd places, counted from the beginning of the sequence."""
-    after = x[:, first:]
-    return after[:, first % 2::2], after[:, 1 - first % 2::2]
+def _rows(x: Tensor, places: Tensor) -> Tensor:
+    """The tokens of ``x`` ``(N, L, D)`` at ``places`` ``(N, K)``: ``(N, K, D)``."""
+    return x.flatten(0, 1).index_select(0, _in_all(places, x.shape[1])).unflatten(0, places.shape)
 
 
-def _over(index: Tensor, x: Tensor) -> Tensor:
-    """An index ``(N, r)`` for all channels of ``x`` ``(N, L, C)``."""
-    return index[..., None].expand(-1, -1, x.shape[-1])
+def _in_all(places: Tensor, length: int) -> Tensor:
+    """Places in each of N sequences of ``length`` as places in all of them, one after the other."""
+    return (places + length * torch.arange(len(places), device=places.device)[:, None]).flatten()
