@@ -4,7 +4,8 @@ from .extra import Extra
 from .querybank_norm import QuerybankNorm
 from .ranking import RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
 from .reranking import Reranking
-from .retrieval_metric import RetrievalMetric, RetrievalResult
+from .retrieval_metric import RetrievalMetric
+from .retrieval_result import RetrievalResult
 
 __all__ = ['DualSoftmax', 'Extra', 'QuerybankNorm', 'Reranking', 'RetrievalMetric', 'RetrievalRanks',
            'RetrievalResult', 'TiledScores', 'rank_metrics', 'retrieval_ranks']

@@ -142,6 +142,9 @@ def test_report_of_a_training(trained):
     assert report['backbone'] == dict(name='tiny/colours + words', fingerprint='f00d')
     assert (report['dataset'], report['split'], report['seed']) == ('Colours', 'test', 3)
     assert report['checkpoint'].startswith('best_t2v_R@1_epoch_')
+    rows = (folder / 'ranks.csv').read_text().splitlines()
+    assert len(rows) == 47 and 'zero_shot_rank,adapted_rank' in rows[0]
+    assert len((folder / 'ranks_v2t.csv').read_text().splitlines()) == 24
     assert set(report['seconds']) == {'training', 'zero-shot_test', 'adapted_test'}
     assert {'mmcma', 'torch', 'mmengine', 'transformers', 'python'} == set(report['versions'])
     assert str(folder) not in json.dumps(report)

@@ -132,7 +132,7 @@ class RetrievalReportHook(Hook):
         hardest = hardest_queries(result, self.num_hardest, runner.test_dataloader.dataset.__getitem__)
         fault = runner.message_hub.runtime_info.get(FAULT)
         facts = dict(run_facts(runner, checkpoint), seconds=seconds, training_fault=fault)
-        write_report(folder, measured, facts, hardest)
+        write_report(folder, measured, result, facts, hardest)
         # Sharded weights are whole only while all processes run the model together.
         if self.num_panels and not isinstance(runner.model, FullyShardedDataParallel):
             self._draw_panels(runner, result, folder / 'query_panels.png')
