@@ -11,17 +11,17 @@ from mmcma.evaluation import RetrievalResult
 from mmcma.models import CrossModalRetriever
 from mmcma.utils.files import short_path, write_atomic
 from mmcma.visualization.hardest_queries import HardQuery
-from mmcma.visualization.plots import pixels, rank_histogram, recall_by_kind
+from mmcma.visualization.plots import pixels, rank_histogram, recall_by_kind, training_curves
 from mmcma.visualization.report_page import render_page
 from mmcma.visualization.report_table import kind_table, result_table
 from mmcma.visualization.result_panels import draw_result_panels
 
 
 def write_report(folder: Path, measured: Mapping[str, Measured], result: RetrievalResult, facts: Mapping,
-                 hardest: Sequence[HardQuery]) -> dict:
-    """Writes ``report.json``, ``report.html``, ``rank_histogram_{t2v,v2t}.png`` and ``recall_by_kind.png``.
+                 hardest: Sequence[HardQuery], curves: Mapping[str, Sequence[float]] | None = None) -> dict:
+    """Writes ``report.json``, ``report.html`` and their plots.
 
-    What became of each query stands in the tables of :func:`~mmcma.engine.query_tables.query_tables`. Each result with
+    These are ``rank_histogram_{t2v,v2t}.png``, ``recall_by_kind.png`` and ``training.png``. What became of each query stands in the tables of :func:`~mmcma.engine.query_tables.query_tables`. Each result with
     the ranks of all its queries goes into a file of its own, as ``zero_shot.json``.
 
     Args:
@@ -33,6 +33,7 @@ def write_report(folder: Path, measured: Mapping[str, Measured], result: Retriev
             ``backbone`` (``name``, ``fingerprint``), ``parameters`` (``trainable``,
             ``total``, ``share_percent``), ``seed``, ``device``, ``seconds``, ``versions``, ``training_fault``.
         hardest: Queries to show.
+        curves: ``loss`` and ``rates`` of each step of the training; None for no ``training.png``.
 
     Returns:
         What is in ``report.json``.
@@ -43,6 +44,8 @@ def write_report(folder: Path, measured: Mapping[str, Measured], result: Retriev
                   num_captions=last.num_captions, caption_kinds=last.caption_kinds, folds=last.folds,
                   hardest_queries=[query.to_dict() for query in hardest])
     plots = _plots(measured)
+    if curves is not None:
+        plots['training'] = training_curves(**curves)
     for name, data in {**{f'{name}.png': plot for name, plot in plots.items()},
                        **query_tables(measured, result)}.items():
         write_atomic(data, folder / name)
