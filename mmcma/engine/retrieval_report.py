@@ -19,10 +19,11 @@ from mmcma.visualization.result_panels import draw_result_panels
 
 def write_report(folder: Path, measured: Mapping[str, Measured], result: RetrievalResult, facts: Mapping,
                  hardest: Sequence[HardQuery], curves: Mapping[str, Sequence[float]] | None = None) -> dict:
-    """Writes ``report.json``, ``report.html`` and their plots.
+    """Writes ``report.json``, ``report.html``, plots and tables.
 
-    These are ``rank_histogram_{t2v,v2t}.png``, ``recall_by_kind.png`` and ``training.png``. What became of each query stands in the tables of :func:`~mmcma.engine.query_tables.query_tables`. Each result with
-    the ranks of all its queries goes into a file of its own, as ``zero_shot.json``.
+    The plots are ``rank_histogram_{t2v,v2t}.png``, ``recall_by_kind.png`` and ``training.png``. What became of each
+    query stands in the tables of :func:`~mmcma.engine.query_tables.query_tables`. Each result with the ranks of all its
+    queries goes into a file of its own, as ``zero_shot.json``.
 
     Args:
         folder: Where to; made if absent.

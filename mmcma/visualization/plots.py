@@ -60,7 +60,7 @@ def training_curves(loss: Sequence[float], rates: Sequence[float]) -> bytes:
     left, right = figure.subplots(1, 2)
     values, window = np.asarray(loss, dtype=float), max(1, len(loss) // 20)
     steps = np.arange(1, len(values) + 1)
-    left.plot(steps, values, color=COLOURS[0], linewidth=0.8, label='each step')
+    left.plot(steps, values, color=COLOURS[window == 1], linewidth=0.8, label='each step')
     if window > 1:
         means = np.convolve(values, np.full(window, 1 / window), 'valid')
         left.plot(steps[window - 1:], means, color=COLOURS[1], linewidth=1.6, label=f'mean of {window:,}')
