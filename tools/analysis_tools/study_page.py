@@ -132,7 +132,8 @@ def _recall_by_parameters(runs: Runs, title: str, marked: str, floor: float | No
                       ha='right' if offset[0] < 0 else 'left',
                       fontweight='bold' if name == marked else 'normal',
                       bbox=dict(facecolor='white', edgecolor='none', pad=0.3),  # above lines
-                      arrowprops=dict(arrowstyle='-', color=COLOURS[0], linewidth=0.6, shrinkA=0, shrinkB=3, relpos=(0, 0.5)))
+                      arrowprops=dict(arrowstyle='-', color=COLOURS[0], linewidth=0.6, shrinkA=0, shrinkB=3,
+                                      relpos=(float(offset[0] < 0), 0.5)))
     axes.set(title=title, xlabel='trained parameters', ylabel='R@1 (%)')
     axes.margins(x=0.12, y=0.12)
     plain(axes)
