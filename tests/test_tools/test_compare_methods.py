@@ -164,7 +164,7 @@ def test_labels_of_marks_that_lie_close_stand_in_a_column(tools):
     recalls = [20.0, 20.5, 19.0, 35.0, 15.0]
     offsets = page._label_offsets(np.array([4.6, 4.61, 4.55, 4.6, 3.6]), np.array(recalls))
     ends = [recall * up + rise for recall, (_, rise) in zip(recalls, offsets)]
-    # Three that would meet: in the order of their marks, a height apart, around their middle. Two that would not: beside.
+    # Three that would meet: in the order of their marks, a height apart, around their middle. Two beside theirs.
     assert ends[1] - ends[0] == pytest.approx(10) and ends[0] - ends[2] == pytest.approx(10)
     assert sum(ends[:3]) == pytest.approx(sum(recalls[:3]) * up)
     assert offsets[3] == offsets[4] == (7, 0)
