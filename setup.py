@@ -26,13 +26,23 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmcma', 'mmcma.*']),
-    package_data={'mmcma': ['pretrained/**/*', '**/*.j2', '**/*.css', '**/*.js']},
+    # So an editable install puts this folder on the path. The finder that would stand for it otherwise comes too late
+    # beside a clone: Python takes the clone's folder, called mmcma as well, for a namespace package.
+    package_dir={'': '.'},
+    # In .mim lie links to configs and tools: a wheel carries them as those of OpenMMLab do.
+    package_data={'mmcma': ['pretrained/**/*', '**/*.j2', '**/*.css', '**/*.js', '**/*.html', '**/*.svg',
+                            '.mim/**/*']},
     install_requires=requirements('runtime'),
     extras_require={
+        'decord': requirements('decord'),
         'docs': requirements('docs'),
+        'mmpretrain': requirements('mmpretrain'),
         'ray': requirements('ray'),
         'search': requirements('search'),
-        'tests': requirements('tests') + requirements('search') + requirements('ray') + requirements('docs'),
+        'heic': requirements('heic'),
+        'shots': requirements('shots'),
+        'tests': [line for name in ('tests', 'search', 'heic', 'shots', 'ray', 'mmpretrain', 'decord', 'docs')
+                  for line in requirements(name)],
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli.main:main']},
 )

@@ -3,14 +3,20 @@ from collections.abc import Callable
 from typing import Any
 
 from mmengine import registry as root
+from mmengine.config import utils as mmengine_configs
 from mmengine.registry import Registry
 
 from mmcma.utils.arguments import check_arguments
 from mmcma.utils.errors import ConfigError, UserError, one_short_line, short
 
+# So a config may inherit from the package's own: ``_base_ = 'mmcma::cma/cma_tiny_glyphmotion.py'``.
+mmengine_configs.MODULE2PACKAGE['mmcma'] = 'mmcma'
+
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:
-    return Registry(name, parent=parent, scope='mmcma', locations=list(locations), build_func=_guarded(parent))
+    # A registry of such a package that names no place to import would be looked for in another one.
+    return Registry(name, parent=parent, scope='mmcma', locations=list(locations or [__name__]),
+                    build_func=_guarded(parent))
 
 
 def _guarded(parent: Registry) -> Callable:

@@ -1,5 +1,5 @@
 """Data that travels between the parts: one item of a data set, and the features of many."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -23,7 +23,9 @@ class RetrievalSample(BaseDataElement):
         frame_mask (Tensor): bool ``(T,)``, False on padding frames.
 
     Fields added by ``CrossModalRetriever`` in predict mode, float32 on the CPU:
-        visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation.
+        visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation, or ``(K, D)`` of the whole clip
+            where the neck leaves such.
+        visual_mask (Tensor): bool, False on those of padding frames.
         text_pooled (Tensor): ``(len(captions), D)`` before normalisation.
         caption_keys (list[tuple[int, ...]]): Parallel to ``captions``, their tokens; captions with equal ones are
             one to the model.
@@ -41,10 +43,12 @@ class Features(NamedTuple):
         tokens: ``(B, T, D)`` frame embeddings; for text those of the words,
             ``(N, L, D)``, where the similarity asks for them, else None.
         mask: bool ``(B, T)`` or ``(N, L)``, True on valid tokens; None when all are valid.
+        extra: What the neck's losses need besides, ``(B, ...)`` by name; in training alone.
     """
     pooled: Tensor
     tokens: Tensor | None = None
     mask: Tensor | None = None
+    extra: Mapping[str, Tensor] = {}
 
     @staticmethod
     def of_frames(tokens: Tensor, mask: Tensor | None = None) -> 'VisualFeatures':
@@ -59,9 +63,10 @@ class Features(NamedTuple):
             batches: One or more, alike in which fields they have.
         """
         length = max(0 if batch.tokens is None else batch.tokens.shape[1] for batch in batches)
-        pooled, *sequences = zip(*(batch.pad_to(length) for batch in batches))
+        pooled, *sequences, extra = zip(*(batch.pad_to(length) for batch in batches))
         tokens, mask = (None if field[0] is None else torch.cat(field) for field in sequences)
-        return batches[0]._replace(pooled=torch.cat(pooled), tokens=tokens, mask=mask)
+        return batches[0]._replace(pooled=torch.cat(pooled), tokens=tokens, mask=mask, extra={
+            name: torch.cat([part[name] for part in extra]) for name in extra[0]})
 
     def pad_to(self: 'AnyFeatures', length: int) -> 'AnyFeatures':
         """The same with ``tokens`` ``(B, length, D)``, zeros at the end, and a mask ``(B, length)``.
@@ -83,15 +88,17 @@ class Features(NamedTuple):
 
     def rows(self: 'AnyFeatures', index: slice | Tensor) -> 'AnyFeatures':
         """The items that ``index`` (a slice, or an int or bool tensor) picks."""
-        return self._changed(lambda field: field[index])
+        return self.each(lambda field: field[index])
 
     def to(self: 'AnyFeatures', device: torch.device | str) -> 'AnyFeatures':
         """The same on another device."""
-        return self._changed(lambda field: field.to(device))
+        return self.each(lambda field: field.to(device))
 
-    def _changed(self: 'AnyFeatures', change: Callable[[Tensor], Tensor]) -> 'AnyFeatures':
+    def each(self: 'AnyFeatures', change: Callable[[Tensor], Tensor]) -> 'AnyFeatures':
+        """The same with every tensor changed."""
         tokens, mask = (None if field is None else change(field) for field in (self.tokens, self.mask))
-        return self._replace(pooled=change(self.pooled), tokens=tokens, mask=mask)
+        return self._replace(pooled=change(self.pooled), tokens=tokens, mask=mask,
+                             extra={name: change(field) for name, field in self.extra.items()})
 
 
 class VisualFeatures(Features):

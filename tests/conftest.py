@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-import helpers.plain_configs  # noqa: F401
+import helpers.quick_mmengine  # noqa: F401
 import pytest
 import torch
 from helpers.clip import write_clip

@@ -2,11 +2,15 @@
 import re
 from pathlib import Path
 
+import mmengine
 import pytest
+import torch
 from helpers.clip import write_clip
+from torch import nn
 
 from mmcma.config import check_config, load_config
-from mmcma.models.backbones.pretrained import BUNDLED
+from mmcma.models.backbones import hf_tower
+from mmcma.models.backbones.pretrained import BUNDLED, read_dual
 from mmcma.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -21,11 +25,24 @@ def ids(path: Path) -> str:
 def wide_clip(tmp_path_factory) -> str:
     """A small CLIP with CLIP's context, and with towers wide enough for every d_s and deep enough for every prompt."""
     return write_clip(tmp_path_factory.mktemp('clip'), vision_width=576, text_width=512, context=77,
-                      vision_layers=12, text_layers=12)
+                      vision_layers=12, text_layers=12, patch_size=8)
+
+
+@pytest.fixture(scope='module')
+def trains():
+    """Whether the model of a config trains anything. Configs that differ in their data have one model between them."""
+    known = {}
+
+    def answer(model: dict) -> bool:
+        text = str(model)
+        if text not in known:
+            known[text] = bool(MODELS.build(model).trainable_parameters())
+        return known[text]
+    return answer
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=ids)
-def test_config_is_complete_and_its_model_builds(path, wide_clip):
+def test_config_is_complete_and_its_model_builds(path, wide_clip, trains):
     cfg = load_config(path)
     check_config(cfg)
     for tower in (cfg.model.vision_backbone, cfg.model.text_backbone):
@@ -33,8 +50,7 @@ def test_config_is_complete_and_its_model_builds(path, wide_clip):
             tower.pretrained = wide_clip  # weights from the Hub are not part of the tests
         if tower.type == 'MMPretrainTower':  # nor are mmpretrain's; the projection leads to the small CLIP's space
             tower.update(checkpoint=None, trainable=True, embed_dim=32)
-    model = MODELS.build(cfg.model)
-    assert bool(model.trainable_parameters()) == (path.parent.name != 'zeroshot')
+    assert trains(cfg.model) == (path.parent.name != 'zeroshot')
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator',
                 'train_cfg', 'optim_wrapper', 'param_scheduler', 'default_hooks', 'visualizer'):
         assert key in cfg, key
@@ -61,6 +77,60 @@ def test_readme_states_the_trained_parameters(path):
     count = sum(p.numel() for p in MODELS.build(load_config(path).model).trainable_parameters().values())
     row = next(line for line in (path.parent / 'README.md').read_text().splitlines() if f'({path.name})' in line)
     assert not count or f' {count:,} |' in row
+
+
+#: Rows of the paper's tables that a config trains: config -> millions of parameters, as the paper or the row has them.
+PAPER_ROWS = {row['config']: row.get('released', row['trained'])
+              for table in mmengine.load(ROOT / 'tools/analysis_tools/paper.yml').values()
+              for row in table['rows'].values() if 'trained' in row and 'config' in row}
+
+
+@pytest.fixture
+def clip_b32_without_memory(monkeypatch) -> dict:
+    """Config of CLIP ViT-B/32, which towers then build without weights behind its shapes."""
+    def read(*, pretrained, config):
+        with torch.device('meta'):
+            dual = read_dual(config=config)
+        dual.logit_scale = nn.Parameter(torch.tensor(2.66))
+        return dual
+
+    monkeypatch.setattr(hf_tower, 'read_dual', read)
+    return dict(model_type='clip', vision_config=dict(patch_size=32), text_config=dict(vocab_size=49408))
+
+
+def trained_on(name: str, clip: dict) -> int:
+    """Weights of a config that train, on CLIP ViT-B/32; its README states them."""
+    model = load_config(ROOT / 'configs' / name).model
+    for tower in (model.vision_backbone, model.text_backbone):
+        tower.update(config=clip, pretrained=None)
+    model.text_backbone.tokenizer = 'mmcma/clip-tiny-glyphs'
+    trained = sum(p.numel() for p in MODELS.build(model).trainable_parameters().values())
+    row = next(line for line in (ROOT / 'configs' / name).with_name('README.md').read_text().splitlines()
+               if f'({Path(name).name})' in line)
+    assert f' {trained:,} |' in row
+    return trained
+
+
+@pytest.mark.parametrize('name', PAPER_ROWS)
+def test_a_row_of_the_paper_trains_as_much_as_there(name, clip_b32_without_memory):
+    decimals = len(str(PAPER_ROWS[name]).partition('.')[2])
+    assert round(trained_on(name, clip_b32_without_memory) / 1e6, decimals) == PAPER_ROWS[name]
+
+
+_LAYER = 12 * 768 ** 2 + 13 * 768  # a transformer layer as wide as ViT-B's
+_VOP_CAPTIONS = 12 * (4 + 4) * 512
+
+
+@pytest.mark.parametrize('name, count', [
+    ('prompt/vop', 12 * 8 * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-p', 12 * (4 + 12 * 4) * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-c', 12 * 4 * 768 + 2 * 8 * 768 * (768 + 1) + (2 * 768 + 1) * 4 * 768 + _VOP_CAPTIONS),
+    ('prompt/vop-f', 12 * 8 * 768 + _VOP_CAPTIONS),
+    ('prompt/dgl', 12 * (8 + 12 * 4) * 768 + _LAYER + 769 * 1536 + 1537 * 512 + 4 * 768),
+    ('lora/discovla', 12 * 8 * 4 * (768 + 512) + 4 * (8 * 769 + 9 * 768)),
+    ('prompt/prompt-switch', 6 * 6 * 768 + 4 * 768 * 769 + 151_277_313)])
+def test_video_methods_train_what_their_formula_says(name, count, clip_b32_without_memory):
+    assert trained_on(f'{name}_vit-b32_msrvtt.py', clip_b32_without_memory) == count
 
 
 def test_a_part_is_swapped_by_type_alone():

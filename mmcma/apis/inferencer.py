@@ -2,8 +2,8 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from os import PathLike
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmcma.apis.media import Clip, MediaPaths, frame_pipeline, is_media, preparation
+from mmcma.apis.media import Clip, MediaPaths, frame_pipeline, is_media, moment_clips, preparation, readable
+from mmcma.apis.results import EncodedBatch, Match, MomentMatch
 from mmcma.checkpoints.identity import backbone_identity
 from mmcma.datasets.annotations.texts import fault_of
 from mmcma.datasets.video.cache import frame_settings
+from mmcma.datasets.video.moments import AUTO, check_plan
 from mmcma.models import CrossModalRetriever
 from mmcma.models.backbones.tower import fingerprint
 from mmcma.models.similarities.base import unit
@@ -24,28 +26,10 @@ from mmcma.structures import Features
 from mmcma.utils.digests import tensor_digests, text_digest
 from mmcma.utils.errors import ConfigError, DataError, MediaError, short
 from mmcma.utils.slices import blocks
+from mmcma.utils.spans import join_overlapping
 
 PathType = str | PathLike
 _TILE = 512
-
-
-class Match(NamedTuple):
-    """One answer to a query: a text or path of the gallery, and its score."""
-    item: str
-    score: float
-
-
-class EncodedBatch(NamedTuple):
-    """What became of a few paths.
-
-    Attributes:
-        paths: The files that were read, in order.
-        features: One row a path; None where there are no paths.
-        failures: The other files, each with what is wrong with it.
-    """
-    paths: list[str]
-    features: Features | None
-    failures: dict[str, MediaError]
 
 
 class RetrievalInferencer:
@@ -211,6 +195,34 @@ class RetrievalInferencer:
                       self.similarity(self.encode_text([str(query)]), visual))[0]
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
         return [Match(gallery[index], scores[index].item()) for index in best]
+
+    @torch.no_grad()
+    def moments(self, query: PathType, path: PathType, k: int = 5, *, cut: str | float = AUTO,
+                key_frames: bool = False) -> list[MomentMatch]:
+        """The k moments of one video that fit a query best, of which no two overlap; its file is read once.
+
+        Args:
+            query: A text or a file, as for :meth:`rank`.
+            path: The video. Moments of it that cannot be read are left out, with a warning.
+            k: At most this many.
+            cut: Seconds of a window, ``'auto'``, ``'shots'`` or ``'whole'``: see
+                :func:`mmcma.datasets.video.moments.check_plan`.
+            key_frames: Decodes key frames alone, which is many times as fast.
+
+        Raises:
+            ConfigError: ``k`` or ``cut`` has no such value.
+            DataError: The query is empty.
+            MediaError: Query or video cannot be read.
+        """
+        if k < 1:
+            raise ConfigError(f'k={k} must be at least 1.')
+        clips = moment_clips(path, frame_pipeline(self.model.cfg), check_plan(cut), key_frames=key_frames)
+        score = partial(self.visual_similarity, self.encode_visual([query])) if is_media(query) else \
+            partial(self.similarity, self.encode_text([str(query)]))
+        found = [MomentMatch(str(path), *span, value) for spans, batch in readable(clips, self.batch_size)
+                 for span, value in zip(spans, score(self._encode_clips(
+                     [(clip.frames, clip.mask) for clip in batch]))[0].tolist())]
+        return join_overlapping(sorted(found, key=lambda match: -match.score))[:k]
 
     @property
     def fingerprint(self) -> str:

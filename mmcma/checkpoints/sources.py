@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmcma.checkpoints.adapter_folder import is_adapter_folder, read_adapter_folder
 from mmcma.checkpoints.checkpoint_file import checkpoint_config, read_checkpoint
 from mmcma.checkpoints.config_data import check_registered
-from mmcma.config import check_config, load_config
+from mmcma.config import check_config, load_config, own_config
 from mmcma.models.backbones.pretrained import may_be_on_the_hub, names_beside, read_config
 from mmcma.utils.errors import ConfigError, WeightsError, did_you_mean, short
 
@@ -35,14 +35,14 @@ class ModelSource(NamedTuple):
 def is_data(source: str) -> bool:
     """Whether a source is data and no program: an exported folder, or a pretrained model's name or folder."""
     path = Path(source).expanduser()
-    return is_adapter_folder(path) or path.suffix not in ('.py', '.pth', '.pt')
+    return is_adapter_folder(path) or path.suffix not in ('.py', '.pth', '.pt') and own_config(source) is None
 
 
 def resolve_model(source: str | Path | Config, checkpoint: str | Path | None = None) -> ModelSource:
     """Reads where a model comes from, to be built; builds nothing.
 
     Args:
-        source: A config or its file; a checkpoint of ``tools/train.py``, which holds its config; a folder
+        source: A config, its file or its name; a checkpoint of ``tools/train.py``, which holds its config; a folder
             that ``mmcma export`` wrote; or, for a model without adapter, ``'tiny'``, a model's name on the
             Hugging Face Hub or its folder.
         checkpoint: What was trained, where the source is a config.
@@ -95,7 +95,7 @@ def _read(source: str | Path | Config) -> ModelSource:
         checkpoint = read_checkpoint(path)
         config, requires = checkpoint_config(checkpoint, name)
         return ModelSource(config, checkpoint, f'checkpoint {name!r}', requires)
-    if path.suffix == '.py':
+    if path.suffix == '.py' or own_config(name) is not None:
         return ModelSource(load_config(path), None, f'config {name!r}', None)
     return ModelSource(_pretrained(path, name), None, f'model {name!r}', [])
 

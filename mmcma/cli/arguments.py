@@ -1,5 +1,6 @@
 """What tools/*.py share. Imports nothing heavy, so that ``--help`` answers at once."""
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -17,6 +18,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_options(parser)
     add_launcher_arguments(parser)
     parser.add_argument('--seed', type=int, help='of all random generators (default: the one of the config)')
+    parser.add_argument('--no-pin-memory', action='store_true',
+                        help='data loaders use no pinned memory, where the config says that they do')
 
 
 def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,12 +137,15 @@ def read_config(args: argparse.Namespace):
     Raises:
         ConfigError: The config or an option is faulty.
     """
-    from mmcma.config import check_run_settings
+    from mmcma.config import LOADERS, check_run_settings
     cfg = checked_config(args)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
     if os.path.exists(cfg.work_dir) and not os.path.isdir(cfg.work_dir):
         raise ConfigError(f'work_dir {cfg.work_dir!r} is a file: choose another with --work-dir.')
     cfg.launcher = args.launcher
+    for loader in filter(None, map(cfg.get, LOADERS)):
+        if args.no_pin_memory:
+            loader['pin_memory'] = False
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
     check_run_settings(cfg)
@@ -154,9 +160,19 @@ def set_local_rank(args: argparse.Namespace) -> None:
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2, an interruption 130."""
+    """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2, an interruption 130.
+
+    Letters that the terminal cannot show are escaped; a reader that has gone, as ``| head -1``, ends it in silence.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end
+        sys.exit(141)  # 128 + SIGPIPE
     except UserError as error:
         sys.stdout.flush()
         print(f'error: {one_line(error)}', file=sys.stderr)

@@ -1,7 +1,7 @@
 """Adapt a CLIP model for retrieval, index folders of videos and images with it, and search them.
 
   mmcma train configs/cma/cma_tiny_glyphmotion.py
-  mmcma index videos/ --model tiny --out gallery/
+  mmcma index videos/ --model openai/clip-vit-base-patch32 --out gallery/
   mmcma search gallery/ "a dog catches a frisbee" -k 5
 
 mmcma COMMAND --help says what a command takes.
@@ -30,12 +30,25 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs one command."""
-    _run(make_parser().parse_args(argv))
+    _run(_parsed(make_parser(), argv))
 
 
 def run_script(name: str) -> None:
     """Runs one command as the script of its own that ``tools/`` has for it."""
-    _run(_fill(argparse.ArgumentParser(), name).parse_args())
+    _run(_parsed(_fill(argparse.ArgumentParser(), name), None))
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Arguments in any order: argparse leaves over what may be absent (``last``) where it stands behind an option."""
+    args, left = parser.parse_known_args(argv)
+    last = getattr(args, 'last', None)
+    late = left[:-1] == ['--'] or len(left) == 1 and not left[0].startswith('-')
+    if late and last is not None and getattr(args, last) is None:
+        setattr(args, last, left[-1])
+        left = []
+    if left:
+        parser.error(f'unrecognized arguments: {" ".join(left)}')
+    return args
 
 
 def _module(name: str):

@@ -1,11 +1,13 @@
 """Test the model of a config: with a checkpoint, or zero-shot without one.
 
   mmcma test configs/cma/cma_tiny_glyphmotion.py work_dirs/cma_tiny_glyphmotion/best.pth
-  mmcma test configs/zeroshot/zeroshot_vit-b16_msrvtt.py --out metrics.json
+  mmcma test configs/zeroshot/zeroshot_vit-b16_msrvtt.py --out metrics.json --show-dir shown
 """
 import argparse
+import os
 
 from mmcma.cli.arguments import add_run_arguments, check_can_be_written, nothing_half_written, read_config
+from mmcma.utils.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='the trained weights, a .pth of tools/train.py; without them the pretrained model '
                         'is tested, zero-shot')
     parser.add_argument('--out', metavar='FILE', help='write the metrics there as JSON')
+    parser.add_argument('--dump', metavar='FILE.pkl', help="write every item's id, captions and features there")
+    parser.add_argument('--show-dir', metavar='DIR', help='write the report there, with queries and what they found '
+                        '(default: the log directory)')
     add_run_arguments(parser)
     parser.set_defaults(instead_of_options={
         'launcher': '--launcher', 'load_from': 'CHECKPOINT after the config', 'resume': 'CHECKPOINT after the config'})
@@ -21,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     check_can_be_written(args.out, '--out')
+    check_can_be_written(args.dump, '--dump')
     cfg = read_config(args)
+    set_results(cfg, args)
     from mmcma.checkpoints.checkpoint_file import read_checkpoint
     from mmcma.config import building
     from mmcma.engine.distributed import start_processes, stop_processes
@@ -37,6 +44,27 @@ def run(args: argparse.Namespace) -> None:
     if args.out is not None:
         write_metrics(metrics, args.out)
     stop_processes()
+
+
+def set_results(cfg, args: argparse.Namespace) -> None:
+    """Sets what ``--dump`` and ``--show-dir`` stand for.
+
+    Raises:
+        ConfigError: The file is no pickle, the folder is a file.
+    """
+    if args.dump is not None:
+        if not args.dump.endswith(('.pkl', '.pickle')):
+            raise ConfigError(f'--dump {args.dump}: results are dumped as a pickle; call it {args.dump}.pkl')
+        evaluator = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+        cfg.test_evaluator = [*evaluator, dict(type='DumpResults', out_file_path=args.dump)]
+    if args.show_dir is not None:
+        if os.path.exists(args.show_dir) and not os.path.isdir(args.show_dir):
+            raise ConfigError(f'--show-dir {args.show_dir} is a file')
+        hooks = cfg.get('custom_hooks') or []
+        if all(hook['type'] != 'RetrievalReportHook' for hook in hooks):
+            hooks = [*hooks, dict(type='RetrievalReportHook')]
+        cfg.custom_hooks = [dict(hook, out_dir=args.show_dir) if hook['type'] == 'RetrievalReportHook' else hook
+                            for hook in hooks]
 
 
 def test(runner, *, zero_shot: bool) -> dict:

@@ -6,17 +6,24 @@
 import argparse
 
 from mmcma.cli.arguments import add_run_arguments, nothing_half_written, read_config
+from mmcma.utils.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help="go on from a checkpoint (default: the work directory's newest)")
+    parser.add_argument('--amp', action='store_true', help="bf16 autocast of both towers: model.precision='bf16'")
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='learning rate by batch: times the batches of all processes, over base_batch_size')
+    parser.add_argument('--no-validate', action='store_true',
+                        help='no validation during training; the last checkpoint is tested')
     add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     cfg = read_config(args)
+    set_training(cfg, args)
     from mmcma.config import building
     from mmcma.engine.distributed import start_processes, stop_processes
     from mmcma.engine.interruptions import machine_errors
@@ -31,6 +38,23 @@ def run(args: argparse.Namespace) -> None:
             build_data(runner)
         runner.train()
     stop_processes()
+
+
+def set_training(cfg, args: argparse.Namespace) -> None:
+    """Sets what ``--amp``, ``--auto-scale-lr`` and ``--no-validate`` stand for.
+
+    Raises:
+        ConfigError: The config does not say which batch size its learning rate belongs to.
+    """
+    if args.amp:
+        cfg.model.precision = 'bf16'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise ConfigError(f'--auto-scale-lr: {cfg.filename} does not say which batch size its learning rate is '
+                              'for: add auto_scale_lr = dict(base_batch_size=...)')
+        cfg.auto_scale_lr.enable = True
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
 
 
 def has_stepped(runner) -> bool:

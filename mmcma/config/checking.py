@@ -7,6 +7,7 @@ their registry are left to whoever reads them. One fit of parts is checked as
 well: a part that relates the frames of a clip is given more than one.
 """
 from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
 from typing import NamedTuple
 
 from mmengine.config import Config
@@ -139,7 +140,7 @@ def _check_loader(node: Mapping | None, where: str) -> None:
 
 def _check_frames(builders: dict[str, tuple], source: str) -> None:
     """Refuses training a part that relates frames, which its class says, on data of one frame."""
-    for path, (builder, _) in builders.items():
+    for path, (builder, node_of_part) in builders.items():
         for other, (loader, node) in builders.items():
             if (getattr(builder, 'needs_several_frames', False) is True and other.startswith('train_dataloader')
                     and (loader.__name__ == 'LoadImage' or node.get('num_frames') == 1)):
@@ -147,6 +148,35 @@ def _check_frames(builders: dict[str, tuple], source: str) -> None:
                     f'{source}: {path}.type={builder.__name__!r} relates the frames of a clip, but {other} '
                     f'({loader.__name__}) gives one frame: train on videos with num_frames above 1, or choose a '
                     'part that works on images.')
+            if path.startswith('model.') and '_dataloader' in other:
+                _check_number_of_frames(builder, node_of_part, loader, node, f'{source}: {path}', other)
+
+
+def _check_number_of_frames(part: Callable, own: Mapping, loader: Callable, loading: Mapping, where: str,
+                            other: str) -> None:
+    """Refuses a part for another number of frames than a loader gives, for fewer, or for pieces that do not fit."""
+    given = _argument(loader, loading, 'num_frames')
+    if given is None:
+        return
+    exact, most = _argument(part, own, 'num_frames'), _argument(part, own, 'max_frames')
+    divisor = getattr(part, 'frames_are_multiple_of', None)
+    size = None if divisor is None else _argument(part, own, divisor)
+    gives = f'that {other} ({loader.__name__}) gives'
+    if exact is not None and exact != given:
+        raise ConfigError(f'{where}.num_frames={exact} of {part.__name__} are not the {given} {gives}: set both to '
+                          'the same.')
+    if most is not None and most < given:
+        raise ConfigError(f'{where}.max_frames={most} of {part.__name__} is less than the {given} frames {gives}: '
+                          f'set it to {given}, or num_frames lower.')
+    if size and given % size:
+        raise ConfigError(f'{where}.{divisor}={size} of {part.__name__} does not divide the {given} frames {gives}: '
+                          'change one of them.')
+
+
+def _argument(builder: Callable, node: Mapping, name: str) -> int | None:
+    """An argument that a part gets, given or its default; None where it has none of that name."""
+    parameter = signature(builder).parameters.get(name)
+    return None if parameter is None else node.get(name, parameter.default)
 
 
 def _parts(cfg: dict) -> Iterator[tuple[str, object, Place]]:

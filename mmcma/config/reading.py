@@ -3,12 +3,25 @@ import ast
 import os
 import traceback
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from mmcma.config.options import RUNNER_KEYS, replace_variable, resolve_options
 from mmcma.config.sharing import SHARED, share
 from mmcma.utils.errors import ConfigError, did_you_mean, one_short_line, short
+
+#: The package's own configs: in a checkout a link to them.
+CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
+
+
+def own_config(name: str | Path) -> Path | None:
+    """The file of the package's own config of that name, with or without ``.py``; None if there is none."""
+    return _own_configs().get(str(name).removesuffix('.py'))
+
+
+def _own_configs() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(CONFIGS.glob('[!_]*/*.py'))}
 
 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
@@ -19,7 +32,7 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     as the beginning of a path.
 
     Args:
-        path: The config file.
+        path: The config file, or the name of one of the package's own, such as ``cma_tiny_glyphmotion``.
         cfg_options: Dotted key -> value, as of :func:`parse_options`.
 
     Raises:
@@ -45,11 +58,16 @@ def _merge(cfg: Config, options: dict, path: str | Path) -> None:
 
 
 def _read(path: Path) -> Config:
-    if not os.path.isfile(path):
-        names = [file.name for file in path.parent.glob('*.py')] if os.path.isdir(path.parent) else []
-        raise ConfigError(f'config {short(str(path), 200)} does not exist.{did_you_mean(path.name, names)}')
+    found = path if os.path.isfile(path) else own_config(path)
+    if found is None:
+        beside = [file.name for file in path.parent.glob('*.py')] if os.path.isdir(path.parent) else []
+        hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, list(_own_configs()))
+        raise ConfigError(f'config {short(str(path), 200)} does not exist.{hint}')
+    path = found
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
+        _drop_own_scope(cfg._cfg_dict)
+        return cfg
     except SyntaxError as error:
         faulty = _first_syntax_error(path) or error
         raise ConfigError(f'config {faulty.filename!r}, line {faulty.lineno}: {faulty.msg}.') from error
@@ -58,6 +76,18 @@ def _read(path: Path) -> Config:
     except Exception as error:  # A config is code: whatever it raises is its author's to mend.
         raise ConfigError(f'config {str(path)!r} cannot be read: {type(error).__name__}: {_one_line(error)}'
                           f'{_where(error)}') from error
+
+
+def _drop_own_scope(node: Any) -> None:
+    """Takes out what mmengine writes into what is inherited from ``mmcma::``: types are looked up there anyway."""
+    if isinstance(node, dict):
+        if node.get('_scope_') == 'mmcma':
+            del node['_scope_']
+        node = node.values()
+    elif not isinstance(node, (list, tuple)):
+        return
+    for child in node:
+        _drop_own_scope(child)
 
 
 def _first_syntax_error(path: Path) -> SyntaxError | None:

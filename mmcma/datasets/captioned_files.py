@@ -37,6 +37,7 @@ class CaptionedFiles(RetrievalDataset):
     DATA_PREFIX = dict(visual='')
     LAYOUT = ('ann_file, a .jsonl or .csv with path and caption', 'the files that it names in {visual}')
     SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
+    BELOW = False  # the file says where each one lies
 
     def read_items(self) -> list[dict]:
         kind = Path(self.ann_file.removesuffix('.gz')).suffix

@@ -1,69 +1,65 @@
-"""MSCOCO captions (Lin et al., ECCV 2014; Chen et al., 2015) with Karpathy's splits."""
-import os
+"""MSCOCO captions (Lin et al., ECCV 2014; Chen et al., 2015): Karpathy's splits, and its own."""
 from pathlib import Path
-from typing import Any
 
+from mmcma.datasets.annotations.captions_by_id import captions_by_id
 from mmcma.datasets.annotations.karpathy import karpathy_items
 from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES
-from mmcma.datasets.annotations.reading import read_json
+from mmcma.datasets.annotations.reading import read_ids, read_json
 from mmcma.datasets.annotations.texts import check_caption, check_id
 from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
 from mmcma.registry import DATASETS
-from mmcma.utils.errors import DataError, few, short
+from mmcma.utils.errors import DataError, cause
 
 
 @DATASETS.register_module()
 class COCO(RetrievalDataset):
-    """123,287 photos with about five sentences each, read from either of the files in use.
+    """123,287 photos with about five sentences each, read from any of the files in use.
 
-    ``dataset_coco.json`` is Karpathy's; ``train`` is its train and restval. Where
-    only ``coco_karpathy_{split}.json`` of BLIP is there, that one is read.
-    ``ann_file`` may name a file of either form.
+    Splits:
+        ``train``, ``val``, ``test``: Karpathy's, of ``dataset_coco.json`` (``train`` is its train and restval) or,
+            where only those are there, of BLIP's ``coco_karpathy_{split}.json``.
+        ``train2014``, ``val2014``, ``train2017``, ``val2017``: COCO's own, of ``captions_{split}.json``; their
+            photos are others than Karpathy's.
+
+    ``ann_file`` may name a file of any form.
     """
-    SPLITS = {'train': SplitSize(113287, 566747), 'val': SplitSize(5000, 25010), 'test': SplitSize(5000, 25010)}
+    SPLITS = {'train': SplitSize(113287, 566747), 'val': SplitSize(5000, 25010), 'test': SplitSize(5000, 25010),
+              'train2014': SplitSize(82783, 414113), 'val2014': SplitSize(40504, 202654),
+              'train2017': SplitSize(118287, 591753), 'val2017': SplitSize(5000, 25014)}
     DATA_PREFIX = dict(ann='', visual='images')
-    LAYOUT = ('{ann}/dataset_coco.json (or coco_karpathy_train.json, _val.json and _test.json)',
-              '{visual}/train2014/COCO_train2014_000000000009.jpg and so on',
+    LAYOUT = ('{ann}/dataset_coco.json (or coco_karpathy_train.json, _val.json and _test.json; for val2017 and the '
+              'like captions_val2017.json)', '{visual}/train2014/COCO_train2014_000000000009.jpg and so on',
               '{visual}/val2014/COCO_val2014_000000000042.jpg and so on')
     SUFFIXES = IMAGE_SUFFIXES
 
     def read_items(self) -> list[dict]:
-        path = self.caption_file(self._file_name())
+        own = self.split[-4:].isdigit()
+        path = self.caption_file(*([f'captions_{self.split}.json'] if own else
+                                   ['dataset_coco.json', f'coco_karpathy_{self.split}.json']))
         data = read_json(path)
+        if isinstance(data, dict) and 'annotations' in data:
+            return self._own_items(data, path)
+        if own:
+            raise DataError(f"{path}: not COCO's own file, {{'images': [...], 'annotations': [...]}}; with Karpathy's, "
+                            "the split is 'train', 'val' or 'test'")
         if isinstance(data, list):
-            return _blip_items(data, path)
+            return [dict(id=name, captions=captions) for name, captions in captions_by_id(data, path).items()]
         return karpathy_items(data, path, 'coco', ('train', 'restval') if self.split == 'train' else (self.split,))
 
-    def _file_name(self) -> str:
-        blip = f'coco_karpathy_{self.split}.json'
-        folder = Path(self.data_prefix['ann'])
-        there = any(os.path.isfile(folder / name) for name in (blip, f'{blip}.gz'))
-        ours = any(os.path.isfile(folder / name) for name in ('dataset_coco.json', 'dataset_coco.json.gz'))
-        return blip if there and not ours else 'dataset_coco.json'
-
-
-def _blip_items(rows: list, path: Path) -> list[dict]:
-    """Rows are a photo with a list of captions, or in the training file a photo with one caption."""
-    items: dict[str, dict] = {}
-    for number, row in enumerate(rows):
-        where = f'{path}, row {number}'
-        image, captions = _image_and_captions(row, where)
-        folder, _, name = image.rpartition('/')
-        item_id = check_id(name, where)
-        relative = f'{check_id(folder, where)}/{item_id}' if folder else item_id
-        item = items.setdefault(item_id, dict(id=item_id, path=relative, captions=[]))
-        if item['path'] != relative:
-            raise DataError(f"{where}: {few([item_id])} lies in {short(image)} and in {short(item['path'])}")
-        if item['captions'] and isinstance(row['caption'], list):
-            raise DataError(f'{where}: {short(image)} comes twice')
-        item['captions'] += [check_caption(caption, f'{where} ({few([item_id])})') for caption in captions]
-    return list(items.values())
-
-
-def _image_and_captions(row: Any, where: str) -> tuple[str, list]:
-    image, captions = (row.get('image'), row.get('caption')) if isinstance(row, dict) else (None, None)
-    if not isinstance(image, str) or not isinstance(captions, (str, list)):
-        raise DataError(f"{where}: not {{'image': 'val2014/COCO_val2014_000000000042.jpg', 'caption': [...]}}")
-    if not captions:
-        raise DataError(f'{where} ({few([image])}): no caption')
-    return image, [captions] if isinstance(captions, str) else captions
+    def _own_items(self, data: dict, path: Path) -> list[dict]:
+        """Items of the photos and captions of one of COCO's own files."""
+        if not self.split[-4:].isdigit():
+            raise DataError(f"{path}: COCO's own file, whose photos are others than Karpathy's of {self.split!r}: set "
+                            "split='val2017' or what its name says, or take dataset_coco.json")
+        try:
+            names = {image['id']: check_id(image['file_name'], f'{path}, image {number}')
+                     for number, image in enumerate(data['images'])}
+            rows = [(names[row['image_id']], row['caption'], f"{path}, annotation {row['id']}")
+                    for row in data['annotations']]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path}: 'images' need id and file_name, 'annotations' id, image_id (of an image) and "
+                            f'caption ({cause(error)})') from error
+        captions: dict[str, list[str]] = {name: [] for name in read_ids((str(path), name) for name in names.values())}
+        for name, caption, where in rows:
+            captions[name].append(check_caption(caption, where))
+        return [dict(id=name, captions=own) for name, own in captions.items() if own]

@@ -1,21 +1,24 @@
 """DiDeMo, Distinct Describable Moments (Hendricks et al., ICCV 2017)."""
-import os
-
 from mmengine.logging import print_log
 
-from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES
+from mmcma.datasets.annotated_moments import AnnotatedMoments, DescribedMoment, DescribedVideo
+from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, without_suffix
 from mmcma.datasets.annotations.reading import check_all_captioned, read_ids, read_json, read_lines
 from mmcma.datasets.annotations.texts import check_caption, check_id
-from mmcma.datasets.retrieval_dataset import RetrievalDataset, SplitSize
+from mmcma.datasets.retrieval_dataset import SplitSize
 from mmcma.registry import DATASETS
 from mmcma.utils.errors import DataError, cause
+from mmcma.utils.spans import Span
 
 #: Of the files, which lie as their owners once uploaded them to Flickr; some names end in a bare dot.
-_SUFFIXES = (*VIDEO_SUFFIXES, '.m4v', '.mpg', '.mpeg', '.wmv', '.3gp', '.3g2', '.mts', '.m2ts', '.')
+_SUFFIXES = (*VIDEO_SUFFIXES, '.3g2', '.')
+
+#: Seconds of a segment.
+_SEGMENT = 5.0
 
 
 @DATASETS.register_module()
-class DiDeMo(RetrievalDataset):
+class DiDeMo(AnnotatedMoments):
     """Flickr videos of about 30 s, each with one paragraph, read from the files as distributed.
 
     Video-paragraph retrieval: the descriptions of all moments of a video are
@@ -27,6 +30,9 @@ class DiDeMo(RetrievalDataset):
     (``val_list.txt`` and so on) are not part of the distribution: where there
     is none, the split is every video of its JSON. Published lists of ``train``
     differ by a few.
+
+    With ``moments=True`` each description is a caption of the time that most of its annotators chose, in segments of
+    5 seconds.
     """
     SPLITS = {'train': SplitSize(8395, 8395), 'val': SplitSize(1065, 1065), 'test': SplitSize(1004, 1004)}
     DATA_PREFIX = dict(ann='', visual='videos')
@@ -35,35 +41,53 @@ class DiDeMo(RetrievalDataset):
     SUFFIXES = _SUFFIXES
 
     def read_items(self) -> list[dict]:
+        return [dict(id=video_id, captions=[' '.join(description for _, description, _ in rows)])
+                for video_id, rows in self._read().items()]
+
+    def read_videos(self) -> dict[str, DescribedVideo]:
+        return {video_id: _described(rows) for video_id, rows in self._read().items()}
+
+    def _read(self) -> dict[str, list[tuple[str, str, dict]]]:
+        """Of each video's moments the place in the file, the description, and what else is said, by id."""
         path = self.caption_file(f'{self.split}_data.json')
         data = read_json(path)
         try:
-            moments = [(f'{path}, moment {number}', row['video'], row['description'])
+            moments = [(f'{path}, moment {number}', row['video'], row['description'], row)
                        for number, row in enumerate(data)]
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: not DiDeMo's file: a list of moments with video and description "
                             f'({cause(error)})') from error
-        descriptions: dict[str, list[str]] = {}
-        for where, video, description in moments:
-            descriptions.setdefault(_stem(video, where), []).append(check_caption(description, where))
+        described: dict[str, list[tuple[str, str, dict]]] = {}
+        for where, video, description, row in moments:
+            described.setdefault(_stem(video, where), []).append((where, check_caption(description, where), row))
         ids = self._listed()
         if ids is None:
-            ids = list(descriptions)
-        check_all_captioned(ids, descriptions, path, self.split, texts='descriptions')
-        return [dict(id=video_id, captions=[' '.join(descriptions[video_id])]) for video_id in ids]
+            ids = list(described)
+        check_all_captioned(ids, described, path, self.split, texts='descriptions')
+        return {video_id: described[video_id] for video_id in ids}
 
     def _listed(self) -> list[str] | None:
         """The ids of the retrieval protocol's list; None where it is not there."""
         name = f'{self.split}_list.txt'
-        try:
-            path = self.annotation(name)
-        except DataError:
+        if self.annotation_if_there(name) is None:
             print_log(f'{self.title}: no {name}, so every video of {self.split}_data.json', logger='current')
             return None
-        return read_ids((where, _stem(line, where)) for where, line in read_lines(path))
+        return read_ids((where, _stem(line, where)) for where, line in read_lines(self.annotation(name)))
+
+
+def _described(rows: list[tuple[str, str, dict]]) -> DescribedVideo:
+    moments, duration = [], 0.0
+    for where, description, row in rows:
+        try:
+            times = [Span(_SEGMENT * float(first), _SEGMENT * (float(last) + 1)) for first, last in row['times']]
+            duration = max(duration, _SEGMENT * float(row['num_segments']))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where}: no 'times' in segments and 'num_segments' ({cause(error)})") from error
+        if not times:
+            raise DataError(f"{where}: its list 'times' is empty")
+        moments.append(DescribedMoment(description, times))
+    return DescribedVideo(duration, moments)
 
 
 def _stem(name: str, where: str) -> str:
-    """The id without the suffix of a video."""
-    stem, suffix = os.path.splitext(check_id(name, where))
-    return stem if suffix.lower() in _SUFFIXES else stem + suffix
+    return without_suffix(check_id(name, where), _SUFFIXES)

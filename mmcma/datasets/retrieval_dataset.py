@@ -5,21 +5,15 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmcma.datasets.annotations.items import ItemList, check_items
-from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, MediaFolder
+from mmcma.datasets.annotations.items import ItemList, SplitSize, check_items
+from mmcma.datasets.annotations.media_folder import VIDEO_SUFFIXES, find_files, lies_elsewhere
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import ConfigError, DataError, MediaError, argument_error, did_you_mean, few, short
-
-
-class SplitSize(NamedTuple):
-    """Items and captions of a split, as published or as found."""
-    items: int
-    captions: int
 
 
 class RetrievalDataset(BaseDataset):
@@ -64,6 +58,8 @@ class RetrievalDataset(BaseDataset):
     LAYOUT: Sequence[str] = ()
     #: Suffixes of the media files, best first.
     SUFFIXES: Sequence[str] = VIDEO_SUFFIXES
+    #: Whether a file that is not where it should be is looked for by its name in all subfolders.
+    BELOW = True
     #: What the annotation files list, its files there or not; None where ``load_data_list`` is the subclass's own.
     listed: SplitSize | None = None
     #: Ids of the listed items that ``missing='skip'`` left out.
@@ -116,44 +112,53 @@ class RetrievalDataset(BaseDataset):
         """
         raise NotImplementedError(f'{type(self).__name__} has neither read_items nor load_data_list')
 
+    def file_names(self, item: dict) -> Sequence[str]:
+        """What the file of an item may be called, the likeliest first."""
+        path = item.get('path', item['id'])
+        return list(dict.fromkeys([path, path.rpartition('/')[2]] if self.BELOW else [path]))
+
     def load_data_list(self) -> list[dict]:
         """The items of the split whose files exist."""
         items = self.read_items()
         self._compare_with_standard(items)
         return self._find_media(items)
 
-    def annotation(self, name: str) -> Path:
-        """The annotation file ``name`` (or ``name.gz``) in the folder ``data_prefix['ann']``.
+    def annotation(self, *names: str) -> Path:
+        """The first annotation file of these names (or with ``.gz``) in the folder ``data_prefix['ann']``.
 
         Raises:
             DataError: When there is none, with the layout expected.
         """
-        path = Path(self.data_prefix.get('ann', self.data_root), name)
-        for candidate in (path, path.with_name(path.name + '.gz')):
-            if os.path.isfile(candidate):
-                self._files_read.append(str(candidate))
-                return candidate
-        raise self._not_there(path)
+        path = self.annotation_if_there(*names)
+        if path is None:
+            raise self._not_there(Path(self.data_prefix.get('ann', self.data_root), names[0]), 'ann', names)
+        self._files_read.append(str(path))
+        return path
 
-    def caption_file(self, name: str) -> Path:
-        """``ann_file`` if the config names one, else the annotation file ``name``."""
+    def annotation_if_there(self, *names: str) -> Path | None:
+        """:meth:`annotation`, or None."""
+        folder = Path(self.data_prefix.get('ann', self.data_root))
+        paths = (folder / f'{name}{suffix}' for name in names for suffix in ('', '.gz'))
+        return next((path for path in paths if os.path.isfile(path)), None)
+
+    def caption_file(self, *names: str) -> Path:
+        """``ann_file`` if the config names one, else the first annotation file of these names."""
         if not self.ann_file:
-            return self.annotation(name)
+            return self.annotation(*names)
         if not os.path.isfile(self.ann_file):
-            raise self._not_there(Path(self.ann_file))
+            raise self._not_there(Path(self.ann_file), 'ann', [os.path.basename(self.ann_file)])
         self._files_read.append(self.ann_file)
         return Path(self.ann_file)
 
-    def _not_there(self, path: Path) -> DataError:
+    def _not_there(self, path: Path, key: str, names: Sequence[str]) -> DataError:
+        """The error that says what is expected, and where ``names``, which lie in the folder ``key``, are instead."""
         root = self.data_root
-        if root and not os.path.isdir(root):
-            what = f'data_root {root!r} is not a folder'
-        else:
-            what = f'{path}: no such file or folder'
+        lost = root and not os.path.isdir(root)
+        what = f'data_root {root!r} is not a folder' if lost else f'{path}: no such file or folder'
         folders = {key: str(Path(prefix)) for key, prefix in self.data_prefix.items()}
         layout = ', '.join(line.format(**folders) for line in self.LAYOUT)
-        return DataError(f'{what}; {self.title} expects {layout or path}. Put the files there, or set '
-                         f'data_root (now {root!r}) or data_prefix.')
+        return DataError(f'{what}; {self.title} expects {layout or path}. Put the files there, or set data_root (now '
+                         f'{root!r}) or data_prefix.{lies_elsewhere(root, self.SUFFIXES, names, key)}')
 
     def _compare_with_standard(self, items: list[dict]) -> None:
         standard = self.SPLITS.get(self.split)
@@ -172,23 +177,22 @@ class RetrievalDataset(BaseDataset):
 
     def _find_media(self, items: list[dict]) -> list[dict]:
         """Add ``path`` to each item; items without a file are an error, or left out."""
-        folder = Path(self.data_prefix['visual'])
+        folder, names = Path(self.data_prefix['visual']), [self.file_names(item) for item in items]
         if not os.path.isdir(folder):
-            raise self._not_there(folder)
-        media = MediaFolder(folder, self.SUFFIXES)
-        found = [{'start': None, 'end': None, **item, 'path': path}
-                 for item in items if (path := media.find(item.get('path', item['id']))) is not None]
+            raise self._not_there(folder, 'visual', [own[0] for own in names[:100]])
+        paths = find_files(folder, self.SUFFIXES, names, below=self.BELOW)
+        found = [{'start': None, 'end': None, **item, 'path': path} for item, path in zip(items, paths) if path]
         if len(found) == len(items):
             return found
-        present = {item['id'] for item in found}
-        self.absent = [item['id'] for item in items if item['id'] not in present]
-        message = (f"{self.title}: {len(self.absent):,} of {len(items):,} items have no file in {folder}, "
-                   f'e.g. {few(self.absent)}')
+        self.absent = [item['id'] for item, path in zip(items, paths) if path is None]
+        message = (f"{self.title}: {len(self.absent):,} of {len(items):,} items have no file in {folder}"
+                   f"{' or below' if self.BELOW else ''}, e.g. {few(self.absent)}")
         if self.missing == 'error' or not found:
-            kinds = f"one of {' '.join(self.SUFFIXES)} or a folder of frames"
             remedy = f"or set missing='skip' to go on with the {len(found):,} there are" if found else \
                 'or set data_prefix'
-            raise DataError(f'{message}. A file is found by id, as {kinds}. Complete the folder, {remedy}.')
+            elsewhere = lies_elsewhere(self.data_root, self.SUFFIXES, self.absent[:100], 'visual')
+            raise DataError(f"{message}. A file is found by id, as one of {' '.join(self.SUFFIXES)} or a folder of "
+                            f'frames. Complete the folder, {remedy}.{elsewhere}')
         print_log(f"{message} (missing='skip': going on with {len(found):,})", logger='current',
                   level=logging.WARNING)
         return found
@@ -241,7 +245,7 @@ class RetrievalDataset(BaseDataset):
         index = self._item_of(idx)
         item = self.items[index]
         which = idx - self._ends[index]  # counted from the end of the item's captions: negative
-        for key in ('captions', 'caption_kinds'):
+        for key in ('captions', 'caption_kinds', 'caption_times'):
             if key in item:
                 item[key] = [item[key][which]]
         return dict(item, item_index=index, sample_idx=idx)
@@ -275,9 +279,8 @@ class RetrievalDataset(BaseDataset):
             except MediaError as error:
                 self._unreadable.add(item)
                 failures += 1
-                print_log(f'{error}; another sample takes its place '
-                          f'({len(self._unreadable)} unreadable in this process so far)',
-                          logger='current', level=logging.WARNING)
+                print_log(f'{error}; another sample takes its place ({len(self._unreadable)} unreadable in this '
+                          'process so far)', logger='current', level=logging.WARNING)
                 if failures >= self.max_refetch:
                     raise MediaError(f'{error}; {failures} unreadable items in a row, giving up') from error
         raise MediaError(f'{self.title}: none of its {len(self.items)} items can be read; see the warnings')

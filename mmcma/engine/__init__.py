@@ -1,3 +1,4 @@
+from . import runner_loading  # noqa: F401
 from .atomic_backend import AtomicBackend
 from .distributed import RetrieverDataParallel
 from .hooks import (

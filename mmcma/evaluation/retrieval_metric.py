@@ -82,7 +82,7 @@ class RetrievalMetric(BaseMetric):
         """Keeps what ranking needs of a batch of :class:`~mmcma.structures.RetrievalSample` dicts."""
         for sample in data_samples:
             tokens = sample['visual_tokens']  # (T, D)
-            mask = sample.get('frame_mask')
+            mask = sample.get('visual_mask', sample.get('frame_mask'))
             mask = torch.ones(len(tokens), dtype=torch.bool) if mask is None else torch.as_tensor(mask)
             self.results.append(dict(
                 item_index=int(sample['item_index']), item_id=sample['item_id'],
@@ -143,11 +143,16 @@ class RetrievalMetric(BaseMetric):
             further = extra.ranks(scores, caption_item, v2t_protocol=self.v2t_protocol, item_ids=item_ids,
                                   **self.blocks)
             metrics.update({f'{extra.key}/{key}': v for key, v in _flat_metrics(further, kinds).items()})
+        metrics.update(self._further_metrics(scores, samples, ranks))
         metrics.update(_gallery_metrics(*gallery))
         self.result = RetrievalResult(
             metrics, dict(t2v='every_caption', v2t=self.v2t_protocol), gallery, *ranks, item_ids,
             [sample['item_index'] for sample in samples], captions, caption_item, kinds, folds)
         return metrics
+
+    def _further_metrics(self, scores: TiledScores, samples: list[dict], ranks: RetrievalRanks) -> dict[str, float]:
+        """What a subclass adds, from the scores of the samples' captions and items, in their order."""
+        return {}
 
     def _rank(self, scores: TiledScores, caption_item: Tensor, item_ids: list[str], top_k: int = 0) -> RetrievalRanks:
         return retrieval_ranks(scores, caption_item, top_k=top_k, v2t_protocol=self.v2t_protocol, item_ids=item_ids,

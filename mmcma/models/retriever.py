@@ -1,6 +1,7 @@
 """Two towers, a neck and a head, wired into one model."""
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from mmcma.models.adapters import SwitchedAdapters
 from mmcma.models.backbones.pretrained import shared_reads
 from mmcma.models.backbones.tower import TextTower, Tower, VisionTower, fingerprint
+from mmcma.models.necks.base import Neck
 from mmcma.models.text_memory import CaptionKey, TextMemory
 from mmcma.registry import MODELS
 from mmcma.structures import AnyFeatures, Features, RetrievalSample, VisualFeatures
@@ -81,6 +83,14 @@ class CrossModalRetriever(SwitchedAdapters):
                        text_tower=text, max_words=self.data_preprocessor.limit)
         if self.neck is not None:
             self.neck.attach(vision=vision, text=text)
+            self._check_tokens(self.neck.clip_tokens)
+
+    def _check_tokens(self, clip_tokens: int | None) -> None:
+        similarity = self.head.similarity
+        if clip_tokens is not None and clip_tokens < similarity.least_tokens:
+            raise ConfigError(f'{type(self.neck).__name__} leaves {clip_tokens} token(s) of a clip in place of its '
+                              f'frames, and {type(similarity).__name__} needs {similarity.least_tokens}: choose '
+                              'another model.head.similarity, such as MeanPool, or another method.')
 
     def _freeze(self) -> None:
         self.requires_grad_(False)
@@ -142,7 +152,8 @@ class CrossModalRetriever(SwitchedAdapters):
 
         Returns:
             ``tokens`` float32 ``(B, T, D)``, ``pooled`` ``(B, D)``, their mean
-            over valid frames, and ``mask``; before L2 normalisation.
+            over valid frames, and ``mask``; before L2 normalisation. With a
+            neck of ``clip_tokens`` K, ``tokens`` are ``(B, K, D)`` and all valid.
         """
         device = self.data_preprocessor.device
         pixels = self.data_preprocessor.normalise(frames.to(device))
@@ -151,8 +162,17 @@ class CrossModalRetriever(SwitchedAdapters):
     def _encode_pixels(self, pixels: Tensor, mask: Tensor | None) -> VisualFeatures:
         """Normalised clips ``(B, T, 3, H, W)`` and their mask ``(B, T)`` as features."""
         with self._autocast():
-            tokens = self.vision_backbone(pixels, mask)  # (B, T, D)
-        return Features.of_frames(tokens.float(), mask)
+            tokens = self.vision_backbone(pixels, mask)  # (B, T, D), or (B, clip_tokens, D)
+        neck = self._working_neck()
+        return Features.of_frames(tokens.float(), mask if neck is None or neck.clip_tokens is None else None)
+
+    def _encode_to_train(self, pixels: Tensor, mask: Tensor | None) -> VisualFeatures:
+        """:meth:`_encode_pixels` with what the neck's losses need."""
+        features, neck = self._encode_pixels(pixels, mask), self._working_neck()
+        return features if neck is None else features._replace(extra=neck.extra_features())
+
+    def _working_neck(self) -> Neck | None:
+        return self.neck if self.neck is not None and self.neck.enabled else None
 
     def encode_text(self, captions: list[str]) -> Features:
         """Embeddings of captions before L2 normalisation, float32.
@@ -184,14 +204,23 @@ class CrossModalRetriever(SwitchedAdapters):
         alike = (self.data_preprocessor.trim(token_ids[rows], mask[rows]) for rows in order.split(_CAPTIONS_AT_ONCE))
         return Features.join([self._encode_tokens(*some) for some in alike]).rows(order.argsort())
 
-    def _encode_tokens(self, token_ids: Tensor, mask: Tensor) -> Features:
+    def _encode_tokens(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
+        """Features of captions, with each token's where asked for or where the similarity needs them."""
+        with_tokens |= self.head.similarity.needs_text_tokens
         with self._autocast():
-            text = self.text_backbone(token_ids, mask, with_tokens=self.head.similarity.needs_text_tokens)
+            text = self.text_backbone(token_ids, mask, with_tokens=with_tokens)
         return Features(text.pooled.float(), None if text.tokens is None else text.tokens.float(), text.mask)
 
     def similarity(self, text: Features, visual: Features) -> Tensor:
         """Scores ``(N, M)``, float32, of any block of texts and any of items: cosines, not scaled, or logits."""
         return self.head(text, visual)
+
+    def frame_weights(self, text: Features, visual: Features) -> Tensor | None:
+        """Share of each frame in a score: ``(N, M, T)``; None where frames have none, or tokens are no frames."""
+        neck = self._working_neck()
+        if neck is not None and neck.clip_tokens is not None:
+            return None
+        return self.head.similarity.frame_weights(text, visual)
 
     # Only the towers are worth compiling; captions and ids, which are new in every batch, would be guarded on.
     @torch.compiler.disable(recursive=False)
@@ -213,8 +242,10 @@ class CrossModalRetriever(SwitchedAdapters):
             raise ValueError(f"mode={mode!r} must be 'loss', 'predict' or 'tensor'.")
         clips, captions = (inputs['pixels'], inputs['mask']), (inputs['token_ids'], inputs['token_mask'])
         if mode == 'loss':
-            visual = _encode_in_parts(self.micro_batch_size, self._encode_pixels, *clips)
-            text = _encode_in_parts(self.micro_batch_size, self._encode_tokens, *captions)
+            visual = _encode_in_parts(self.micro_batch_size, self._encode_to_train, *clips)
+            neck = self._working_neck()
+            encode_text = partial(self._encode_tokens, with_tokens=neck is not None and neck.needs_text_tokens)
+            text = _encode_in_parts(self.micro_batch_size, encode_text, *captions)
             return self.loss(text, visual, data_samples)
         visual = self._encode_pixels(*clips)
         if mode == 'tensor':
@@ -225,15 +256,17 @@ class CrossModalRetriever(SwitchedAdapters):
 
     @torch.compiler.disable(recursive=False)
     def loss(self, text: Features, visual: Features, data_samples: list[RetrievalSample]) -> dict[str, Tensor]:
-        """Losses of a batch with one caption an item.
+        """Losses of a batch with one caption an item: the head's and the neck's, see :meth:`RetrievalHead.loss`.
 
         Raises:
             NonFiniteError: The loss is NaN or infinite; the error names the items.
         """
         item_index = torch.tensor([sample.item_index for sample in data_samples], device=text.pooled.device)
-        losses = self.head.loss(text, visual, item_index)
-        if not torch.isfinite(losses['loss']):
-            raise NonFiniteError(f'the loss is {losses["loss"].item()} on the items '
+        neck = self._working_neck()
+        losses = self.head.loss(text, visual, item_index, None if neck is None else neck.losses)
+        total = torch.stack([value for name, value in losses.items() if 'loss' in name]).sum()
+        if not torch.isfinite(total):
+            raise NonFiniteError(f'the loss is {total.item()} on the items '
                                  f'{[sample.item_id for sample in data_samples]}; stopped before the weights were '
                                  'changed. Lower optim_wrapper.optimizer.lr, or look at these items.')
         return losses
@@ -246,12 +279,13 @@ class CrossModalRetriever(SwitchedAdapters):
         remaining = iter(keys)
         for sample, count in zip(data_samples, counts):
             sample.caption_keys = list(islice(remaining, count))
-        for name, rows in zip(('text_pooled', 'text_tokens', 'text_mask'), text):
+        for name, rows in (('text_pooled', text.pooled), ('text_tokens', text.tokens), ('text_mask', text.mask)):
             if rows is not None:
                 for sample, own in zip(data_samples, rows.cpu().split(counts)):
                     sample.set_field(own, name)
-        for sample, tokens in zip(data_samples, visual.tokens.cpu()):
-            sample.visual_tokens = tokens
+        mask = torch.ones(visual.tokens.shape[:2], dtype=torch.bool) if visual.mask is None else visual.mask
+        for sample, tokens, valid in zip(data_samples, visual.tokens.cpu(), mask.cpu()):
+            sample.visual_tokens, sample.visual_mask = tokens, valid
         return data_samples
 
 

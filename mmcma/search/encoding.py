@@ -6,41 +6,39 @@ import numpy as np
 import torch
 
 from mmcma.apis import RetrievalInferencer
-from mmcma.search.reading import Content, ListedFile, ReadFile
+from mmcma.search.listing import ListedFile
+from mmcma.search.reading import Content, Failed, ReadFile, Unchanged
+from mmcma.search.rows import Moment
+from mmcma.search.writer import Written
 from mmcma.utils.jobs import Outcome, watched_jobs
+from mmcma.utils.spans import Span
 
 
 class Encoded(NamedTuple):
-    """A file that was read and encoded.
+    """A moment that was read and encoded.
 
     Attributes:
-        found: The file.
-        digest: Digest of its bytes.
-        times: Seconds at which its n frames are shown.
-        duration: Seconds; 0 for an image.
-        tokens: Its frame embeddings, float16 ``(n, D)``.
+        found: Its file.
+        moment: The row of the gallery.
     """
     found: ListedFile
-    digest: str
-    times: list[float]
-    duration: float
-    tokens: np.ndarray
+    moment: Moment
 
 
-class Unchanged(NamedTuple):
-    """A file whose content is the one that the gallery has."""
-    found: ListedFile
+    @property
+    def moments(self) -> int:
+        """How many the file has."""
+        return self.moment.moments
 
-
-class Failed(NamedTuple):
-    """A file that could not be read or encoded, and why."""
-    found: ListedFile
-    error: str
+    @property
+    def span(self) -> Span:
+        """When it begins and ends."""
+        return Span(self.moment.start, self.moment.end)
 
 
 FileResult = Encoded | Unchanged | Failed
-#: Reads and encodes files; of each it says once, in any order, what became of it.
-Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult]]
+#: Reads and encodes files; gives, in any order, what became of each moment of each. It may write whole files itself.
+Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[FileResult | Written]]
 
 
 def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int,
@@ -53,16 +51,16 @@ def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: Retrie
 def encode_read(read: Iterable[Outcome], model, batch_size: int) -> Iterator[FileResult]:
     """Encodes the outcomes of :class:`ReadFile`, those with as many frames together."""
     clips: dict[int, list[tuple[ListedFile, Content]]] = {}  # by the number of frames
-    for found, content, error in read:
+    for found, content, error, _ in read:
         if error is not None:
             yield Failed(found, error)
-        elif content is None:
-            yield Unchanged(found)
-        else:
+        elif isinstance(content, Content):
             batch = clips.setdefault(len(content.frames), [])
             batch.append((found, content))
             if len(batch) == batch_size:
                 yield from _encode_batch(clips.pop(len(content.frames)), model)
+        elif content is not None:
+            yield content
     for batch in clips.values():
         yield from _encode_batch(batch, model)
 
@@ -70,10 +68,19 @@ def encode_read(read: Iterable[Outcome], model, batch_size: int) -> Iterator[Fil
 @torch.inference_mode()
 def _encode_batch(batch: list[tuple[ListedFile, Content]], model) -> list[FileResult]:
     frames, masks = (torch.stack([getattr(content, name) for _, content in batch]) for name in ('frames', 'mask'))
-    tokens = model.encode_visual(frames, masks).tokens.cpu().numpy()  # (B, T, D)
+    visual = model.encode_visual(frames, masks)
     results: list[FileResult] = []
-    for (found, content), own, mask in zip(batch, tokens, masks.numpy()):
-        own = own[mask].astype(np.float16)
-        results.append(Encoded(found, content.digest, content.times, content.duration, own) if np.isfinite(own).all()
-                       else Failed(found, 'its embedding is not finite'))
+    for row, (found, content) in enumerate(batch):
+        own = visual.tokens[row] if visual.mask is None else visual.tokens[row, visual.mask[row]]
+        tokens = own.cpu().numpy().astype(np.float16)
+        times = _in_parts(content.times, len(tokens))
+        results.append(
+            Encoded(found, Moment(found.path, *content.span, content.duration, times, tokens, content.moments,
+                                  content.digest, found.size, found.modified)) if np.isfinite(tokens).all()
+            else Failed(found, 'its embedding is not finite', content.moments, content.span))
     return results
+
+
+def _in_parts(times: list[float], count: int) -> list[float]:
+    """The middle one of each of ``count`` equal parts of a clip's times; all times, where they are as many."""
+    return [times[int((part + 0.5) * len(times) / count)] for part in range(count)]

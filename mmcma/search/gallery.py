@@ -1,155 +1,85 @@
 """A folder of encoded files that can be searched: first among pooled vectors, then exactly."""
-import time
+import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
-from uuid import uuid4
 
-import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmcma.apis import RetrievalInferencer, init_model
-from mmcma.search.frame_store import FrameStore, Item
-from mmcma.search.manifest import VERSION, GalleryManifest, read_manifest
+from mmcma.search.hit import Hit
+from mmcma.search.manifest import GalleryManifest, read_manifest
+from mmcma.search.moment_table import MomentTable
 from mmcma.search.queries import check_query
-from mmcma.search.vector_store import MOST_HITS, VectorStore, check_uri
+from mmcma.search.rows import Moment
 from mmcma.structures import Features, padded
 from mmcma.utils.errors import ConfigError, DataError, WeightsError
+from mmcma.utils.spans import join_overlapping
 
-#: Seconds to wait for another process: a short search, or decoders that outlive an indexing that was killed.
-PATIENCE = 10
-
-
-class Hit(NamedTuple):
-    """A file that was found.
-
-    Attributes:
-        path: Where it lies.
-        score: The model's similarity to the query.
-        start, end: Seconds; both 0 for an image.
-        frame_weights: Share of each frame in the score; empty where the similarity gives frames no weights.
-        frame_times: Seconds at which those frames are shown.
-    """
-    path: str
-    score: float
-    start: float
-    end: float
-    frame_weights: list[float]
-    frame_times: list[float]
-
-    @property
-    def best_moment(self) -> float | None:
-        """Seconds of the frame that weighs most, the first of several; None where no frame weighs more than another."""
-        if len(set(self.frame_weights)) < 2:
-            return None
-        return self.frame_times[self.frame_weights.index(max(self.frame_weights))]
+#: Most moments that a query may ask for.
+MOST_HITS = 16384
 
 
 class Gallery:
-    """What ``mmcma index`` made; use :func:`open_gallery`, :meth:`open` or :meth:`create`, and close it.
+    """What ``mmcma index`` made, as it was last committed; use :func:`open_gallery`.
+
+    A writer may go on meanwhile; :meth:`refresh` takes up what it has committed.
 
     Args:
-        folder: Where it lies.
-        manifest: What is in ``gallery.json``.
+        uri: Its folder, or any URI that LanceDB takes.
         inferencer: Encodes queries.
-        lock: Held by the caller; :meth:`close` releases it.
+        manifest: What :func:`read_manifest` gave, where it was called.
 
     Attributes:
-        frames (FrameStore): The embeddings of all frames.
-        vectors (VectorStore): One vector for each item.
+        root: The folder that was indexed.
 
     Raises:
-        DataError: The vectors cannot be reached.
-        WeightsError: The gallery was made with another model.
+        DataError: There is no gallery, it holds nothing yet, or it is damaged.
+        WeightsError: It was made with another model.
     """
 
-    def __init__(self, folder: Path, manifest: GalleryManifest, inferencer: RetrievalInferencer,
-                 lock: FileLock | None = None) -> None:
-        if inferencer.fingerprint != manifest.fingerprint:
-            raise WeightsError(f'{folder} was made with the model {manifest.model!r} (fingerprint '
-                               f'{manifest.fingerprint:.12}) and not with this one ({inferencer.fingerprint:.12}): '
-                               'weights, similarity or frames differ. Use that model, or index into another folder')
-        self.folder, self.manifest, self.inferencer, self._lock = folder, manifest, inferencer, lock
-        self.frames = FrameStore(folder / 'frames')
-        self.vectors = _connected(folder, manifest)
+    def __init__(self, uri: str | Path, inferencer: RetrievalInferencer,
+                 manifest: GalleryManifest | None = None) -> None:
+        self.uri, self.inferencer = str(uri), inferencer
+        self._take(manifest or read_manifest(self.uri))
 
-    @classmethod
-    def create(cls, folder: str | Path, *, root: str | Path, inferencer: RetrievalInferencer, model: str,
-               checkpoint: str | None = None, store: str | None = None) -> 'Gallery':
-        """A new gallery of ``root``, or the one that is there, locked.
+    def _take(self, manifest: GalleryManifest) -> None:
+        check_fingerprint(self.uri, manifest, self.inferencer)
+        if not manifest.rows:
+            raise DataError(f'{self.uri} holds nothing yet: mmcma index goes on where it stopped')
+        self.moments = MomentTable(self.uri, manifest)
+        self.moments.verify(manifest)
+        self.manifest, self.root = manifest, Path(manifest.root)
+        self._paths: list[str] | None = None
 
-        Raises:
-            ConfigError: The one that is there was made of another folder or for another store.
-            DataError: Another process has it, it is damaged, or its vectors cannot be reached.
-            WeightsError: It was made with another model.
-        """
-        folder, root = Path(folder), str(Path(root).resolve())
-        store = store and check_uri(store)
-        (folder / 'frames').mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder)
-        try:
-            manifest = read_manifest(folder) if (folder / 'gallery.json').exists() else GalleryManifest(
-                VERSION, root, model, checkpoint, inferencer.fingerprint, store, f'mmcma_{uuid4().hex}')
-            _check_same(folder, manifest, root, store)
-            return cls(folder, manifest, inferencer, lock)
-        except BaseException:
-            lock.release()
-            raise
-
-    @classmethod
-    def open(cls, folder: str | Path, inferencer: RetrievalInferencer) -> 'Gallery':
-        """An existing gallery, ready to be searched.
-
-        Args:
-            folder: Where it lies.
-            inferencer: Encodes queries.
+    def refresh(self) -> bool:
+        """Takes up what was committed since it was opened; whether there was anything.
 
         Raises:
-            DataError: There is none, or it is damaged, of another version, or in use.
-            WeightsError: It was made with another model.
+            DataError: It is damaged.
+            WeightsError: It was made anew with another model.
         """
-        folder = Path(folder)
-        with ExitStack() as on_error:
-            lock = None
-            if read_manifest(folder).store is None:  # an embedded engine serves one process
-                lock = _locked(folder)
-                on_error.callback(lock.release)
-            gallery = cls(folder, read_manifest(folder), inferencer, lock)
-            on_error.callback(gallery.vectors.close)
-            gallery._check_vectors()
-            on_error.pop_all()
-        return gallery
+        manifest = read_manifest(self.uri)
+        if manifest == self.manifest:
+            return False
+        self._take(manifest)
+        return True
 
-    def _check_vectors(self) -> None:
-        if not self.vectors.exists():
-            raise DataError(f'{self.vectors.uri} holds no vectors of {self.folder}. {self.vectors.remedy}')
-        self.vectors.load()
-        found, expected = self.vectors.count(), self.manifest.items
-        if expected is not None and found != expected:
-            raise DataError(f'{self.vectors.uri}: {found:,} vectors where there were {expected:,}. '
-                            f'{self.vectors.remedy}')
+    def paths(self) -> list[str]:
+        """Its files, relative to its root, in order."""
+        if self._paths is None:
+            self._paths = sorted({path for path, in self.moments.facts('path')})
+        return self._paths
 
-    def close(self) -> None:
-        """Lets other processes have it."""
-        self.vectors.close()
-        if self._lock is not None:
-            self._lock.release()
+    def __len__(self) -> int:
+        """How many files it holds."""
+        return len(self.paths())
 
-    def __enter__(self) -> 'Gallery':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def save(self, **changes) -> None:
-        """Writes ``gallery.json`` with these changes."""
-        self.manifest = replace(self.manifest, **changes)
-        self.manifest.write(self.folder)
+    def moments_of(self, path: str) -> list[Moment]:
+        """The moments of a file, in the order of time; none where it does not have the file."""
+        return self.moments.of_path(path)
 
     def file(self, path: str) -> Path:
         """Where an item's file lies.
@@ -157,143 +87,158 @@ class Gallery:
         Raises:
             DataError: Outside the folder that was indexed.
         """
-        root = Path(self.manifest.root).resolve()
-        file = (root / path).resolve()
+        root = self.root.resolve()
+        try:
+            file = (root / path).resolve()
+        except RuntimeError as error:
+            raise DataError(f'{path!r} is a link that leads to itself') from error
         if not file.is_relative_to(root):
-            raise DataError(f'{path!r} leads out of {root}, the folder of the gallery {self.folder}')
+            raise DataError(f'{path!r} leads out of {root}, the folder of the gallery {self.uri}')
         return file
 
     def search_text(self, query: str, k: int = 10, rerank: int = 100, *, folder: str = '',
-                    seconds: tuple[float, float] | None = None) -> list[Hit]:
-        """The items that fit a text best, best first.
+                    seconds: tuple[float, float] | None = None, per_file: int | None = None) -> list[Hit]:
+        """The moments that fit a text best, best first, of which no two of a file overlap.
 
         Args:
             query: The text.
             k: How many.
-            rerank: How many of the first stage's best the model's similarity puts in order; at least ``k``.
-            folder: Only items below it; relative to the gallery's root.
-            seconds: Only items that last as long: shortest and longest.
+            rerank: How many of the first stage's best the model's similarity puts in order; at least ``k``, and more
+                where those overlap or are too many of one file.
+            folder: Only files below it; relative to the gallery's root.
+            seconds: Only files that last as long: shortest and longest.
+            per_file: At most so many moments of a file; None for any number.
 
         Raises:
             DataError: The query is empty or has more words than the model reads.
+            ConfigError: Another argument cannot be.
         """
         check_query(query, self.inferencer.model.data_preprocessor)
-        text = self.inferencer.encode_text([query])
-        return self._search(text, self.inferencer.similarity, k, rerank, True, folder=folder, seconds=seconds)
+        return self.search_features(self.inferencer.encode_text([query]), k, rerank, folder=folder, seconds=seconds,
+                                    per_file=per_file)[0]
 
     def search_path(self, path: str | Path, k: int = 10, rerank: int = 100, *, folder: str = '',
-                    seconds: tuple[float, float] | None = None) -> list[Hit]:
-        """The items that are most like a video or image, best first; arguments are those of :meth:`search_text`.
+                    seconds: tuple[float, float] | None = None, per_file: int | None = None) -> list[Hit]:
+        """The moments that are most like a video or image, best first; arguments are those of :meth:`search_text`.
 
         Raises:
             MediaError: It cannot be read.
         """
-        visual = self.inferencer.encode_visual([str(path)])
-        return self._search(visual, self.inferencer.visual_similarity, k, rerank, False, folder=folder, seconds=seconds)
+        return self.search_features(self.inferencer.encode_visual([str(path)]), k, rerank, text=False, folder=folder,
+                                    seconds=seconds, per_file=per_file)[0]
 
     @torch.inference_mode()
-    def _search(self, query: Features, similarity: Callable[[Features, Features], Tensor], k: int, rerank: int,
-                with_weights: bool, **only) -> list[Hit]:
-        if not 1 <= k <= MOST_HITS or rerank > MOST_HITS:
-            raise ConfigError(f'k={k} and rerank={rerank} must be from 1 to {MOST_HITS:,}')
-        found = self.vectors.search(F.normalize(query.pooled[0], dim=0).numpy(), max(k, rerank), **only)
-        if not found:
+    def search_features(self, queries: Features, k: int = 10, rerank: int = 100, *, text: bool = True,
+                        folder: str = '', seconds: tuple[float, float] | None = None,
+                        per_file: int | None = None) -> list[list[Hit]]:
+        """What N encoded queries find, for each of them as :meth:`search_text` gives it.
+
+        Args:
+            queries: N texts or visual items, as the inferencer encodes them.
+            text: Whether they are texts.
+        """
+        _check_request(k, rerank, seconds, per_file)
+        folder = self._below_root(folder)
+        vectors = F.normalize(queries.pooled, dim=-1).numpy()
+        return [self._best(queries.rows(slice(row, row + 1)), partial(
+            self.moments.search, vector, folder=folder, seconds=seconds), k, max(k, rerank), text, per_file)
+            for row, vector in enumerate(vectors)]
+
+    def _best(self, query: Features, first_stage: Callable[[int], list[Moment]], k: int, limit: int, text: bool,
+              per_file: int | None) -> list[Hit]:
+        """The best k of which no two overlap, among as many of the first stage's best as that takes."""
+        while True:
+            moments = first_stage(limit)
+            hits = join_overlapping(self._ordered(query, moments, text), per_file)[:k]
+            if len(hits) == k or len(moments) < limit or limit == MOST_HITS:
+                return hits
+            limit = min(4 * limit, MOST_HITS)
+
+    def _ordered(self, query: Features, moments: list[Moment], text: bool) -> list[Hit]:
+        """What the first stage found, as the model's similarity orders it."""
+        if not moments:
             return []
-        items = [candidate.item for candidate in found]
-        visual = self.features(items)
-        scores = similarity(query, visual)[0]  # (len(items),)
-        best = scores.argsort(descending=True, stable=True)[:k]
-        weights = self._frame_weights(query, visual.rows(best)) if with_weights else None
-        return [self._hit(items[index], float(scores[index]), None if weights is None else weights[rank])
-                for rank, index in enumerate(best.tolist())]
+        visual = features_of(moments)
+        similarity = self.inferencer.similarity if text else self.inferencer.visual_similarity
+        scores = similarity(query, visual)[0]  # (len(moments),)
+        weights = self._frame_weights(query, visual) if text else None
+        return [self._hit(moments[index], float(scores[index]), None if weights is None else weights[index])
+                for index in scores.argsort(descending=True, stable=True).tolist()]
+
+    def _below_root(self, folder: str) -> str:
+        """A folder as the rows' paths begin: without ``.``, ``..`` and slashes at its ends.
+
+        Raises:
+            ConfigError: It leads out of the root.
+        """
+        given = os.path.relpath(folder, self.root) if Path(folder).is_relative_to(self.root) else folder.strip('/')
+        inside = os.path.normpath(given or '.')
+        if inside.split('/')[0] == '..':
+            raise ConfigError(f'the folder {folder!r} leads out of {self.root}')
+        return '' if inside == '.' else inside
 
     def _frame_weights(self, text: Features, visual: Features) -> Tensor | None:
         """Share of each frame in the score of the one text: ``(M, T)``; None where frames have no weights."""
         model = self.inferencer.model
         device = model.data_preprocessor.device
-        weights = model.head.similarity.frame_weights(text.to(device), visual.to(device))
+        weights = model.frame_weights(text.to(device), visual.to(device))
         return None if weights is None else weights[0].cpu()
 
-    def _hit(self, item: Item, score: float, weights: Tensor | None) -> Hit:
-        shares = [] if weights is None else weights[:len(item.times)].tolist()
-        return Hit(str(self.file(item.path)), score, 0.0, item.duration, shares, item.times)
+    def _hit(self, moment: Moment, score: float, weights: Tensor | None) -> Hit:
+        shares = [] if weights is None else weights[:len(moment.times)].tolist()
+        return Hit(str(self.root / moment.path), score, moment.start, moment.end, shares, moment.times,
+                   self._mark(moment), moment.duration)
 
-    def features(self, items: Sequence[Item]) -> Features:
-        """What the model made of these items, as it was stored, padded to the longest."""
-        frames = [torch.from_numpy(np.asarray(own, dtype=np.float32)) for own in self.frames.read(items)]
-        return Features.of_frames(*padded(frames))
-
-
-def first_stage_vectors(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """One vector of length 1 for each item, float32 ``(items, D)``: the mean of its normalised frames ``(n, D)``.
-
-    Of the vectors that do not depend on the query it is the one whose ranking comes closest to that of
-    similarities which weigh frames by it (docs/scale.md).
-    """
-    means = [F.normalize(torch.from_numpy(np.asarray(own, dtype=np.float32)), dim=-1).mean(dim=0) for own in frames]
-    return F.normalize(torch.stack(means), dim=-1).numpy()
+    def _mark(self, moment: Moment) -> str | None:
+        """What became of a moment's file."""
+        try:
+            stat = os.stat(self.file(moment.path))
+        except DataError:
+            return 'leads out'
+        except OSError:
+            return 'missing'
+        return None if (stat.st_size, stat.st_mtime_ns) == (moment.size, moment.modified) else 'changed'
 
 
-def open_gallery(folder: str | Path, *, model: str | None = None, checkpoint: str | None = None,
+def features_of(moments: Sequence[Moment]) -> Features:
+    """What the model made of these moments, as it was stored, padded to the longest."""
+    return Features.of_frames(*padded([torch.from_numpy(moment.frames.astype('float32')) for moment in moments]))
+
+
+def open_gallery(uri: str | Path, *, model: str | None = None, checkpoint: str | None = None,
                  device: str | None = None) -> Gallery:
     """A gallery with the model that made it, ready to be searched.
 
     Args:
-        folder: Where it lies.
-        model: In place of the one in ``gallery.json``: where that has moved, or is a config or a checkpoint.
-        checkpoint: In place of the trained weights that ``gallery.json`` names, should they have moved.
+        uri: Its folder, or any URI that LanceDB takes, as in ``s3://bucket/gallery``.
+        model: In place of the one that the gallery names: where that has moved, or is a config or a checkpoint.
+        checkpoint: In place of the trained weights that the gallery names, should they have moved.
         device: Where the model works.
 
     Raises:
-        DataError: There is no gallery, or it is damaged or in use.
+        DataError: There is no gallery, it holds nothing yet, or it is damaged.
         ConfigError: There is no such model, or the gallery names one that is no data.
         WeightsError: It is another model.
     """
-    manifest = read_manifest(folder)
-    if manifest.store is None:
-        _locked(Path(folder)).release()  # before a model is built for nothing
+    manifest = read_manifest(str(uri))
     if model is None:
-        manifest.check_model(folder)
+        manifest.check_model(str(uri))
         model, checkpoint = manifest.model, checkpoint or manifest.checkpoint
-    return Gallery.open(folder, RetrievalInferencer(init_model(model, checkpoint, device)))
+    return Gallery(uri, RetrievalInferencer(init_model(model, checkpoint, device)), manifest)
 
 
-def check_free(folder: Path, root: str, store: str | None) -> None:
-    """Refuses a gallery that is in use, or was made of another folder or store: a DataError or ConfigError says so."""
-    if (folder / 'gallery.json').exists():
-        _check_same(folder, read_manifest(folder), root, store)
-    if (folder / 'lock').exists():
-        _locked(folder).release()
+def check_fingerprint(uri: str, manifest: GalleryManifest, inferencer: RetrievalInferencer) -> None:
+    """Refuses another model than the one that made the gallery, with a WeightsError."""
+    if inferencer.fingerprint != manifest.fingerprint:
+        raise WeightsError(f'{uri} was made with the model {manifest.model!r} (fingerprint '
+                           f'{manifest.fingerprint:.12}) and not with this one ({inferencer.fingerprint:.12}): '
+                           'weights, similarity or frames differ. Use that model, or index into another folder')
 
 
-def _check_same(folder: Path, manifest: GalleryManifest, root: str, store: str | None) -> None:
-    asked_for = dict(folder=(root, manifest.root), store=(store or manifest.store, manifest.store))
-    for name, (asked, there) in asked_for.items():
-        if asked != there:
-            raise ConfigError(f'{folder} was made of the {name} {there!r} and not {asked!r}; choose another '
-                              f'--out, or if it has moved, change it in {folder / "gallery.json"}')
-
-
-def _connected(folder: Path, manifest: GalleryManifest) -> VectorStore:
-    uri, deadline = manifest.store or str(folder / 'vectors.db'), time.monotonic() + PATIENCE
-    while True:
-        try:
-            return VectorStore(uri, manifest.collection)
-        except DataError:  # what a killed process forked may hold the file for a moment
-            if manifest.store is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
-def _locked(folder: Path) -> FileLock:
-    """The gallery's lock, held.
-
-    Raises:
-        DataError: Another process has it.
-    """
-    lock = FileLock(folder / 'lock')
-    try:
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        raise DataError(f'{folder} is in use by another process; wait for it or stop it') from None
-    return lock
+def _check_request(k: int, rerank: int, seconds: tuple[float, float] | None, per_file: int | None) -> None:
+    if not 1 <= k <= MOST_HITS or not 0 <= rerank <= MOST_HITS:
+        raise ConfigError(f'k={k} must be from 1 to {MOST_HITS:,}, and rerank={rerank} from 0')
+    if seconds is not None and not 0 <= seconds[0] <= seconds[1]:
+        raise ConfigError(f'seconds={seconds[0]:g}, {seconds[1]:g} is no length: the shortest first')
+    if per_file is not None and per_file < 1:
+        raise ConfigError(f'per_file={per_file} must be at least 1')

@@ -1,8 +1,9 @@
-"""Files as frame embeddings on the machines of a Ray cluster: tasks read, actors encode."""
+"""Files as rows of a gallery on the machines of a Ray cluster: tasks read, actors encode and write."""
 import logging
 import os
 import pickle
 import socket
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -14,10 +15,14 @@ import torch
 
 from mmcma.apis import RetrievalInferencer
 from mmcma.checkpoints.config_data import required_modules
-from mmcma.search.encoding import Encoder, FileResult, encode_read
-from mmcma.search.reading import ListedFile, ReadFile
+from mmcma.search.encoding import Encoded, Encoder, FileResult, encode_read
+from mmcma.search.listing import ListedFile
+from mmcma.search.reading import ReadFile
+from mmcma.search.tables import is_local
+from mmcma.search.writer import Written, write_rows
 from mmcma.utils.errors import ConfigError, DataError
 from mmcma.utils.jobs import watched_jobs
+from mmcma.utils.spans import Span
 
 os.environ.setdefault('RAY_BACKEND_LOG_LEVEL', 'fatal')  # what fails is raised here
 os.environ.setdefault('RAY_NUM_REDIS_GET_RETRIES', '1')  # a cluster that has gone is noticed in 40 s
@@ -30,22 +35,23 @@ except ImportError as error:
 
 
 @contextmanager
-def ray_encoder(address: str, inferencer: RetrievalInferencer, *, workers: int | None,
+def ray_encoder(address: str, inferencer: RetrievalInferencer, gallery: str, *, workers: int | None,
                 timeout: float) -> Iterator[Encoder]:
     """An :data:`~mmcma.search.encoding.Encoder` on a cluster that runs, while the context lasts.
 
     Args:
         address: ``'auto'`` for the cluster of this machine, or ``host:port`` of its head.
         inferencer: Its model is sent to the actors, so that they have the driver's weights.
+        gallery: The URI or absolute folder that they write to.
         workers: Tasks that read at a time; None for as many as cores are free.
-        timeout: Seconds after which a file has failed.
+        timeout: Seconds without a frame after which a file has failed.
 
     Raises:
         DataError: There is no cluster, or it fails.
     """
     _connect(address)
     try:
-        yield partial(_encode, inferencer=inferencer, workers=workers, timeout=timeout)
+        yield partial(_encode, inferencer=inferencer, gallery=gallery, workers=workers, timeout=timeout)
     finally:
         ray.shutdown()
 
@@ -69,44 +75,63 @@ def _last_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
-def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int | None,
-            timeout: float) -> Iterator[FileResult]:
+def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, gallery: str,
+            workers: int | None, timeout: float) -> Iterator[FileResult | Written]:
+    """What ended with its process or machine is repeated, and may then come in other company.
+
+    So rows that are written with those of a file that is stored already are not taken, and their other files are
+    done once more.
+    """
+    waiting = {found.path: found for found in todo}
+    seen: dict[str, set[Span | None]] = defaultdict(set)
+    model = ray.put(deepcopy(inferencer.model).to('cpu'))
+    while waiting:
+        before = len(waiting)
+        try:
+            for result in _encode_once(job, list(waiting.values()), model, inferencer, gallery, workers, timeout):
+                if isinstance(result, Written):
+                    done, fits = set(result.files), result.files.keys() <= waiting.keys()
+                else:
+                    path = result.found.path
+                    seen[path].add(result.span)
+                    done = {path} if result.moments in (None, len(seen[path])) else set()
+                    fits = path in waiting
+                if fits:
+                    yield result
+                    for path in done:
+                        del waiting[path]
+        except ray.exceptions.RayError as error:
+            raise DataError(f'the Ray cluster gave up: {_last_line(error)}. What was indexed so far is whole; mend it '
+                            'and run mmcma index again to go on') from error
+        if len(waiting) == before:
+            raise DataError(f'the Ray cluster says nothing of {next(iter(waiting))} and {before - 1:,} others')
+
+
+def _encode_once(job: ReadFile, todo: Sequence[ListedFile], model: 'ray.ObjectRef', inferencer: RetrievalInferencer,
+                 gallery: str, workers: int | None, timeout: float) -> Iterator[FileResult | Written]:
     """Ray Data holds tasks back while the actors are behind, and repeats what ended with its process or machine."""
     # A task reads what the model then takes at once.
     tasks = [_packed(todo[start:start + inferencer.batch_size])
              for start in range(0, len(todo), inferencer.batch_size)]
-    if not tasks:
-        return
     there = ray.cluster_resources()
     gpus, cores = int(there.get('GPU', 0)), int(there.get('CPU', 1))
     # More actors start while they are behind; one core is left to a reader.
     pool = ActorPoolStrategy(size=gpus) if gpus else ActorPoolStrategy(min_size=1, max_size=max(1, cores - 1))
     imports = required_modules(inferencer.model.cfg)
-    model = ray.put(deepcopy(inferencer.model).to('cpu'))
     # Another number of tasks than of actors, or Ray Data would make the two steps one.
     blocks = from_arrow(tasks).map_batches(
         partial(_read, job=job, timeout=timeout, imports=imports), batch_size=None, batch_format='pyarrow',
         concurrency=workers or max(2, cores), num_cpus=1,
     ).map_batches(
-        _EncodeRead, fn_constructor_args=(model, inferencer.batch_size), batch_size=inferencer.batch_size,
-        batch_format='pyarrow', compute=pool, num_gpus=1 if gpus else None,
+        _EncodeRead, fn_constructor_args=(model, inferencer.batch_size, gallery, inferencer.fingerprint),
+        batch_size=inferencer.batch_size, batch_format='pyarrow', compute=pool, num_gpus=1 if gpus else None,
         num_cpus=0 if gpus else min(1, cores - 1),
     ).iter_batches(batch_size=None, batch_format='pyarrow', prefetch_batches=0)
-    waiting = {found.path for found in todo}
-    try:
-        for item in chain.from_iterable(map(_unpacked, blocks)):
-            if item.found.path in waiting:  # what is repeated may come twice
-                waiting.remove(item.found.path)
-                yield item
-    except ray.exceptions.RayError as error:
-        raise DataError(f'the Ray cluster gave up: {_last_line(error)}. What was indexed so far is whole; mend it and '
-                        'run mmcma index again to go on') from error
+    return chain.from_iterable(map(_unpacked, blocks))
 
 
 def _read(tasks: pyarrow.Table, *, job: ReadFile, timeout: float, imports: Sequence[str]) -> Iterator[pyarrow.Table]:
-    if not job.root.is_dir():
-        raise DataError(f'{socket.gethostname()} does not see {job.root}, which must lie under that path on every '
-                        'machine of the cluster')
+    _check_seen(str(job.root))
     for module in imports:
         import_module(module)
     # In a process of its own: a file may hang it or crash it, and is then one that cannot be read.
@@ -115,16 +140,28 @@ def _read(tasks: pyarrow.Table, *, job: ReadFile, timeout: float, imports: Seque
 
 
 class _EncodeRead:
-    """An actor that has the model."""
+    """An actor that has the model, and writes what it encodes."""
 
-    def __init__(self, model: 'ray.ObjectRef', batch_size: int) -> None:
+    def __init__(self, model: 'ray.ObjectRef', batch_size: int, gallery: str, fingerprint: str) -> None:
+        _check_seen(gallery)
         on_gpu = bool(ray.get_gpu_ids())
         if not on_gpu:  # its share is one core
             torch.set_num_threads(1)
         self.model, self.batch_size = ray.get(model).to('cuda' if on_gpu else 'cpu'), batch_size
+        self.gallery, self.fingerprint = gallery, fingerprint
 
     def __call__(self, read: pyarrow.Table) -> pyarrow.Table:
-        return _packed(list(encode_read(_unpacked(read), self.model, self.batch_size)))
+        results = list(encode_read(_unpacked(read), self.model, self.batch_size))
+        # Whole files; of a long one the moments meet at the driver.
+        rows = [result.moment for result in results if isinstance(result, Encoded) and result.moments == 1]
+        others = [result for result in results if not isinstance(result, Encoded) or result.moments > 1]
+        return _packed([write_rows(self.gallery, rows, self.fingerprint), *others] if rows else others)
+
+
+def _check_seen(place: str) -> None:
+    if is_local(place) and not os.path.isdir(place):
+        raise DataError(f'{socket.gethostname()} does not see {place}, which must lie under that path on every machine '
+                        'of the cluster')
 
 
 def _packed(values: Sequence) -> pyarrow.Table:

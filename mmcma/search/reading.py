@@ -1,92 +1,59 @@
-"""Which files a folder holds, and what a process reads of one."""
-import ctypes
-import os
-import signal
-import sys
-from collections.abc import Sequence
-from multiprocessing import parent_process
+"""What a process reads of a file."""
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
-from mmcma.apis.media import MediaPaths
-from mmcma.datasets.annotations.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmcma.apis.media import moment_clips
+from mmcma.datasets.video.moments import AUTO
+from mmcma.search.listing import ListedFile
 from mmcma.utils.digests import file_digest
-from mmcma.utils.errors import DataError, MediaError
-
-SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
-
-
-class ListedFile(NamedTuple):
-    """A file as the folder's listing shows it.
-
-    Attributes:
-        path: Relative to the folder, with ``/``.
-        size: Bytes.
-        modified: Nanoseconds.
-        digest: Digest of the content that the gallery has of it, should it have any.
-    """
-    path: str
-    size: int
-    modified: int
-    digest: str | None = None
+from mmcma.utils.errors import MediaError
+from mmcma.utils.spans import Span
 
 
 class Content(NamedTuple):
-    """What was read of a file.
+    """A moment that was read of a file.
 
     Attributes:
-        digest: Digest of its bytes.
+        digest: Digest of the file's bytes.
+        duration: Seconds of the file; 0 for an image.
+        moments: How many the file has.
+        span: Seconds.
         frames: uint8 ``(T, 3, H, W)`` as the model takes them.
         mask: bool ``(T,)``, False on padding.
         times: Seconds at which the frames that are no padding are shown.
-        duration: Seconds; 0 for an image.
     """
     digest: str
+    duration: float
+    moments: int
+    span: Span
     frames: Tensor
     mask: Tensor
     times: list[float]
-    duration: float
 
 
-def list_folder(folder: Path) -> tuple[dict[str, ListedFile], dict[str, str]]:
-    """The videos and images in a folder and below, and those that cannot be taken, with the reason.
+class Unchanged(NamedTuple):
+    """A file whose content is the one that the gallery has; no moment of it was read."""
+    found: ListedFile
+    moments: None = None
+    span: None = None
 
-    Hidden ones are left out; links to folders are not followed.
 
-    Raises:
-        DataError: It is no folder, or there are none.
+class Failed(NamedTuple):
+    """A file that could not be read, or a moment of one, and why.
+
+    Attributes:
+        found: The file.
+        error: Names it.
+        moments: How many moments the file has, of which this is one; None where nothing of it counts.
+        span: Of the moment.
     """
-    if not folder.is_dir():
-        raise DataError(f'{folder} is no folder')
-    root = folder.resolve()
-    found: dict[str, ListedFile] = {}
-    failed: dict[str, str] = {}
-
-    def unread(error: OSError) -> None:
-        failed[Path(error.filename).relative_to(root).as_posix()] = error.strerror or str(error)
-
-    for place, folders, names in os.walk(root, onerror=unread):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for name in sorted(names):
-            if name.startswith('.') or Path(name).suffix.lower() not in SUFFIXES:
-                continue
-            file = Path(place, name)
-            path = file.relative_to(root).as_posix()
-            try:
-                path.encode()
-                if not file.resolve(strict=True).is_relative_to(root):
-                    raise OSError(f'a link that leads out of {root}')
-                stat = file.stat()
-                found[path] = ListedFile(path, stat.st_size, stat.st_mtime_ns)
-            except UnicodeEncodeError:
-                failed[os.fsencode(path).decode(errors='replace')] = 'its name is not UTF-8'
-            except OSError as error:
-                failed[path] = error.strerror or str(error)
-    if not found and not failed:
-        raise DataError(f'{folder} holds no videos or images ({" ".join(SUFFIXES)})')
-    return found, failed
+    found: ListedFile
+    error: str
+    moments: int | None = None
+    span: Span | None = None
 
 
 class ReadFile:
@@ -95,32 +62,31 @@ class ReadFile:
     Args:
         root: The folder that holds it.
         pipeline: The steps that make frames, from :func:`mmcma.apis.media.frame_pipeline`.
+        cut: How it is cut into moments, from :func:`mmcma.datasets.video.moments.check_plan`.
+        key_frames: Whether key frames alone are decoded.
     """
 
-    def __init__(self, root: Path, pipeline: Sequence[dict]) -> None:
-        self.root, self.pipeline = root, pipeline
+    def __init__(self, root: Path, pipeline: Sequence[dict], cut: str = AUTO, key_frames: bool = False) -> None:
+        self.root, self.pipeline, self.cut, self.key_frames = root, pipeline, cut, key_frames
 
-    def __call__(self, found: ListedFile) -> Content | None:
-        """What is read of the file; None where its digest is the known one.
+    def __call__(self, found: ListedFile) -> Iterator[Content | Unchanged | Failed]:
+        """The moments of the file, as they are read; or once that its digest is the known one.
 
         Raises:
             MediaError: It cannot be read.
         """
-        _end_with_parent()
         path = self.root / found.path
         try:
             digest = file_digest(path)
         except OSError as error:
             raise MediaError(f'{path}: {error.strerror}') from error
         if digest == found.digest:
-            return None
-        clip = MediaPaths([path], self.pipeline)[0]
-        if isinstance(clip, MediaError):
-            raise clip
-        return Content(digest, clip.frames, clip.mask, clip.times.round(3).tolist(), round(clip.duration, 3))
-
-
-def _end_with_parent() -> None:
-    """On Linux, ends this process when the one that forked it is killed: it has inherited that one's locks."""
-    if sys.platform == 'linux' and parent_process() is not None:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            yield Unchanged(found)
+            return
+        for span, moments, clip in moment_clips(path, self.pipeline, self.cut, key_frames=self.key_frames):
+            span = Span(round(span.start, 3), round(span.end, 3))
+            if isinstance(clip, MediaError):
+                yield Failed(found, str(clip), moments, span)
+            else:
+                yield Content(digest, round(clip.duration, 3), moments, span, clip.frames, clip.mask,
+                              clip.times.round(3).tolist())

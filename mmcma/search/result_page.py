@@ -46,7 +46,7 @@ def write_result_page(file: str | Path, query: str, hits: Sequence[Hit], gallery
         hits: Best first.
         gallery: Where they were found.
     """
-    root = Path(gallery.manifest.root).resolve()
+    root = gallery.root
     page = render('result_page.html.j2', folder=Path(__file__).parent / 'templates', title=query,
                   subtitle=f'{len(hits)} found in {root} with {gallery.manifest.model}',
                   sections=[_section(hit, root) for hit in hits])

@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmcma.utils.timeouts import made_progress
+
 _SIZE = 16  # bytes
 
 
@@ -24,6 +26,7 @@ def file_digest(path: Path) -> str:
     with open(path, 'rb') as file:
         while block := file.read(2**20):
             digest.update(block)
+            made_progress()
     return digest.hexdigest()
 
 

@@ -26,12 +26,28 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     try:
         # Pillow maps a named TIFF file into memory, with its sides exchanged if it is to be turned.
-        with open(path, 'rb') as file, Image.open(file, formats=IMAGE_FORMATS) as image:
+        with open(path, 'rb') as file, Image.open(file, formats=_formats(path)) as image:
             return np.array(ImageOps.exif_transpose(_with_8_bits(image)).convert('RGB'))
     except FileNotFoundError:
         raise MediaError(f'{path}: no such file') from None
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error and others
         raise MediaError(f'{path}: not a readable image ({error})') from error
+
+
+def _formats(path: str | Path) -> tuple[str, ...]:
+    """The formats that a file may have: HEIF by its name only, since its decoder is a library more.
+
+    Raises:
+        ValueError: It is HEIF, and that library is not installed.
+    """
+    if Path(path).suffix.lower() != '.heic':
+        return IMAGE_FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ValueError("HEIC needs pillow-heif; install it with pip install 'mmcma[heic]'") from None
+    register_heif_opener()
+    return (*IMAGE_FORMATS, 'HEIF')
 
 
 def _with_8_bits(image: Image.Image) -> Image.Image:

@@ -29,7 +29,7 @@ def patch_attention(model, frames: Tensor, mask: Tensor | None = None, layer: in
         less what the class token gives to itself and to learned tokens.
 
     Raises:
-        ConfigError: The tower has no such layer, no class token, or another attention.
+        ConfigError: The tower has no such layer, no class token, or another attention; or its patches were merged.
     """
     module = _attention(model.vision_backbone, layer)
     taken: dict[str, Tensor] = {}
@@ -42,8 +42,11 @@ def patch_attention(model, frames: Tensor, mask: Tensor | None = None, layer: in
             hook.remove()
     # The class token comes first, then learned tokens if there are any, then the patches.
     query, keys = (taken[name].float().unflatten(-1, (module.num_heads, -1)) for name in ('q_proj', 'k_proj'))
-    scores = torch.einsum('nhd,nlhd->nhl', query[:, 0], keys) * query.shape[-1] ** -0.5  # (B * T, heads, L)
     side = frames.shape[-1] // model.vision_backbone.encoder.config.patch_size
+    if len(keys) != frames.shape[:2].numel() or keys.shape[1] < 1 + side * side:
+        raise ConfigError(f'layer={layer}: {type(model.neck).__name__} has merged patches there, so that they have no '
+                          'place in a frame; choose an earlier layer, such as 0.')
+    scores = torch.einsum('nhd,nlhd->nhl', query[:, 0], keys) * query.shape[-1] ** -0.5  # (B * T, heads, L)
     weights = scores.softmax(dim=-1).mean(dim=1)[:, -side * side:]  # (B * T, h * w)
     return weights.cpu().unflatten(-1, (side, side)).unflatten(0, frames.shape[:2])
 

@@ -70,7 +70,7 @@ def query_panel(model, query: str, gallery: Features, frames: FrameReader, *, la
     text = model.encode_text([query])
     scores = model.similarity(text, gallery)[0]  # (M,)
     best = scores.topk(min(k, len(scores))).indices
-    weights = model.head.similarity.frame_weights(text, gallery.rows(best))
+    weights = model.frame_weights(text, gallery.rows(best))
     answers = []
     for number, position in enumerate(best.tolist()):
         shown = frames(position)

@@ -11,10 +11,8 @@ from mmengine.config import Config
 
 from helpers.media import write_image, write_video
 from mmcma.models.similarities import QueryScore
-from mmcma.search import Gallery, indexing
-from mmcma.search.frame_store import FrameStore
-from mmcma.search.manifest import GalleryManifest
-from mmcma.search.vector_store import VectorStore
+from mmcma.search import Gallery, indexing, manifest, writer
+from mmcma.search.tables import lance
 from mmcma.structures import Features
 from mmcma.utils.errors import DataError
 
@@ -36,7 +34,7 @@ class StandIn:
         self.fingerprint, self.query_score = fingerprint, QueryScore(temperature=5.0)
         self.model = SimpleNamespace(
             cfg=Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline)))),
-            encode_visual=self._encode_visual, head=SimpleNamespace(similarity=self.query_score),
+            encode_visual=self._encode_visual, frame_weights=self.query_score.frame_weights,
             data_preprocessor=SimpleNamespace(
                 limit=8, device='cpu', token_counts=lambda texts: [len(text.split()) + 2 for text in texts]))
 
@@ -75,22 +73,14 @@ def index(folder: Path, gallery: Path, inferencer=None, **settings):
     return indexing.index_folder(folder, gallery, inferencer or StandIn(), model='stand-in', **settings)
 
 
-def contents(path: Path) -> dict:
-    """Of a gallery: for each item its facts, its frames, and what its vector gives with a query."""
-    with Gallery.open(path, StandIn()) as gallery:
-        found = gallery.vectors.search(np.full(16, 0.25, dtype=np.float32), 1000)
-        frames = gallery.frames.read([candidate.item for candidate in found])
-        facts = gallery.frames.read_manifest()
-        assert len(found) == len(facts) == gallery.manifest.items
-        state = {}
-        for candidate, own in zip(found, frames):
-            item = facts[candidate.item.path]
-            assert item._replace(size=0, modified=0, digest='') == candidate.item
-            state[item.path] = (item.duration, item.times, item.size, item.modified, item.digest, own.tolist(),
-                                round(candidate.score, 5))
-        assert len(state) == len(found)  # no path twice
-        used = {gallery.frames.path(item.shard) for item in facts.values()}
-        assert used == set(gallery.frames.folder.glob('*.npy'))
+def contents(path: Path, inferencer=None) -> dict:
+    """Of a gallery: for each moment its facts and its frames, once the gallery is found to be whole."""
+    gallery = Gallery(path, inferencer or StandIn())
+    assert gallery.manifest.complete
+    found = [moment for file in gallery.paths() for moment in gallery.moments_of(file)]
+    assert len(found) == len(gallery.moments) == gallery.manifest.rows
+    state = {(moment.path, moment.start): moment._replace(frames=moment.frames.tolist()) for moment in found}
+    assert len(state) == len(found)  # no moment twice
     return state
 
 
@@ -98,19 +88,18 @@ def killed_at(step: int, folder: Path, gallery: Path) -> None:
     """Indexes in this process until it is about to change the gallery for the ``step``-th time, and dies."""
     left = step
 
-    def dies(method):
+    def dies(change):
         def call(*args, **kwargs):
             nonlocal left
             left -= 1
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return method(*args, **kwargs)
+            return change(*args, **kwargs)
         return call
     multiprocessing.set_start_method('fork', force=True)  # for its own processes; this one came otherwise
-    indexing.SHARD_ITEMS = 2
-    for owner, names in ((FrameStore, ['write_shard', 'record', 'tidy']),
-                         (VectorStore, ['create', 'add', 'remove', 'flush']),
-                         (GalleryManifest, ['write'])):
+    indexing.ROWS_AT_ONCE = 2
+    for owner, names in ((writer, ['create', 'append', 'overwrite', 'write_fragments']), (manifest, ['overwrite']),
+                         (lance.LanceDataset, ['delete', 'restore'])):
         for name in names:
             setattr(owner, name, dies(getattr(owner, name)))
     try:

@@ -100,18 +100,18 @@ def to_hf(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in found.items()}
 
 
-def write_hf_folder(folder: Path) -> str:
-    """The frozen weights as a Hugging Face folder with the bundled tokenizer."""
+def write_hf_folder(folder: Path, state: dict[str, torch.Tensor] | None = None, image: int = IMAGE) -> str:
+    """The frozen weights, or those of a CLIP of larger images, as a Hugging Face folder with the bundled tokenizer."""
     from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
     from mmcma.models.backbones.pretrained import locate
     model = CLIPModel(CLIPConfig(
         projection_dim=EMBED,
         vision_config=dict(hidden_size=VISION_WIDTH, intermediate_size=4 * VISION_WIDTH, num_hidden_layers=LAYERS,
-                           num_attention_heads=VISION_WIDTH // 64, image_size=IMAGE, patch_size=PATCH),
+                           num_attention_heads=VISION_WIDTH // 64, image_size=image, patch_size=PATCH),
         text_config=dict(hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH, num_hidden_layers=LAYERS,
                          num_attention_heads=TEXT_WIDTH // 64, max_position_embeddings=CONTEXT, **VOCABULARY)))
-    model.load_state_dict(to_hf(official_state()))
+    model.load_state_dict(to_hf(official_state() if state is None else state))
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(locate('mmcma/clip-tiny-glyphs')).save_pretrained(folder)
     (Path(folder) / 'preprocessor_config.json').write_text(json.dumps(dict(image_mean=[0.5] * 3, image_std=[0.5] * 3)))

@@ -12,7 +12,7 @@ import torch
 from mmcma.engine.distributed import start_processes, stop_processes
 
 context = multiprocessing.get_context('forkserver')
-context.set_forkserver_preload(['helpers.plain_configs', 'helpers.tiny_run', 'mmcma.cli.main', 'mmcma.engine',
+context.set_forkserver_preload(['helpers.quick_mmengine', 'helpers.tiny_run', 'mmcma.cli.main', 'mmcma.engine',
                                 'mmcma.models', 'transformers.models.clip.modeling_clip'])
 
 

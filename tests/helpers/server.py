@@ -1,4 +1,4 @@
-"""A server that runs while a test talks to it."""
+"""A service that runs while a test talks to it."""
 import threading
 import time
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from mmcma.search.service import make_app
 
 
 @contextmanager
-def live(gallery: Gallery, previews: Path, **settings) -> Iterator[str]:
-    """Its address."""
+def live(gallery: Gallery, folder: Path, **settings) -> Iterator[str]:
+    """Its address; ``folder`` is an empty one, for what is uploaded and converted."""
     listening = listen('127.0.0.1', 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(gallery, previews, **settings), log_level='error'))
+    server = uvicorn.Server(uvicorn.Config(make_app(gallery, folder, **settings), log_level='critical'))
     thread = threading.Thread(target=server.run, kwargs=dict(sockets=[listening]))
     thread.start()
     try:

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from helpers.checkpoints import PIPELINE, retrieval_config, trained_checkpoint
+from helpers.media import write_video
 from helpers.tiny_run import read_config
 from mmengine.runner import Runner
 from PIL import Image
 
 from mmcma.apis import RetrievalInferencer, init_model
+from mmcma.apis.media import frame_pipeline
 from mmcma.evaluation import RetrievalMetric
+from mmcma.registry import TRANSFORMS
 from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError, DataError, MediaError
 
@@ -214,3 +217,38 @@ def test_the_fingerprint_names_all_that_matters(tiny_clip, tmp_path, inferencer)
     with inferencer.model.zero_shot():
         others.append(inferencer.fingerprint)
     assert len({same, *others}) == 6
+
+
+def test_moments_are_those_of_encoding_each_apart(inferencer, tmp_path):
+    """The plain way: each window cut out of the file, ranked among all, without what overlaps a better one."""
+    frames = np.random.default_rng(0).integers(0, 256, (60, 48, 64), dtype=np.uint8)
+    path = write_video(tmp_path / 'a.mp4', num_frames=60, paint=frames.__getitem__)
+    for query in (CAPTIONS[0], str(path)):
+        found = inferencer.moments(query, path, k=10, cut=2)
+        loads = [TRANSFORMS.build(dict(step)) for step in frame_pipeline(inferencer.model.cfg)]
+        clips = []
+        for start in range(5):
+            results = dict(path=str(path), start=float(start), end=min(start + 2.0, 6.0))
+            for step in loads:
+                results = step(results)
+            clips.append((torch.from_numpy(results['frames']), torch.from_numpy(results['frame_mask'])))
+        visual = inferencer._encode_clips(clips)
+        scores = (inferencer.visual_similarity(inferencer.encode_visual([query]), visual) if query == str(path) else
+                  inferencer.similarity(inferencer.encode_text([query]), visual))[0]
+        expected = []
+        for start in scores.argsort(descending=True).tolist():
+            if all(abs(start - other) >= 2 for other in expected):
+                expected.append(start)
+        assert [match.start for match in found] == expected and len(found) <= 3
+        assert [match.score for match in found] == pytest.approx(scores[expected].tolist(), abs=1e-6)
+        assert all(match.end - match.start == pytest.approx(2, abs=1e-3) and match.path == str(path) for match in found)
+
+
+def test_moments_that_cannot_be_asked_for(inferencer, tmp_path):
+    path = write_video(tmp_path / 'a.mp4')
+    for options, message in ((dict(k=0), 'k=0'), (dict(cut='shot'), "moments 'shot'"), (dict(cut=0.2), 'moments 0.2')):
+        with pytest.raises(ConfigError, match=message):
+            inferencer.moments('a star', path, **options)
+    with pytest.raises(MediaError, match='no such file'):
+        inferencer.moments('a star', tmp_path / 'b.mp4')
+    assert len(inferencer.moments('a star', path, key_frames=True)) == 1

@@ -18,9 +18,9 @@ TRAINED = [path for path in CONFIGS if path.parent.name != 'zeroshot']
 
 
 def scores(model, size: int = 64) -> Tensor:
-    frames = torch.randint(0, 256, (2, 3, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    frames = torch.randint(0, 256, (2, 8, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        visual = model.encode_visual(frames, torch.tensor([[True, True, False], [True, True, True]]))
+        visual = model.encode_visual(frames, torch.arange(8) < torch.tensor([[5], [8]]))
         return model.similarity(model.encode_text(['a red star moves', 'the moon']), visual)
 
 

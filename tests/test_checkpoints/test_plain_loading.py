@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmcma.apis import trusted_checkpoints
@@ -47,7 +46,7 @@ def test_what_mmengine_writes_of_a_run_is_read_as_it_was(tmp_path):
 def test_an_object_that_brings_code_is_refused_with_the_flag_that_trusts_it(tmp_path, archive):
     file, mark = tmp_path / 'epoch_1.pth', tmp_path / 'it_ran'
     torch.save(dict(state_dict={}, extra=Makes(mark)), file, _use_new_zipfile_serialization=archive)
-    for read in (read_checkpoint, lambda path: CheckpointLoader.load_checkpoint(str(path)),
+    for read in (read_checkpoint, check_resumable,
                  lambda path: newest_checkpoint(path.parent)):
         with pytest.raises(UntrustedError, match=r"epoch_1.pth' holds '.*mkdir'.*--trust-checkpoint") as error:
             read(file)
@@ -65,28 +64,6 @@ def test_getattr_reaches_the_methods_of_a_history_only(tmp_path):
     torch.save(dict(state_dict={}, extra=Reaches()), tmp_path / 'a.pth')
     with pytest.raises(UntrustedError, match='getattr'):
         load_plain(tmp_path / 'a.pth')
-
-
-def test_the_runner_gets_no_program_to_run(tmp_path):
-    """mmengine's ``Runner.resume`` runs the text that checkpoints of its first versions have in ``meta.config``."""
-    torch.save(dict(state_dict={}, meta=dict(iter=3, config='import os')), tmp_path / 'a.pth')
-    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))['meta'] == dict(iter=3)
-
-
-@pytest.mark.parametrize('address', ['s3://bucket/a.pth', 'open-mmlab://resnet50', 'torchvision://resnet50'])
-def test_places_that_mmengine_reads_without_restriction_are_closed(address):
-    with pytest.raises(WeightsError, match='fetch it first'):
-        CheckpointLoader.load_checkpoint(address)
-
-
-def test_a_file_of_the_web_is_read_alike(tmp_path, monkeypatch):
-    torch.save(dict(state_dict={}, extra=Makes(tmp_path / 'it_ran')), tmp_path / 'a.pth')
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file',
-                        lambda url, to, progress: Path(to).write_bytes((tmp_path / 'a.pth').read_bytes()))
-    with pytest.raises(UntrustedError, match='--trust-checkpoint'):
-        CheckpointLoader.load_checkpoint('https://example.org/a.pth')
-    assert not (tmp_path / 'it_ran').exists()
 
 
 def test_a_changed_bit_of_a_tensor_or_a_number_is_damage(tmp_path):

@@ -1,7 +1,7 @@
 """What a model can be made from: paths are looked for here, names of models on the Hub."""
 import pytest
 
-from mmcma.checkpoints.sources import resolve_model
+from mmcma.checkpoints.sources import is_data, resolve_model
 from mmcma.models.backbones import pretrained
 from mmcma.utils.errors import ConfigError, WeightsError
 
@@ -48,3 +48,8 @@ def test_what_was_downloaded_is_a_name_wherever_folders_lie(asked, tmp_path, mon
     monkeypatch.setattr(pretrained, 'try_to_load_from_cache', lambda *_: '/cache/config.json')
     assert pretrained.may_be_on_the_hub('openai/clip')
     assert pretrained.locate('openai/clip') == 'openai/clip'
+
+
+def test_a_config_of_the_package_goes_by_its_name_and_is_a_program():
+    assert resolve_model('cma_tiny_msvd').config.model.neck.type == 'CrossModalAdapter'
+    assert not is_data('cma_tiny_msvd') and is_data('tiny') and is_data('openai/clip-vit-base-patch16')

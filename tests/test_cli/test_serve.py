@@ -1,10 +1,9 @@
 """The command ``mmcma serve``."""
 import asyncio
-import json
-import os
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ from helpers.galleries import StandIn, index, write_folder
 
 from mmcma.cli.main import main
 from mmcma.search import gallery as opening
+from mmcma.search.manifest import read_manifest
 
 
 @pytest.fixture
@@ -22,7 +22,6 @@ def serve(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(opening, 'RetrievalInferencer', lambda model, **_: StandIn())
     monkeypatch.setattr(uvicorn.Server, 'run', lambda self, sockets: None)
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
-    monkeypatch.setenv('GRADIO_TEMP_DIR', '')  # so that it is put back
 
     def call(*args) -> tuple[int, str, str]:
         code = 0
@@ -48,34 +47,63 @@ def test_help(serve):
 def test_it_says_where_it_is_and_leaves_nothing_behind(serve, gallery, tmp_path):
     code, output, errors = serve(gallery, '--port', 0)
     assert code == 0 and errors == '' and f'{gallery}: http://127.0.0.1:' in output
-    assert os.environ['GRADIO_TEMP_DIR'].startswith(f'{tmp_path}/mmcma-serve-')
     assert not list(tmp_path.glob('mmcma-serve-*'))
-    assert serve(gallery, '--port', 0)[0] == 0  # the gallery was let go
 
 
-def test_it_answers_until_it_is_interrupted(serve, gallery, monkeypatch):
-    seen = []
+@pytest.fixture
+def answers(monkeypatch):
+    """What the server of a command would answer: ``(path, headers)`` are asked before it ends, by its first name."""
+    asked, given = [], []
 
     def run(server, sockets):
-        transport = httpx.ASGITransport(server.config.app)
-
         async def ask():
+            transport = httpx.ASGITransport(server.config.app)
             async with httpx.AsyncClient(transport=transport, base_url='http://localhost') as client:
-                seen.append((await client.get('/media/images/1.png')).status_code)
+                for path, headers in asked:
+                    given.append((await client.get(path, headers=headers)).status_code)
         asyncio.run(ask())
         raise KeyboardInterrupt
     monkeypatch.setattr(uvicorn.Server, 'run', run)
-    assert serve(gallery, '--port', 0)[0] == 0 and seen == [200]
+    return asked, given
 
 
-def test_a_gallery_for_everyone_warns(serve, gallery):
-    _, _, errors = serve(gallery, '--port', 0, '--host', '0.0.0.0')
+def test_it_answers_until_it_is_interrupted(serve, gallery, answers):
+    asked, given = answers
+    asked += [('/api/items/media?path=images/1.png', {}), ('/api/search?q=20', {}), ('/', dict(host='somewhere.else'))]
+    assert serve(gallery, '--port', 0)[0] == 0 and given == [200, 200, 400]
+
+
+@pytest.mark.parametrize('where', ['option', 'environment'])
+def test_the_token(serve, gallery, answers, monkeypatch, where):
+    asked, given = answers
+    asked += [('/api/health', {}), ('/api/health', dict(authorization='Bearer a-secret', host='its.name')), ('/', {})]
+    if where == 'environment':
+        monkeypatch.setenv('MMCMA_TOKEN', 'a-secret')
+    code, output, errors = serve(gallery, '--port', 0, '--host', '0.0.0.0',
+                                 *(['--token', 'a-secret'] if where == 'option' else []))
+    assert (code, errors) == (0, '') and given == [401, 200, 200] and 'a-secret' not in output
+
+
+def test_a_gallery_for_everyone_is_said_in_so_many_words(serve, gallery, answers, monkeypatch):
+    monkeypatch.setenv('MMCMA_TOKEN', 'a-secret')
+    asked, given = answers
+    asked += [('/api/health', dict(host='its.name'))]
+    code, _, errors = serve(gallery, '--port', 0, '--host', '0.0.0.0', '--no-token')
     assert errors == 'warning: everyone who reaches 0.0.0.0 can search this gallery, see its files and upload\n'
+    assert code == 0 and given == [200]
+
+
+@pytest.mark.parametrize('host, code', [
+    ('127.0.0.1', 0), ('127.0.0.2', 0), ('localhost', 0), ('::1', 0), ('0.0.0.0', 2)])
+def test_only_this_machine_needs_no_token(serve, gallery, host, code):
+    answer = serve(gallery, '--port', 0, '--host', host)
+    assert answer[0] == code
+    if code:
+        assert f'--host {host} needs --token TOKEN (or MMCMA_TOKEN), or --no-token' in one_line(answer)
 
 
 def test_an_unfinished_gallery_says_so(serve, gallery):
-    manifest = gallery / 'gallery.json'
-    manifest.write_text(json.dumps(dict(json.loads(manifest.read_text()), items=None)))
+    replace(read_manifest(str(gallery)), complete=False).write(str(gallery))
     code, _, errors = serve(gallery, '--port', 0)
     assert code == 0 and 'is not complete: mmcma index goes on where it stopped' in errors
 
@@ -95,8 +123,11 @@ def test_a_port_that_is_taken(serve, gallery):
 
 @pytest.mark.parametrize('args, message', [
     (('--port', 99999), 'cannot answer at 127.0.0.1, port 99999'),
-    (('--host', '256.1.1.1'), 'cannot answer at 256.1.1.1'),
-    (('--max-upload', 0), '--max-upload 0'), (('-k', 0), '-k 0')])
+    (('--host', '256.1.1.1', '--no-token'), 'cannot answer at 256.1.1.1'),
+    (('--max-upload', 0), '--max-upload 0'),
+    (('--host', 'no.such.host.invalid', '--no-token'), 'cannot answer at no.such'),
+    (('--token', ''), '--token must be of ASCII'), (('--token', 'two words'), 'without blanks'),
+    (('--token', 'tökén'), '--token must be of ASCII')])
 def test_wrong_arguments(serve, gallery, args, message):
     assert message in one_line(serve(gallery, '--port', 0, *args))
 
@@ -105,10 +136,11 @@ def test_no_gallery_a_damaged_one_and_that_of_another_model(serve, gallery, tmp_
     assert 'is no gallery' in one_line(serve(tmp_path, '--port', 0))
     monkeypatch.setattr(opening, 'RetrievalInferencer', lambda model, **_: StandIn('e' * 32))
     assert 'was made with the model' in one_line(serve(gallery, '--port', 0))
-    (gallery / 'gallery.json').write_text('{')
-    assert 'damaged' in one_line(serve(gallery, '--port', 0))
+    (gallery / 'gallery.lance' / '_versions').rename(gallery / 'versions')
+    (gallery / 'gallery.json').write_text('{}')
+    assert 'earlier version' in one_line(serve(gallery, '--port', 0))
 
 
-def test_without_gradio(serve, gallery, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'gradio', None)
+def test_without_fastapi(serve, gallery, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'fastapi', None)
     assert "pip install 'mmcma[search]'" in one_line(serve(gallery))

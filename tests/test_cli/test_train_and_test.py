@@ -1,6 +1,7 @@
 """The command line tools end to end: what they write, what they say of bad input, and what a kill leaves."""
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from helpers.clip import write_clip
 from helpers.commands import run
 from helpers.processes import context
 from helpers.tiny_run import write_config
+
+from mmcma.config import load_config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -67,6 +70,41 @@ def check_terminal(shown, work: Path) -> None:
         assert text in log.read_text(), text
     for text in ('System environment:', 'SymmetricInfoNCE', 'Hooks will be executed', 'deprecated'):
         assert text not in shown.out, text
+
+
+def test_what_options_of_training_stand_for(tiny_clip, here):
+    config = write_config(here, tiny_clip, epochs=1)
+    options = ['--amp', '--auto-scale-lr', '--no-validate', '--no-pin-memory', '--resume', 'auto', '--cfg-options',
+               'train_dataloader.pin_memory=True', 'auto_scale_lr.base_batch_size=24']
+    assert run('train', config, *options) == 0
+    work = here / 'work_dirs' / 'tiny'
+    assert (work / 'epoch_1.pth').exists() and not (work / 'best.pth').exists()
+    ran = load_config(work / 'tiny.py')
+    assert ran.model.precision == 'bf16' and ran.val_dataloader is None
+    assert not ran.train_dataloader.pin_memory and not ran.test_dataloader.pin_memory
+    saved = torch.load(work / 'epoch_1.pth', weights_only=False)
+    assert {group['initial_lr'] for group in saved['optimizer']['param_groups']} == {1e-2 * 12 / 24}
+
+
+def test_what_options_of_a_test_leave(tiny_clip, here):
+    config = write_config(here, tiny_clip)
+    assert run('test', config, '--dump', 'all.pkl', '--show-dir', 'shown', '--out', 'metrics.json') == 0
+    items = pickle.loads(Path('all.pkl').read_bytes())
+    assert sorted(item['item_id'] for item in items) == [f'clip{number}' for number in range(7)]
+    assert items[0]['captions'] and items[0]['visual_tokens'].shape[0] == 3
+    assert {'report.json', 'report.html', 'query_panels.png'} <= {path.name for path in Path('shown').iterdir()}
+    report = json.loads(Path('shown/report.json').read_text())
+    assert report['results']['zero-shot']['t2v/R@1'] == json.loads(Path('metrics.json').read_text())['t2v/R@1']
+
+
+@pytest.mark.parametrize('name, options, said', [
+    ('test', ['--dump', 'all.json'], 'error: --dump all.json: results are dumped as a pickle; call it all.json.pkl'),
+    ('test', ['--dump', 'no/all.pkl'], 'error: --dump no/all.pkl cannot be written'),
+    ('test', ['--show-dir', 'tiny.py'], 'error: --show-dir tiny.py is a file'),
+    ('train', ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'tiny.py does not say which batch size')])
+def test_options_that_cannot_be(tiny_clip, here, capfd, name, options, said):
+    assert run(name, write_config(here, tiny_clip), *options) == 2
+    assert said in capfd.readouterr().err and {path.name for path in here.iterdir()} == {'tiny.py'}
 
 
 @pytest.mark.parametrize('options, parts', [
@@ -132,7 +170,7 @@ KILLS = {
 REPORTED = """
 default_hooks.update(checkpoint=dict(save_best='t2v/MnR', rule='less'))
 custom_hooks = [dict(type='FrozenParameterHook'), dict(type='BestCheckpointHook'), dict(type='ResumeHook'),
-                dict(type='RetrievalReportHook', num_hardest=1)]
+                dict(type='RetrievalReportHook', num_hardest=1, num_panels=0)]
 """
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from helpers.tiny_run import config_text, write_config
 
-from mmcma.config import check_config, load_config
+from mmcma.config import check_config, load_config, own_config
+from mmcma.config.reading import CONFIGS
 from mmcma.utils.errors import ConfigError
 
 
@@ -24,6 +25,24 @@ def test_a_missing_file_is_named_with_near_matches(tmp_path):
     written(tmp_path, '', 'cma_tiny.py')
     assert "Did you mean 'cma_tiny.py'?" in message_of(load_config, tmp_path / 'cma_tyni.py')
     assert 'does not exist' in message_of(load_config, tmp_path / 'no' / 'a.py')
+
+
+def test_the_packages_own_configs_go_by_name(tmp_path, monkeypatch):
+    files = list(CONFIGS.glob('[!_]*/*.py'))
+    assert len(files) > 100 and {own_config(path.stem) for path in files} == set(files)  # no name comes twice
+    assert own_config('cma_tiny_msvd.py') == own_config('cma_tiny_msvd') and own_config('videos') is None
+    monkeypatch.chdir(tmp_path)
+    assert load_config('cma_tiny_msvd').model.neck.type == 'CrossModalAdapter'
+    (tmp_path / 'cma_tiny_msvd.py').write_text('mine = True')  # a file is what it is called
+    assert load_config('cma_tiny_msvd.py').mine
+    for wrong in ('cma_tiny_msdv', 'configs/cma/cma_tiny_msvd_.py'):
+        assert "Did you mean 'cma_tiny_msvd" in message_of(load_config, wrong)
+
+
+def test_a_config_inherits_from_the_packages_own(tmp_path):
+    (tmp_path / 'own.py').write_text("_base_ = 'mmcma::cma/cma_tiny_msvd.py'\nmodel = dict(neck=dict(shared_dim=4))")
+    own, theirs = load_config(tmp_path / 'own.py'), load_config('cma_tiny_msvd')
+    assert own.model.neck == dict(theirs.model.neck, shared_dim=4) and own.train_dataloader == theirs.train_dataloader
 
 
 @pytest.mark.parametrize('text, parts', [
@@ -174,6 +193,21 @@ def test_a_temporal_method_on_single_frames_is_refused(tiny_clip, tmp_path, neck
     (dict(type='LoRA'), dict(type='LoadImage'))])
 def test_other_pairs_of_method_and_frames_pass(tiny_clip, tmp_path, neck, loading):
     check_config(with_parts(tmp_path, tiny_clip, neck, loading))
+
+
+@pytest.mark.parametrize('neck', [dict(type='DGL', max_frames=3), dict(type='MVAdapter', max_frames=3)])
+def test_a_method_for_fewer_frames_than_are_loaded_is_refused(tiny_clip, tmp_path, neck):
+    check_config(with_parts(tmp_path, tiny_clip, neck, dict(type='LoadVideoFrames', num_frames=3)))
+    loading = dict(type='LoadVideoFrames', num_frames=4)
+    message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, loading))
+    assert f'model.neck.max_frames=3 of {neck["type"]} is less than the 4 frames that train_dataloader' in message
+
+
+def test_frames_that_a_method_cannot_divide_are_refused(tiny_clip, tmp_path):
+    neck, loading = dict(type='PromptSwitch', num_prompts=3), dict(type='LoadVideoFrames', num_frames=4)
+    check_config(with_parts(tmp_path, tiny_clip, neck, dict(loading, num_frames=6)))
+    message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, loading))
+    assert 'model.neck.num_prompts=3 of PromptSwitch does not divide the 4 frames that train_dataloader' in message
 
 
 def test_typos_within_combined_methods_are_found(tiny_clip, tmp_path):

@@ -141,7 +141,7 @@ def test_msrvtt_truncated(tmp_path):
     with pytest.raises(DataError, match='json.gz: not a whole gzip file'):
         MSRVTT(split='train-9k', data_root=str(root))
     (root / 'MSRVTT_data.json').write_text(json.dumps([1, 2]))
-    with pytest.raises(DataError, match="not MSR-VTT's file"):
+    with pytest.raises(DataError, match="MSRVTT_data.json, row 0: 1 has not 'video'"):
         MSRVTT(split='train-9k', data_root=str(root))
 
 
@@ -162,9 +162,10 @@ def test_test_list_without_sentences(tmp_path):
     ({'aM-RcQj0a7I_37_55': [['a']]}, 'no captions for 1 of the 1 videos'),
     ({'-4wsuPCjDBc_5_15': [[]]}, "'-4wsuPCjDBc_5_15', caption 0: empty caption"),
     ({'-4wsuPCjDBc_5_15': [['a'], ['b', 3]]}, 'caption 1: .* is not a list of words'),
-    ({'-4wsuPCjDBc_5_15': ['a cat']}, "caption 0: 'a cat' is not a list of words"),
-    ({'-4wsuPCjDBc_5_15': 'a cat'}, 'str where a list of captions should be'),
-    ([1], 'holds a list, not a dict'),
+    ({'-4wsuPCjDBc_5_15': [7]}, 'caption 0: caption 7 is not text'),
+    ({'-4wsuPCjDBc_5_15': 'a cat'}, "'a cat' where a list of captions should be"),
+    ([1], "row 0: 1 has not 'video'"),
+    (7, 'holds 7, not a dict'),
 ])
 def test_msvd_captions_wrong(tmp_path, captions, message):
     root = write_msvd(tmp_path)

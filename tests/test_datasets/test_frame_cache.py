@@ -129,11 +129,13 @@ def test_what_is_written_is_read_back(tmp_path, monkeypatch):
     assert not cache.path('a').exists()
 
 
-def test_no_decoder_is_used(tmp_path):
+def test_no_decoder_is_used_and_nothing_else_that_may_be_absent(tmp_path):
+    """All of the package imports without them."""
     new_cache(tmp_path).write('a', np.full((2, 3, 32, 32), 7, dtype=np.uint8))
-    code = ('import sys; sys.modules.update(av=None, decord=None)\n'
+    code = ('import sys; sys.modules.update(av=None, decord=None, mmcv=None, torchvision=None, mmpretrain=None)\n'
             'import mmcma.datasets, mmcma.models, mmcma.engine, mmcma.evaluation, mmcma.visualization, mmcma.apis\n'
-            'from mmcma.registry import TRANSFORMS\n'
+            'from mmcma.registry import MODELS, TRANSFORMS\n'
+            'assert MODELS.get("CrossModalRetriever")\n'
             f"load = TRANSFORMS.build(dict(type='LoadCachedFrames', cache={str(tmp_path)!r}, steps={STEPS}))\n"
             "print(load(dict(id='a'))['frames'].mean(axis=(1, 2, 3)).tolist())")
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=Path(__file__).parents[2])

@@ -22,7 +22,6 @@ def test_test_images_are_no_training_images_and_have_distinct_captions():
     assert [sample['data_samples'].item_index for sample in samples] == list(range(300))
 
 
-@pytest.mark.slow
 def test_equal_captions_are_positives_of_each_other():
     by_caption = {}
     for sample in map(GlyphPictures(length=3000).__getitem__, range(3000)):

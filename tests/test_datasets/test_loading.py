@@ -1,3 +1,4 @@
+import sys
 from functools import partial
 
 import numpy as np
@@ -152,3 +153,17 @@ def test_a_folder_is_sampled_by_time_too(tmp_path):
 def test_values_that_cannot_work(options, message):
     with pytest.raises(ConfigError, match=message):
         LoadVideoFrames(**options)
+
+
+def test_decord_is_asked_for_by_name_only(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'decord', None)  # as where it is not installed
+    with pytest.raises(ConfigError, match=r"backend='decord' needs decord.*pip install 'mmcma\[decord\]'"):
+        LoadVideoFrames(backend='decord')
+    LoadVideoFrames(backend='pyav')
+
+
+@pytest.mark.parametrize('most, frames', [(1.0, [0.5]), (9.0, [0.5, 1.5, 2.5])])
+def test_an_end_that_the_file_may_come_before(tmp_path, most, frames):
+    load = LoadVideoFrames(num_frames=5)
+    results = load(dict(path=str(write_video(tmp_path / 'a.mp4')), start=0.5, end_at_most=most))
+    assert results['frame_times'].tolist() == frames

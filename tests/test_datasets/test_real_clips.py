@@ -84,7 +84,6 @@ def test_unreadable(name, message):
         LoadVideoFrames()(dict(path=f'{BROKEN}/{name}'))
 
 
-@pytest.mark.slow
 def test_partly_corrupted():
     """The packet of frame 30 is damaged and no key frame follows: the 22 frames that build on it are not given."""
     path = f'{BROKEN}/partly_corrupted.mp4'

@@ -1,5 +1,6 @@
 """VATEX, LSMDC, DiDeMo and ActivityNet Captions: small files in the distributed form, and the real ones."""
 import json
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -148,15 +149,16 @@ def test_activitynet_paragraph_is_in_the_order_of_the_file(tmp_path):
 
 WRONG = [
     (VATEX, write_vatex, 'vatex_training_v1.0.json', 'Caption 1 of Ptf_2VRj-V0_000122_000132.', ' ',
-     "training_v1.0.json, 'Ptf_2VRj-V0_000122_000132', caption 1: empty caption"),
-    (VATEX, write_vatex, 'vatex_training_v1.0.json', 'enCap', 'cap', "not VATEX's file: .*enCap .KeyError"),
-    (VATEX, write_vatex, 'vatex_training_v1.0.json', '"Ptf', '"../Ptf', "clip 0: '../Ptf.*' is not an id"),
+     'training_v1.0.json, row 0, caption 1: empty caption'),
+    (VATEX, write_vatex, 'vatex_training_v1.0.json', 'enCap', 'cap', "row 0: .* has not .*and 'caption' .or 'enCap'"),
+    (VATEX, write_vatex, 'vatex_training_v1.0.json', f'"{CLIPS[0]}", "enCap', '"..", "enCap',
+     "row 0: '..' is not an id"),
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '"enCap": [', '"enCap": "a", "x": [',
-     'str where a list of captions should be'),
+     "'a' where a list of captions should be"),
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{', '{', 'not JSON .*truncated file'),
     (VATEX, write_vatex, 'vatex_training_v1.0.json', '[{"videoID"',
      f'[{{"videoID": "{CLIPS[0]}", "enCap": ["a"]}}, {{"videoID"',
-     "training_v1.0.json, clip 1: id 'Ptf.*' comes twice"),
+     "training_v1.0.json, row 1: id 'Ptf.*' comes twice"),
     (VATEX, write_vatex, 'train_list.txt', '132', '133', 'no captions for 1 of the 1 videos .*_000133'),
     (VATEX, write_vatex, 'train_list.txt', '132\n', '132\n' + CLIPS[0] + '\n', 'line 2: id .* comes twice'),
     (LSMDC, write_lsmdc, 'LSMDC16_annos_training.csv', '\tHe nods.', ' He nods.',
@@ -267,3 +269,49 @@ def test_real_vatex_lists(all_files, tmp_path):
     assert len(set().union(*lists.values())) == 25991 + 3000
     other = set((folder / 'test1k5_sec_list.txt').read_text().split())
     assert (len(other & set(lists['val'])), len(other & set(lists['test']))) == (776, 724)
+
+
+# ---- moments ----
+
+def test_didemo_moments(tmp_path):
+    """Segments of 5 seconds; the time that most annotators chose; the file may end before the last segment."""
+    rows = [dict(video=VIDEOS[0], description='a hat', times=[[1, 1], [0, 0], [1, 1], [1, 2]], num_segments=6),
+            dict(video=VIDEOS[0], description='the end', times=[[4, 5]] * 4, num_segments=6),
+            dict(video=VIDEOS[0], description='a cap', times=[[1, 1]] * 4, num_segments=6)]
+    (tmp_path / 'test_data.json').write_text(json.dumps(rows))
+    dataset = DiDeMo(split='test', data_root=str(touch(tmp_path, VIDEOS[0])), moments=True, test_mode=True)
+    stem = VIDEOS[0].removesuffix('.avi')
+    fields = itemgetter('id', 'captions', 'span', 'start', 'end_at_most')
+    assert list(map(fields, dataset.items)) == [
+        (f'{stem}#5-10', ['a hat', 'a cap'], (5, 10), 5, 10), (f'{stem}#20-30', ['the end'], (20, 30), 20, 30)]
+    assert dataset.items[0]['caption_times'] == [[(5, 10), (0, 5), (5, 10), (5, 15)], [(5, 10)] * 4]
+    assert dataset.gallery == (2, 2) and dataset.items[1]['path'].endswith(VIDEOS[0])
+    training = DiDeMo(split='test', data_root=str(tmp_path), moments=True)
+    assert (training.get_data_info(1)['captions'], training.get_data_info(1)['caption_times']) == (
+        ['a cap'], [[(5, 10)] * 4])
+
+
+def test_activitynet_moments(tmp_path):
+    video = dict(duration=60.5, timestamps=[[0, 20.25], [20, 60.5], [0, 20.25]],
+                 sentences=['One goes. ', 'Two come.', 'A third.'])
+    (tmp_path / 'val_1.json').write_text(json.dumps(dict(v_a=video)))
+    options = dict(split='val_1', data_root=str(touch(tmp_path, 'v_a.mp4')), moments=True, test_mode=True)
+    dataset = ActivityNetCaptions(**options)
+    assert [(item['id'], item['captions'], item['start'], item['end_at_most']) for item in dataset.items] == [
+        ('v_a#0-20.25', ['One goes.', 'A third.'], 0, 20.25), ('v_a#20-60.5', ['Two come.'], 20, 60.5)]
+    for change, message in ((dict(timestamps=[[0, 1]]), "no 'duration' and 'timestamps'"), (dict(duration='x'), 'x'),
+                            (dict(timestamps=[[0, 1], [5, 5], [0, 1]]), '5 to 5 s is no part of its 60.5 s'),
+                            (dict(timestamps=[[0, 1], [70, 80], [0, 1]]), '70 to 80 s is no part')):
+        (tmp_path / 'val_1.json').write_text(json.dumps(dict(v_a=video | change)))
+        with pytest.raises(DataError, match=message):
+            ActivityNetCaptions(**options)
+
+
+@needs_shared_data
+@pytest.mark.parametrize('kind, split, name, captions', [
+    (ActivityNetCaptions, 'val_1', 'ActivityNet', 17505), (DiDeMo, 'val', 'DiDeMo', 4180)])
+def test_real_moments(kind, split, name, captions):
+    dataset = kind(split=split, data_prefix=dict(ann=f'{SHARED}/annotations/{name}', visual=''), moments=True,
+                   lazy_init=True)
+    found = dataset.read_videos()
+    assert sum(len(video.moments) for video in found.values()) == captions

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import run
+from mmengine.registry import Registry
 from PIL import Image
 
 from mmcma import registry
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
     ROOT / 'README.md', *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}
-REGISTRIES = [name for name in vars(registry) if name.isupper()]
+REGISTRIES = [name for name, value in vars(registry).items() if isinstance(value, Registry)]
 needs_sphinx = pytest.mark.skipif(any(find_spec(name) is None for name in ('sphinx', 'myst_parser', 'furo')),
                                   reason="the extra 'docs' is not installed")
 
@@ -43,6 +44,7 @@ def reference():
     return registered_parts
 
 
+@pytest.mark.slow
 @needs_sphinx
 def test_every_part_and_key_is_in_the_reference(pages, reference):
     html = (pages / 'config_reference.html').read_text()
@@ -95,6 +97,7 @@ def test_descriptions_come_from_the_part_before_its_bases(reference):
     assert reference.key_texts(Part) == {'b': ['Its own.'], 'a': ['One', 'and more.'], 'c': ['Two.']}
 
 
+@pytest.mark.slow
 @needs_sphinx
 def test_the_images_are_there(pages):
     assert list((pages / '_images').glob('query_panels*.png'))

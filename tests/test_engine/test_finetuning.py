@@ -58,6 +58,7 @@ def test_parameter_counts_on_vit_b(patch, whole):
     norms = 2 * 768 + 2 * 512
     assert count(dual, True) == stem + 12 * (layer(768) + layer(512)) + norms + projection == whole
     assert count(dual, 'last_2_layers') == 2 * (layer(768) + layer(512)) + norms + projection == 21_138_432
+    assert count(dual, 'last_1_layers_alone') == layer(768) + layer(512) == 10_240_256
     assert count(dual, 'projection') == projection == 655_360
     assert count(dual, 'bias') == 12 * 11 * (768 + 512) + 2 * 768 + 512 == 171_008
     assert count(dual, 'norm') == 12 * 4 * (768 + 512) + 4 * 768 + 2 * 512 == 65_536

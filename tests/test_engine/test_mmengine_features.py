@@ -18,9 +18,9 @@ def trained(runner) -> dict:
     return {name: p.detach() for name, p in runner.model.named_parameters() if p.requires_grad}
 
 
-@pytest.fixture
-def plain(tiny_clip, tmp_path) -> dict:
-    return trained(train(tmp_path / 'plain', tiny_clip))
+@pytest.fixture(scope='module')
+def plain(tiny_clip, tmp_path_factory) -> dict:
+    return trained(train(tmp_path_factory.mktemp('plain'), tiny_clip))
 
 
 def test_gradient_accumulation_steps_less_often(tiny_clip, tmp_path):
@@ -49,6 +49,6 @@ def test_activation_checkpointing_changes_nothing(tiny_clip, tmp_path, plain, mo
 def test_compile_changes_nothing(tiny_clip, tmp_path, plain):
     torch._dynamo.reset()
     # The backend that generates code takes a minute on a CPU; this one does all but that.
-    runner = train(tmp_path, tiny_clip, compile=dict(backend='aot_eager'))
+    runner = train(tmp_path, tiny_clip, **{'compile': dict(backend='aot_eager'), 'train_cfg.val_interval': 3})
     for name, parameter in trained(runner).items():
         assert torch.allclose(parameter, plain[name], atol=1e-3), name

@@ -41,6 +41,8 @@ class Run:
         self._record(runner)
         self.model = runner.train()
         self.iterations = runner.iter
+        for loop in (runner.train_loop, runner.val_loop):  # collected as garbage, each worker would be waited for 5 s
+            loop.dataloader._iterator = None
 
     def _record(self, runner: Runner) -> None:
         call_hook = runner.call_hook
@@ -65,10 +67,23 @@ def assert_equal(one: Run, other: Run) -> None:
     assert all(torch.equal(tensor, expected['state_dict'][name]) for name, tensor in best['state_dict'].items())
 
 
+@pytest.fixture(scope='module')
+def undisturbed(tiny_clip, tmp_path_factory):
+    """Gives the run with the options that was not interrupted; each is made once."""
+    made = {}
+
+    def give(**options) -> Run:
+        key = str(options)
+        if key not in made:
+            made[key] = Run(tmp_path_factory.mktemp('undisturbed'), tiny_clip, **options)
+        return made[key]
+    return give
+
+
 @pytest.mark.parametrize('workers, persistent', WORKERS)
-def test_dropout_and_any_workers(tiny_clip, tmp_path, workers, persistent):
+def test_dropout_and_any_workers(tiny_clip, tmp_path, undisturbed, workers, persistent):
     options = {'train_dataloader.num_workers': workers, 'train_dataloader.persistent_workers': persistent}
-    whole = Run(tmp_path / 'whole', tiny_clip, **options)
+    whole = undisturbed(**options)
     resumed = Run(tmp_path / 'resumed', tiny_clip, whole.work / 'epoch_1.pth', **options)
     assert_equal(resumed, whole)
     assert sorted(resumed.rates) == [4, 5, 6, 7] and not any('config' in text for text in resumed.said)
@@ -87,10 +102,10 @@ def test_necks_with_dropout(tiny_clip, tmp_path, neck):
 
 @pytest.mark.parametrize('workers', [0, 1])
 @pytest.mark.parametrize('done', [1, 4, 6])
-def test_the_middle_of_an_epoch(tiny_clip, tmp_path, done, workers):
+def test_the_middle_of_an_epoch(tiny_clip, tmp_path, undisturbed, done, workers):
     """Four iterations an epoch: 4 is the end of the first, before its validation."""
     options = {**BY_ITERATION, 'train_dataloader.num_workers': workers}
-    whole = Run(tmp_path / 'whole', tiny_clip, **options)
+    whole = undisturbed(**options)
     resumed = Run(tmp_path / 'resumed', tiny_clip, whole.work / f'iter_{done}.pth', **options)
     assert sorted(resumed.rates) == list(range(done, 8))
     assert_equal(resumed, whole)
@@ -126,8 +141,8 @@ COSINE = dict(param_scheduler=[
 @pytest.mark.parametrize('schedule', [{}, COSINE], ids=['ours', "mmengine's"])
 @pytest.mark.parametrize('changes', [{'train_cfg.max_epochs': 4}, {'optim_wrapper.optimizer.lr': 0.5},
                                      {'optim_wrapper.optimizer.weight_decay': 0.01}], ids=lambda new: next(iter(new)))
-def test_rates_and_lengths_are_the_configs(tiny_clip, tmp_path, changes, schedule):
-    first = Run(tmp_path / 'first', tiny_clip, **{'train_cfg.max_epochs': 2, **schedule})
+def test_rates_and_lengths_are_the_configs(tiny_clip, tmp_path, undisturbed, changes, schedule):
+    first = undisturbed(**{'train_cfg.max_epochs': 2, **schedule})
     expected = Run(tmp_path / 'expected', tiny_clip, **{'train_cfg.max_epochs': 2, **schedule, **changes})
     resumed = Run(tmp_path / 'resumed', tiny_clip, first.work / 'epoch_1.pth',
                   **{'train_cfg.max_epochs': 2, **schedule, **changes})
@@ -139,15 +154,14 @@ def test_rates_and_lengths_are_the_configs(tiny_clip, tmp_path, changes, schedul
         assert saved['optimizer']['param_groups'][0]['weight_decay'] == value
 
 
-def test_another_batch_size_counts_epochs(tiny_clip, tmp_path):
-    first = Run(tmp_path / 'first', tiny_clip)
-    resumed = Run(tmp_path / 'resumed', tiny_clip, first.work / 'epoch_1.pth', **{'train_dataloader.batch_size': 24})
+def test_another_batch_size_counts_epochs(tiny_clip, tmp_path, trained):
+    resumed = Run(tmp_path / 'resumed', tiny_clip, trained / 'epoch_1.pth', **{'train_dataloader.batch_size': 24})
     assert sorted(resumed.rates) == [2, 3]  # of two an epoch
     assert resumed.rates[3] == pytest.approx(0.01 * (1 + math.cos(math.pi * 3 / 4)) / 2, rel=0.1)
 
 
-def test_another_batch_size_within_an_epoch(tiny_clip, tmp_path):
-    first = Run(tmp_path / 'first', tiny_clip, **BY_ITERATION)
+def test_another_batch_size_within_an_epoch(tiny_clip, tmp_path, undisturbed):
+    first = undisturbed(**BY_ITERATION, **{'train_dataloader.num_workers': 0})
     with pytest.raises(ConfigError, match='within an epoch of 4 batches, and an epoch has 2 now'):
         Run(tmp_path / 'resumed', tiny_clip, first.work / 'iter_2.pth',
             **{**BY_ITERATION, 'train_dataloader.batch_size': 24})

@@ -21,9 +21,9 @@ def batch() -> dict:
     samples = []
     for index, caption in enumerate(CAPTIONS):
         sample = RetrievalSample(metainfo=dict(item_id=f'clip{index}', item_index=index, captions=[caption]))
-        sample.frame_mask = torch.tensor([True, True, index != 1])
+        sample.frame_mask = torch.arange(8) < (6 if index == 1 else 8)
         samples.append(sample)
-    frames = [torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8, generator=generator) for _ in samples]
+    frames = [torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, generator=generator) for _ in samples]
     return dict(inputs=frames, data_samples=samples)
 
 

@@ -45,7 +45,7 @@ def pair_by_pair(score, text: Features, visual: Features) -> torch.Tensor:
     """``score(t (D,), words (L, D), frames (T, D))`` of every pair, padding cut away."""
     return torch.stack([torch.stack([
         score(t, words[real], frames[valid]) for frames, valid in zip(visual.tokens, visual.mask)])
-        for t, words, real in zip(*text)])
+        for t, words, real in zip(text.pooled, text.tokens, text.mask)])
 
 
 def plain_attention(x: torch.Tensor, attention) -> torch.Tensor:

@@ -30,8 +30,10 @@ def test_last_layers_are_all_but_the_stem_and_the_layers_before(tiny_clip):
     assert {name.replace('layers.1.', 'layers.0.') for name in last} < both
     assert both == {name for name in names(tiny_clip, True) if 'embeddings' not in name and 'pre_layrnorm' not in name}
 
+    assert names(tiny_clip, 'last_1_layers_alone') == {name for name in last if 'layers.1.' in name}
 
-@pytest.mark.parametrize('part', ['last_0_layers', 'last_3_layers', 'biases', 'last_layers', 1])
+
+@pytest.mark.parametrize('part', ['last_0_layers', 'last_3_layers', 'last_3_layers_alone', 'biases', 'last_layers', 1])
 def test_an_unknown_part_is_refused_with_the_choices(tiny_clip, part):
     with pytest.raises(ConfigError, match=rf"trainable='?{part}'?.*(1 to 2|'last_K_layers'|must be bool \| str)"):
         names(tiny_clip, part)

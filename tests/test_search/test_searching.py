@@ -1,4 +1,4 @@
-"""What is found is what the model finds, in a file and on a server."""
+"""What is found is what the model finds."""
 from pathlib import Path
 
 import numpy as np
@@ -8,42 +8,33 @@ from helpers.galleries import StandIn, index, write_folder
 from helpers.media import write_image
 
 from mmcma.cli.search import show
-from mmcma.search import Gallery, Hit
-from mmcma.search.gallery import first_stage_vectors
+from mmcma.search import Gallery, Hit, Moment
+from mmcma.search.gallery import features_of
 from mmcma.search.result_page import write_result_page
-from mmcma.search.vector_store import VectorStore
+from mmcma.search.rows import first_stage_vectors
 from mmcma.utils.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope='module')
-def server(tmp_path_factory):
-    """Address of Milvus Lite's engine behind a port, which is a server to the client."""
-    from milvus_lite.adapter.grpc.server import start_server_in_thread
-    server, engine, port = start_server_in_thread(str(tmp_path_factory.mktemp('server')))
-    yield f'http://127.0.0.1:{port}'
-    server.stop(grace=0)
-    engine.close()
-
-
-@pytest.fixture(scope='module', params=['file', 'server'])
-def gallery(request, tmp_path_factory):
+def gallery(tmp_path_factory):
     """25 images and 8 videos."""
     folder = write_folder(tmp_path_factory.mktemp('media'), images=13, videos=8)
     for number in range(12):
         write_image(folder / 'images_2' / f'{number}.png', grey=7 + 20 * number)
     path = tmp_path_factory.mktemp('gallery')
-    store = request.getfixturevalue('server') if request.param == 'server' else None
-    index(folder, path, store=store)
-    assert index(folder, path).unchanged == 33  # where its vectors are, it knows itself
-    with Gallery.open(path, StandIn()) as gallery:
-        yield gallery
+    index(folder, path)
+    return Gallery(path, StandIn())
+
+
+def all_moments(gallery: Gallery) -> list[Moment]:
+    return [moment for path in gallery.paths() for moment in gallery.moments_of(path)]
 
 
 def brute_force(gallery: Gallery, query: str) -> dict[str, float]:
-    """The model's score of every item, by path."""
-    items = list(gallery.frames.read_manifest().values())
-    scores = gallery.inferencer.similarity(gallery.inferencer.encode_text([query]), gallery.features(items))[0]
-    return {str(gallery.file(item.path)): float(score) for item, score in zip(items, scores)}
+    """The model's score of every moment, by path."""
+    moments = all_moments(gallery)
+    scores = gallery.inferencer.similarity(gallery.inferencer.encode_text([query]), features_of(moments))[0]
+    return {str(gallery.file(moment.path)): float(score) for moment, score in zip(moments, scores)}
 
 
 def assert_best(hits: list, expected: dict[str, float]) -> None:
@@ -61,8 +52,8 @@ def test_reranking_everything_is_brute_force(gallery, query):
 
 def test_the_model_orders_what_the_first_stage_found(gallery):
     text = gallery.inferencer.encode_text(['150'])
-    items = list(gallery.frames.read_manifest().values())
-    vectors = torch.from_numpy(first_stage_vectors(gallery.frames.read(items)))
+    items = all_moments(gallery)
+    vectors = torch.from_numpy(first_stage_vectors([moment.frames for moment in items]))
     first = (vectors @ text.pooled[0]).argsort(descending=True)[:6].tolist()
     candidates = {str(gallery.file(items[index].path)) for index in first}
     expected = {path: score for path, score in brute_force(gallery, '150').items() if path in candidates}
@@ -99,7 +90,9 @@ def test_only_a_folder_or_a_length(gallery):
     assert len(inside) == 13 and all(Path(hit.path).parent.name == 'images' for hit in inside)
     lasting = gallery.search_text('50', k=33, seconds=(1.4, 2.1))
     assert {Path(hit.path).name for hit in lasting} == {'v1.mp4', 'v2.mp4'}
+    assert len(gallery.search_text('50', k=33, seconds=(1.4, float('inf')))) == 7
     assert gallery.search_text('50', folder='no "such" {folder}') == []
+    assert gallery.search_text('50', folder="it's") == []
 
 
 def test_queries_that_say_nothing_or_too_much(gallery):
@@ -108,15 +101,34 @@ def test_queries_that_say_nothing_or_too_much(gallery):
             gallery.search_text(query)
     with pytest.raises(DataError, match=r'10 tokens \(8 words\), and the model reads 8; shorten it to about 4 words'):
         gallery.search_text('1 2 3 4 5 6 7 8')
-    for k, rerank in ((0, 100), (-1, 100), (20000, 100), (1, 20000)):
+    for k, rerank in ((0, 100), (-1, 100), (20000, 100), (1, 20000), (1, -5)):
         with pytest.raises(ConfigError, match='must be from 1 to 16,384'):
             gallery.search_text('50', k=k, rerank=rerank)
+    for seconds in ((60, 5), (-1, 5), (float('nan'), 5), (5, float('nan'))):
+        with pytest.raises(ConfigError, match='no length: the shortest first'):
+            gallery.search_text('50', seconds=seconds)
 
 
 def test_a_path_that_leads_out(gallery):
     for path in ('../secret.png', '/etc/passwd'):
         with pytest.raises(DataError, match='leads out of'):
             gallery.file(path)
+
+
+def test_a_file_that_is_gone_or_another_is_marked(tmp_path, capsys):
+    folder = write_folder(tmp_path / 'media', 5, 0) / 'images'
+    index(folder, tmp_path / 'gallery')
+    (folder / '1.png').unlink()
+    write_image(folder / '2.png', grey=200)
+    (folder / '3.png').rename(tmp_path / '3.png')
+    (folder / '3.png').symlink_to(tmp_path / '3.png')
+    (folder / '4.png').unlink()
+    (folder / '4.png').symlink_to('4.png')  # a loop
+    hits = Gallery(tmp_path / 'gallery', StandIn()).search_text('50', k=5)
+    assert {Path(hit.path).name: hit.mark for hit in hits} == {
+        '0.png': None, '1.png': 'missing', '2.png': 'changed', '3.png': 'leads out', '4.png': 'leads out'}
+    show(hits)
+    assert '1.png  (missing)\n' in capsys.readouterr().out
 
 
 def test_the_page_shows_scores_and_frames(gallery, tmp_path):
@@ -138,10 +150,3 @@ def test_the_page_shows_scores_and_frames(gallery, tmp_path):
     assert len(best) == 2 and f'alt="frame {len(tied.frame_times) - 1} of' in best[1].split('>')[1]
     write_result_page(tmp_path / 'gone.html', 'x', [hits[0]._replace(path=f'{hits[0].path}.gone.mp4')], gallery)
     assert 'no such file' in (tmp_path / 'gone.html').read_text()
-
-
-def test_a_server_out_of_reach():
-    with pytest.raises(DataError, match='http://127.0.0.1:9: Milvus says.*Is the server up'):
-        VectorStore('http://127.0.0.1:9', 'x')
-    with pytest.raises(ConfigError, match="store 'ftp://a': give the address"):
-        VectorStore('ftp://a', 'x')

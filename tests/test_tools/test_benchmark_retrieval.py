@@ -112,10 +112,9 @@ def test_the_loss_is_computed_in_chunks_or_in_one_piece(monkeypatch):
 
 
 def test_search_in_a_random_gallery(run):
-    pytest.importorskip('milvus_lite')
     found = run('search', '--dim', '16', '--frames', '2', '--rerank', '5')['speed of 50']
     assert found['settings']['items'] == 50 and found['both stages']['seconds']['median'] > 0
-    assert found['bytes_per_item'].keys() == {'frames', 'vectors.db'}
+    assert found['bytes_per_item'] > 16 * (4 + 2 * 2)
 
 
 def test_recall_of_the_first_stage_by_hand():

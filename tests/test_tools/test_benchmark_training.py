@@ -240,6 +240,14 @@ def test_memory(command, one_process, capsys):
     assert 'share' in capsys.readouterr().out
 
 
+def test_methods(command, capsys):
+    """A method's operations are those of its step by hand, whatever methods were on the same towers before."""
+    found = command('methods', '--frames', 3, '--words', 16, '--variants', 'cma', 'lora', 'cma')['methods tiny']['ways']
+    assert list(found) == ['cma', 'lora'] and found['lora']['trained'] == 12_288
+    assert clip_flops(full=False) == pytest.approx(1e9 * found['cma']['gflops_a_clip'], rel=1e-3)
+    assert 'GFLOP' in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='falls back to smallest sizes where there is no GPU')
 def test_gpu_without_one(command, one_process, capsys):

@@ -8,11 +8,11 @@ import pytest
 from helpers.annotations import write_flickr8k
 from helpers.imports import import_file
 from helpers.media import write_image, write_video
-from mmcv.transforms import BaseTransform
 
 from mmcma.cli.arguments import run_tool
 from mmcma.datasets import Flickr8k
 from mmcma.datasets.retrieval_dataset import SplitSize
+from mmcma.datasets.transforms import BaseTransform
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import WeightsError
 from mmcma.visualization.caption_tokens import CaptionTokens

@@ -1,6 +1,7 @@
 """The tool that fills a frame cache: complete, resumable, and read with one changed line."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,13 +97,36 @@ def test_one_changed_line_reads_the_same_frames(run, config, tmp_path, capsys):
         samples(own_line)
 
 
+@pytest.mark.parametrize('kept', [True, False], ids=['one item lost', 'all lost'])
+def test_a_config_that_reads_the_cache_can_fill_it_again(run, config, tmp_path, capsys, kept):
+    """As the error for a missing item advises, with the config that the user runs."""
+    out, whole = tmp_path / 'cache', tmp_path / 'whole'
+    run(config, '--out', whole)
+    run(config, '--out', out)
+    printed = capsys.readouterr().out.splitlines()
+    line = next(line for line in reversed(printed) if line.startswith('train_dataloader = '))
+    child = config.with_name('child.py')
+    child.write_text(f"_base_ = 'own.py'\n{line}\n")
+    line = f"pipeline[:2] = [dict(type='LoadCachedFrames', cache={str(out)!r}, steps=pipeline[:2])]"
+    config.write_text(config.read_text().replace('\nsource =', f'\n{line}\nsource ='))
+    (out / 'frames' / 'd.npy').unlink()
+    if not kept:
+        shutil.rmtree(out)
+    assert run(config, '--out', out) == 0  # the steps stand in the config
+    (out / 'frames' / 'd.npy').unlink()
+    assert run(child, '--out', out) == 0  # they stand in the manifest
+    assert contents(out / 'frames') == contents(whole / 'frames')
+    shutil.rmtree(out)
+    with pytest.raises(DataError, match='no frame cache'):  # they stand nowhere
+        run(child, '--out', out)
+
+
 @pytest.mark.slow
 def test_killed_and_started_again(run, config, tmp_path):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     assert run(config, '--out', whole) == 0
     process = subprocess.Popen([sys.executable, TOOL, config, '--out', broken, '--workers', '1'],
-                               env={**os.environ, 'PYTHONPATH': str(ROOT)}, stderr=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, start_new_session=True)
+                               stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     while process.poll() is None and not list(broken.glob('frames/*.npy')):
         time.sleep(0.005)
     if process.poll() is None:

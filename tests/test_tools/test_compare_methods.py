@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import tiny_run
+from helpers import one_process, tiny_run
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
@@ -35,7 +35,6 @@ tables:
 @pytest.fixture
 def tools(monkeypatch, tmp_path):
     """The tool's modules, with studies and results in a folder of the test's own."""
-    monkeypatch.setenv('PYTHONPATH', str(Path(tiny_run.__file__).parents[1]))
     study, compare, page = (importlib.import_module(name) for name in ('study', 'compare_methods', 'study_page'))
     for module in (study, page):
         monkeypatch.setattr(module, 'RESULTS', tmp_path / 'results')
@@ -71,8 +70,9 @@ def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tm
     """Two learning rates, the method and the zero-shot model, and the cost of a step; two seeds would be the same."""
     monkeypatch.setattr(tools, 'read_study', lambda path, read=tools.read_study: read_one_seed(read(path)))
     monkeypatch.setattr(importlib.import_module('study'), 'COST_ROUNDS', 1)
-    call(tools, monkeypatch, 'run', 'noise', '--only', 'zero-shot')
     monkeypatch.setattr(tools, 'call', in_this_process)
+    monkeypatch.setattr('benchmarks.core.isolated', one_process.in_this_process)
+    call(tools, monkeypatch, 'run', 'noise', '--only', 'zero-shot')
     call(tools, monkeypatch, 'tune', 'noise')
     call(tools, monkeypatch, 'run', 'noise', '--only', 'cma')
     call(tools, monkeypatch, 'cost', 'noise', '--only', 'cma')
@@ -86,11 +86,17 @@ def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tm
 
 
 def in_this_process(command: list[str], threads: int) -> str:
-    """Runs a tool without the seconds that a process takes to start; the zero-shot run has one."""
+    """Runs a tool without the seconds that a process takes to start."""
     for kind in (DefaultScope, MMLogger, MessageHub, Visualizer):  # named by the second: two runs would share them
         kind._instance_dict.clear()
     main([Path(command[0]).stem, *command[1:]])
     return ''
+
+
+def test_a_tool_in_a_process_of_its_own(tools):
+    tools.call(['tools/train.py', '--help'], threads=3)
+    with pytest.raises(ConfigError, match=r"error: config 'no.py' does not exist"):
+        tools.call(['tools/train.py', 'no.py'], threads=3)
 
 
 def read_one_seed(study):

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from mmcma.utils.errors import MediaError
 from mmcma.utils.jobs import watched_jobs
+from mmcma.utils.timeouts import made_progress
 
 
 def job(task):
@@ -25,7 +27,7 @@ def job(task):
 
 
 def outcomes(tasks, workers, seconds=30):
-    return {outcome.task: outcome[1:] for outcome in watched_jobs(job, tasks, workers=workers, seconds=seconds)}
+    return {outcome.task: outcome[1:3] for outcome in watched_jobs(job, tasks, workers=workers, seconds=seconds)}
 
 
 @pytest.mark.parametrize('workers', [1, 3, 20])
@@ -45,7 +47,68 @@ def test_what_goes_wrong_costs_one_task(workers):
 @pytest.mark.parametrize('workers', [1, 2])
 def test_a_hung_task_is_stopped(workers):
     found = outcomes(['hang', 1, 2], workers, seconds=3)
-    assert found == {'hang': (None, 'no end after 3 s, stopped'), 1: (2, None), 2: (4, None)}
+    assert found == {'hang': (None, 'no progress for 3 s, stopped'), 1: (2, None), 2: (4, None)}
+
+
+@pytest.mark.parametrize('goes_on', ['says so', 'yields'])
+def test_a_task_that_goes_on_is_not_stopped(goes_on):
+    """However long it takes in all."""
+    job = dict(says_so=_says_so, yields=_yields)[goes_on.replace(' ', '_')]
+    outcomes = list(watched_jobs(job, [5], workers=1, seconds=2))
+    assert [outcome.error for outcome in outcomes] == [None] * len(outcomes) and outcomes[-1].last
+
+
+def _says_so(count):
+    for _ in _yields(count):
+        made_progress()
+
+
+def _yields(count):
+    for number in range(count):
+        time.sleep(0.5)
+        yield number
+
+
+def values_until(task):
+    """So many values, and then what the task says."""
+    count, end = task
+    yield from range(count)
+    if end == 'die':
+        os._exit(9)
+    if end == 'hang':
+        time.sleep(600)
+    if end == 'user':
+        raise MediaError('a.mp4: broken')
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_generators_give_values_as_they_come(workers):
+    tasks = [(3, ''), (2, 'user'), (1, 'die'), (0, ''), (2, 'hang'), (100, '')]
+    found = {task: [] for task in tasks}
+    for outcome in watched_jobs(values_until, tasks, workers=workers, seconds=2):
+        found[outcome.task].append(outcome[1:])
+    errors = {'': None, 'user': 'a.mp4: broken', 'die': 'the process that read it died (exit code 9)',
+              'hang': 'no progress for 2 s, stopped'}
+    for count, end in tasks:
+        assert found[count, end] == [*((number, None, False) for number in range(count)), (None, errors[end], True)]
+
+
+def test_a_generator_waits_until_its_values_are_taken():
+    """And is not stopped for having waited."""
+    jobs = watched_jobs(_large_values, [10], workers=1, seconds=2)
+    next(jobs)
+    time.sleep(3)
+    assert _made.value <= 3  # what was taken, what is in the pipe, and what does not fit into it
+    assert [outcome.error for outcome in jobs] == [None] * 10 and _made.value == 10
+
+
+_made = RawValue('i', 0)
+
+
+def _large_values(count):
+    for _ in range(count):
+        _made.value += 1
+        yield bytes(2**20)
 
 
 def test_leaving_early_leaves_no_process():
@@ -64,7 +127,16 @@ def parallel_sum(size: int) -> float:
     return torch.ones(size, size).matmul(torch.ones(size, 1)).sum().item()
 
 
-def test_a_job_may_use_torch_after_its_parent_has():
+@pytest.fixture
+def two_threads():
+    """PyTorch in the tests' process has two threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_job_may_use_torch_after_its_parent_has(two_threads):
     """Both use OpenMP; the parent's threads are not there in a forked process."""
     parallel_sum(1000)
     assert [outcome.value for outcome in watched_jobs(parallel_sum, [1000], workers=1, seconds=60)] == [1e6]

@@ -14,7 +14,7 @@ from mmcma.datasets.video.reader import VideoReader
 from mmcma.utils import timeouts
 from mmcma.utils.errors import MediaError
 from mmcma.utils.jobs import watched_jobs
-from mmcma.utils.timeouts import run_with_timeout
+from mmcma.utils.timeouts import made_progress, run_with_timeout
 
 
 @pytest.fixture
@@ -54,6 +54,16 @@ def test_what_hangs_is_given_up_and_counted(release):
         run_with_timeout(0.05, threading.Event().wait, 'c.mp4')
 
 
+def test_what_goes_on_is_not_given_up():
+    def work():
+        for _ in range(6):
+            time.sleep(0.1)
+            made_progress()
+        return 'done'
+
+    assert run_with_timeout(0.4, work, 'a.mp4') == 'done'
+
+
 class _HangsIn(VideoReader):
     """Opens or decodes for an hour where told to, as code in C does: no signal or exception ends it."""
 
@@ -90,7 +100,7 @@ def test_a_watcher_sets_the_only_limit():
     (slow,) = watched_jobs(_read_slowly, ['a.mp4'], workers=1, seconds=60)
     assert (slow.value, slow.error) == ('a.mp4', None)
     (stopped,) = watched_jobs(_read_slowly, ['a.mp4'], workers=1, seconds=0.2)
-    assert stopped.error == 'no end after 0.2 s, stopped'
+    assert stopped.error == 'no progress for 0.2 s, stopped'
     with pytest.raises(MediaError, match='given up after 0.1 s'):  # this process has no watcher
         _read_slowly('a.mp4')
 
@@ -98,7 +108,7 @@ def test_a_watcher_sets_the_only_limit():
 @pytest.mark.parametrize('where', ['open', 'decode'])
 def test_a_backend_that_hangs(tmp_path, hanging_backend, where):
     load = LoadVideoFrames(num_frames=2, timeout=0.2)
-    with pytest.raises(MediaError, match=f'{where}.mp4: given up after 0.2 s .timeout of LoadVideoFrames'):
+    with pytest.raises(MediaError, match=f'{where}.mp4: given up after 0.2 s without progress .timeout of'):
         load(dict(path=str(write_video(tmp_path / f'{where}.mp4'))))
     fine = write_video(tmp_path / 'fine.mp4')
     results = LoadVideoFrames(num_frames=2, timeout=60)(dict(path=str(fine)))

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.variants import CURVES, VARIANTS
+from benchmarks.variants import CURVES, METHODS, VARIANTS
 
 from mmcma.cli.arguments import run_tool
 
@@ -76,6 +76,12 @@ COMMANDS = {
         'the smallest sizes.', 10, {
             **step('bf16', 'bf16-compiled', 'bf16-checkpointed', 'full-bf16', backbone='vit-b16', batch=128),
             'peak-tflops': dict(type=float, required=True, metavar='N', help="the GPU's stated dense bf16 peak")}),
+    'methods': Command(
+        ('operations', 'methods'), 'Trained parameters and operations of a training step of every method with a config '
+        'for MSR-VTT.', 1, dict(
+            backbone=BACKBONE, frames=number(12, 'of a video'), words=number(32, 'tokens of its caption'),
+            variants=dict(nargs='+', choices=METHODS, default=list(METHODS), metavar='METHOD',
+                          help=f'{", ".join(METHODS)} (default: all)'))),
     'similarity': Command(
         ('scores', 'compare'), 'Time and memory of the similarity that weighs frames by the query.', 5, dict(
             sides={**SIDES, 'default': ['plain', 'ours']}, size=number(1000, 'texts, and videos'),

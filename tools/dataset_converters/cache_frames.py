@@ -9,9 +9,10 @@ A config reads the cache with one line after its pipeline,
 
     pipeline[:2] = [dict(type='LoadCachedFrames', cache='data/msrvtt/frames', steps=pipeline[:2])]
 
-and one that inherits its data loaders with the line that this tool prints. Frames are stored as they are (12 frames of
-224 pixels: 1.8 MB); --jpeg 95 takes a seventh of that and changes a value by 1 of 255 on average, by 22 at most on 83
-real clips (docs/results/data_benchmark.json).
+and one that inherits its data loaders with the line that this tool prints. Of a config that reads a cache already, the
+frames that the cache stands for are made. Frames are stored as they are (12 frames of 224 pixels: 1.8 MB); --jpeg 95
+takes a seventh of that and changes a value by 1 of 255 on average, by 22 at most on 83 real clips
+(docs/results/data_benchmark.json).
 """
 import argparse
 import json
@@ -61,9 +62,9 @@ def split_pipeline(cfg, loaders: list[str]) -> tuple[list[dict], list[dict]]:
     from mmcma.utils.errors import ConfigError
     found = {}
     for loader in loaders:
-        pipeline = [dict(step) for step in cfg[loader].dataset.get('pipeline', [])]
+        pipeline = uncached([dict(step) for step in cfg[loader].dataset.get('pipeline', [])])
         names = [step['type'].split('.')[-1] for step in pipeline]
-        if 'ResizeCrop' not in names or 'LoadCachedFrames' in names:
+        if 'ResizeCrop' not in names:
             raise ConfigError(f'{loader}.dataset.pipeline={names} has no steps to cache, from loading to ResizeCrop')
         found[loader] = pipeline, names.index('ResizeCrop') + 1
     first, *others = ((loader, frame_settings(pipeline[:end])) for loader, (pipeline, end) in found.items())
@@ -77,6 +78,27 @@ def split_pipeline(cfg, loaders: list[str]) -> tuple[list[dict], list[dict]]:
     return pipeline[:end], pipeline[end:]
 
 
+def uncached(pipeline: list[dict]) -> list[dict]:
+    """The pipeline with the steps that made the frames in the place of ``LoadCachedFrames``.
+
+    Raises:
+        DataError: It does not say them, and there is no cache that does.
+    """
+    if not pipeline or pipeline[0]['type'].split('.')[-1] != 'LoadCachedFrames':
+        return pipeline
+    first, *rest = pipeline
+    return [*map(dict, first.get('steps') or steps_of(first['cache'])), *rest]
+
+
+def steps_of(cache: str) -> list[dict]:
+    """The steps whose frames a cache holds, by its manifest."""
+    from mmcma.datasets.video.cache import FrameCache
+    settings = FrameCache(cache).manifest.settings
+    return [dict(type=name, **{key.removeprefix(f'{name}.'): value for key, value in settings.items()
+                               if key.startswith(f'{name}.') and key != f'{name}.version'})
+            for name in settings['steps'].split(', ')]
+
+
 def all_items(cfg, loaders: list[str]) -> list[dict]:
     """Every item of the data loaders' data sets once.
 
@@ -87,8 +109,8 @@ def all_items(cfg, loaders: list[str]) -> list[dict]:
     from mmcma.utils.errors import DataError
     items: dict[str, dict] = {}
     for loader in loaders:
-        for item in DATASETS.build(cfg[loader].dataset).items:
-            clip = {key: item.get(key) for key in ('id', 'path', 'start', 'end')}
+        for item in DATASETS.build(dict(cfg[loader].dataset, pipeline=[])).items:
+            clip = {key: item.get(key) for key in ('id', 'path', 'start', 'end', 'end_at_most') if key in item}
             known = items.setdefault(item['id'], clip)
             if known != clip:
                 raise DataError(f"{loader}: the id {item['id']!r} stands for {clip} here and for {known} before; "

@@ -1,10 +1,17 @@
 """A data set's items: what each must be, and all of them as a list."""
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from mmengine.dataset import BaseDataset
 
 from mmcma.datasets.annotations.texts import check_caption
 from mmcma.utils.errors import DataError, short
+
+
+class SplitSize(NamedTuple):
+    """Items and captions of a split, as published or as found."""
+    items: int
+    captions: int
 
 
 class ItemList(Sequence):

@@ -1,13 +1,17 @@
-"""Finding the files of a data set by id."""
+"""Finding the files of a data set by name."""
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from mmcma.datasets.annotations.texts import one_name
+from mmcma.utils.errors import DataError, short
 
 #: In the order in which one is chosen where an id has several.
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.webm', '.mkv', '.mov')
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.webm', '.mkv', '.mov', '.m4v', '.ts', '.mts', '.m2ts', '.mpg', '.mpeg', '.wmv',
+                  '.3gp', '.flv', '.ogv', '.gif')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.jfif', '.tif', '.tiff', '.avif', '.heic')
+#: How many folders deep a name is looked for.
+DEPTH = 4
 
 
 class MediaFolder:
@@ -60,8 +64,80 @@ class MediaFolder:
             return below.find(name) if below else None
         return self._names.get(subfolder) or self._stems.get(subfolder) or self._others.get(subfolder)
 
+    def find_below(self, names: Collection[str], depth: int = DEPTH) -> dict[str, list[str]]:
+        """The paths of files of these names in the subfolders, at most ``depth`` folders deep, by name.
+
+        A subfolder that is called as one of them is that item, of frames, and not looked into.
+        """
+        wanted, found = {one_name(name) for name in names}, dict[str, list[str]]()
+        for folder in self._subfolders(wanted, depth):
+            for name in wanted & (folder._names.keys() | folder._stems.keys() | folder._others.keys()):
+                found.setdefault(name, []).append(str(folder.find(name)))
+        return found
+
+    def _subfolders(self, skipped: set[str], depth: int) -> Iterator['MediaFolder']:
+        for name in self._folders if depth else ():
+            if name not in skipped and (folder := self._subfolder(name)) is not None:
+                yield folder
+                yield from folder._subfolders(skipped, depth - 1)
+
     def _subfolder(self, name: str) -> 'MediaFolder | None':
         if name not in self._below:
             folder = self._folders.get(name)
             self._below[name] = MediaFolder(folder, self._suffixes) if folder else None
         return self._below[name]
+
+
+def find_files(folder: str | Path, suffixes: Sequence[str], names: Sequence[Sequence[str]], *,
+               below: bool) -> list[str | None]:
+    """The file of each item, known by any of its names.
+
+    Args:
+        folder: Where the files lie.
+        suffixes: As of :class:`MediaFolder`.
+        names: What the file of each item may be called, the likeliest first.
+        below: Whether one that is not there may lie in any subfolder, by a name that says none.
+
+    Returns:
+        A path for each item; None where there is none.
+
+    Raises:
+        DataError: Two subfolders have a file of that name.
+    """
+    media = MediaFolder(folder, suffixes)
+    found = [next(filter(None, map(media.find, own)), None) for own in names]
+    missing = {one_name(name) for own, path in zip(names, found) if below and path is None
+               for name in own if '/' not in name}
+    elsewhere = media.find_below(missing) if missing else {}
+    for name, paths in elsewhere.items():
+        if len(paths) > 1:
+            raise DataError(f'{folder}: {short(name)} lies in {paths[0]} and in {paths[1]}; which is meant? Set '
+                            "data_prefix=dict(visual=...) to the folder of those that are, or remove the others")
+    return [path or next((elsewhere[one_name(name)][0] for name in own if one_name(name) in elsewhere), None)
+            for own, path in zip(names, found)]
+
+
+def lies_elsewhere(root: str | Path, suffixes: Sequence[str], names: Collection[str], key: str) -> str:
+    """Where below ``root`` files of these names lie, as a sentence with the ``data_prefix`` that finds them; or ``''``.
+
+    Args:
+        root: ``data_root``.
+        suffixes: As of :class:`MediaFolder`.
+        names: Of a few files that are missing.
+        key: Of ``data_prefix``: ``'visual'`` or ``'ann'``.
+    """
+    if not str(root) or not os.path.isdir(root):
+        return ''
+    lasts = [name.rpartition('/')[2] for name in names]
+    found = [path for paths in MediaFolder(root, suffixes).find_below(lasts).values() for path in paths]
+    if not found:
+        return ''
+    folder = os.path.relpath(os.path.commonpath([os.path.dirname(path) for path in found]), root)
+    prefix = '' if folder == os.curdir else folder
+    return f' But there is {found[0]}: set data_prefix=dict({key}={prefix!r}).'
+
+
+def without_suffix(name: str, suffixes: Sequence[str]) -> str:
+    """``name`` without the suffix of a media file, if it has one of ``suffixes``."""
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in suffixes else name

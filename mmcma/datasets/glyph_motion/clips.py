@@ -8,7 +8,6 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from filelock import FileLock
 from PIL import Image
@@ -17,7 +16,7 @@ from rich.progress import track
 from mmcma.datasets.glyph_motion.backdrops import draw_backdrop
 from mmcma.datasets.glyph_motion.captions import write_captions
 from mmcma.datasets.glyph_motion.events import Actor, look_at
-from mmcma.datasets.glyph_motion.glyphs import COLOURS, glyph_mask, paint
+from mmcma.datasets.glyph_motion.glyphs import COLOURS, font_file, glyph_mask, paint
 from mmcma.datasets.glyph_motion.scenes import SPLITS, Scene, plan_scenes
 from mmcma.utils.errors import DataError
 
@@ -53,7 +52,7 @@ class Recipe:
     @property
     def checksum(self) -> str:
         """16 hex digits over the parameters, the generator's version and the font."""
-        font = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf'
+        font = font_file()
         parameters = json.dumps([asdict(self), GENERATOR_VERSION, _ENCODING], sort_keys=True)
         return sha256(parameters.encode() + font.read_bytes()).hexdigest()[:16]
 

@@ -8,7 +8,6 @@ glyphs' Unicode names, shortened to what a person would say.
 from functools import cache, lru_cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -49,11 +48,16 @@ COLOURS = {
 _MASTER_SIZE = 128  # pixels; every drawn size is a reduction of this one
 
 
+def font_file() -> Path:
+    """DejaVu Sans, which travels with matplotlib: imported here, since only drawing needs it."""
+    import matplotlib
+    return Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf'
+
+
 @cache
 def _master(name: str) -> Image.Image:
     """The glyph, its longer side filling an 8-bit square of master size."""
-    folder = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf'
-    font = ImageFont.truetype(str(folder / 'DejaVuSans.ttf'), _MASTER_SIZE)
+    font = ImageFont.truetype(str(font_file()), _MASTER_SIZE)
     char = chr(GLYPHS[name])
     left, top, right, bottom = font.getbbox(char)
     width, height = int(right - left), int(bottom - top)

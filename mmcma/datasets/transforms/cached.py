@@ -2,8 +2,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 
+from mmcma.datasets.transforms.base import BaseTransform
 from mmcma.datasets.video.cache import FrameCache, frame_settings
 from mmcma.registry import TRANSFORMS
 

@@ -1,11 +1,12 @@
 """From a path to frames."""
+from importlib.util import find_spec
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
-from mmcma.datasets.video.reader import check_backend, open_video
+from mmcma.datasets.transforms.base import BaseTransform
+from mmcma.datasets.video.reader import VideoReader, check_backend, open_video
 from mmcma.datasets.video.sampling import THINNING, sample_frames
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import MediaError, argument_error, did_you_mean
@@ -17,7 +18,8 @@ from mmcma.utils.timeouts import run_with_timeout
 class LoadVideoFrames(BaseTransform):
     """Decode the frames that the model will see, and no others.
 
-    Required Keys: ``path``, optionally ``start`` and ``end`` in seconds.
+    Required Keys: ``path``, optionally ``start`` and ``end`` in seconds, or ``end_at_most`` for an end that the file
+    may come before.
 
     Added Keys: ``frames``, uint8 RGB ``(num_frames, H, W, 3)``, zeros after the
     last frame of a short clip; ``frame_mask``, bool ``(num_frames,)``, False there;
@@ -51,6 +53,9 @@ class LoadVideoFrames(BaseTransform):
         if sampling == 'clip4clip' and fps is not None and fps != int(fps):
             raise argument_error(self, 'fps', fps, "must be whole with sampling='clip4clip', or None.")
         check_backend(backend)
+        if backend == 'decord' and find_spec('decord') is None:
+            raise argument_error(self, 'backend', backend, "needs decord, which has wheels for Linux and Windows on "
+                                 "x86-64 alone: pip install 'mmcma[decord]', or choose 'pyav'.")
         self.num_frames, self.fps, self.sampling, self.timeout = num_frames, fps, sampling, timeout
         self.backend, self.folder_fps = backend, folder_fps
         # Seed and epoch, in memory that workers share: they may outlast an epoch. Negative before a training's first.
@@ -64,20 +69,38 @@ class LoadVideoFrames(BaseTransform):
     def transform(self, results: dict) -> dict:
         rng = None if self._epoch is None else _generator(self._epoch.tolist(), results.get('sample_idx'))
         shown, times, duration = run_with_timeout(self.timeout, lambda: self._read(results, rng), results['path'])
-        frames = np.zeros((self.num_frames, *shown.shape[1:]), dtype=np.uint8)
-        frames[:len(shown)] = shown
-        results['frames'] = frames
-        results['frame_mask'] = np.arange(self.num_frames) < len(shown)
+        results['frames'], results['frame_mask'] = self.pad(shown)
         results['frame_times'], results['duration'] = times, duration
         return results
 
+    def pad(self, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Frames ``(n, ...)`` as ``(num_frames, ...)``, zeros at the end, and the mask ``(num_frames,)``."""
+        frames = np.zeros((self.num_frames, *shown.shape[1:]), dtype=np.uint8)
+        frames[:len(shown)] = shown
+        return frames, np.arange(self.num_frames) < len(shown)
+
+    def open(self, path: str, key_frames: bool = False) -> VideoReader:
+        """A file, as these options say; ``key_frames`` as for :func:`mmcma.datasets.open_video`."""
+        return open_video(path, self.backend, self.folder_fps, key_frames)
+
+    def choose(self, video: VideoReader, start: float | None, end: float | None,
+               rng: np.random.Generator | None = None) -> np.ndarray:
+        """The frames that the model sees of a part of an open video, int64 ``(n,)``, ``1 <= n <= num_frames``.
+
+        Raises:
+            ValueError: When ``start`` and ``end`` are no part of it.
+        """
+        return sample_frames(video.timestamps, video.duration, self.num_frames, fps=self.fps, sampling=self.sampling,
+                             start=start, end=end, rng=rng)
+
     def _read(self, results: dict, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray, float]:
         """Frames uint8 ``(n, H, W, 3)``, their times ``(n,)``, and the duration of the file."""
-        with open_video(results['path'], self.backend, self.folder_fps) as video:
+        with self.open(results['path']) as video:
+            end = results.get('end')
+            if end is None and 'end_at_most' in results:
+                end = min(results['end_at_most'], video.duration)
             try:
-                indices = sample_frames(video.timestamps, video.duration, self.num_frames, fps=self.fps,
-                                        sampling=self.sampling, start=results.get('start'),
-                                        end=results.get('end'), rng=rng)
+                indices = self.choose(video, results.get('start'), end, rng)
             except ValueError as error:
                 raise MediaError(f"{results['path']}: {error}") from error
             return video.get_batch(indices), video.timestamps[indices], float(video.duration)

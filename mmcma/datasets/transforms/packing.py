@@ -2,8 +2,8 @@
 from collections.abc import Sequence
 
 import torch
-from mmcv.transforms import BaseTransform
 
+from mmcma.datasets.transforms.base import BaseTransform
 from mmcma.registry import TRANSFORMS
 from mmcma.structures import RetrievalSample
 from mmcma.utils.errors import ConfigError

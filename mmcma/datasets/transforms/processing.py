@@ -1,10 +1,10 @@
 """From frames of any size to the model's input size."""
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mmcma.datasets.transforms.base import BaseTransform
 from mmcma.registry import TRANSFORMS
 from mmcma.utils.errors import argument_error
 

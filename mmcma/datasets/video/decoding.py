@@ -9,6 +9,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from mmcma.datasets.video.orientation import display_matrix, upright
+from mmcma.utils.timeouts import made_progress
 
 #: FFmpeg's own VP9 decoder takes damage for a picture; libvpx finds that a picture ends before its data or after it.
 CHECKING_DECODERS = dict(vp9='libvpx-vp9')
@@ -19,7 +20,16 @@ MORE_OPTIONS = dict(libdav1d=dict(strict='1'))
 
 
 class DamagedError(ValueError):
-    """A packet cannot be decoded as it was written."""
+    """A packet cannot be decoded as it was written.
+
+    Args:
+        reason: What is wrong with it.
+        pts: Its timestamp, in the stream's time base, where it has one.
+    """
+
+    def __init__(self, reason: str, pts: int | None = None) -> None:
+        super().__init__(reason)
+        self.pts = pts
 
 
 class Decoder:
@@ -51,13 +61,14 @@ class Decoder:
         Raises:
             DamagedError: When the packet is damaged, or a frame that it completes.
         """
+        made_progress()
         try:
             frames = self._context.decode(packet)
             if not self._knows_matrix and packet is not None:  # only the track's own decoder is told of it
                 self._matrix = next((display_matrix(frame) for frame in self._native.decode(packet)), None)
                 self._knows_matrix = True
         except av.FFmpegError as error:
-            raise DamagedError(error.strerror) from error
+            raise DamagedError(str(error.strerror)) from error
         if packet is not None and packet.is_corrupt or any(frame.is_corrupt for frame in frames):
             raise DamagedError('marked as corrupt')
         return frames

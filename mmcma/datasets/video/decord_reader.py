@@ -1,10 +1,11 @@
 """Frames by decord, for those who ask for it."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from mmcma.datasets.video.containers import choose_track, open_container
-from mmcma.datasets.video.video_reader import VideoReader
+from mmcma.datasets.video.video_reader import Convert, VideoReader
 
 
 class DecordReader(VideoReader):
@@ -35,14 +36,16 @@ class DecordReader(VideoReader):
         self.duration = float(starts[-1] + period)
 
     def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        frames = dict(self.scan(indices, np.asarray))
+        return np.stack([frames[index] for index in indices])
+
+    def scan(self, indices: Sequence[int] | np.ndarray, convert: Convert) -> Iterator[tuple[int, Any]]:
         wanted = {int(index) for index in indices}
-        frames: dict[int, np.ndarray] = {}
         self._reader.seek(0)
         for number in range(max(wanted) + 1):
             frame = self._reader.get_batch([number])
             if number in wanted:
-                frames[number] = frame.asnumpy()[0]
-        return np.stack([frames[index] for index in indices])
+                yield number, convert(frame.asnumpy()[0])
 
     def close(self) -> None:
         self._reader = None  # decord has no close(); its threads end with the object

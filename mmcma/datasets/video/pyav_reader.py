@@ -1,9 +1,9 @@
 """Frames by FFmpeg through PyAV: each is right, or there is an error."""
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import dropwhile
-from typing import Any, NamedTuple
+from itertools import dropwhile, groupby
+from typing import Any
 
 import numpy as np
 from av.packet import Packet
@@ -11,35 +11,13 @@ from av.video.frame import VideoFrame
 
 from mmcma.datasets.video.containers import choose_track, open_container
 from mmcma.datasets.video.decoding import DamagedError, Decoder
-from mmcma.datasets.video.random_access import entry_point
-from mmcma.datasets.video.video_reader import VideoReader
+from mmcma.datasets.video.packet_index import PacketIndex, Start
+from mmcma.datasets.video.random_access import is_disposable
+from mmcma.datasets.video.video_reader import Convert, VideoReader
 
 
-class _Start(NamedTuple):
-    """Where decoding can begin.
-
-    Attributes:
-        seek_to: Place in the file, in the stream's time base.
-        packet: What the first packet to decode is known by; None for the one that a seek finds.
-        number: Frames before it.
-    """
-    seek_to: int
-    packet: int | None = None
-    number: int = 0
-
-
-class _Packet(NamedTuple):
-    """What is kept of a packet: times in the stream's time base, whole numbers, None where the container has none."""
-    pts: Any
-    dts: Any
-    duration: Any
-
-
-class _Entry(NamedTuple):
-    """An entry point and the number of shown packets before it."""
-    packet: _Packet
-    number: int
-    closed: bool
+class _MiscountedError(ValueError):
+    """Where frames are counted from an entry point, a packet gave none, or more than one."""
 
 
 class PyAVReader(VideoReader):
@@ -61,10 +39,11 @@ class PyAVReader(VideoReader):
         self._path = path
         self._open()
         try:
-            self._index()
+            self._index = PacketIndex(self._container, self._stream)
         except BaseException:
             self.close()
             raise
+        self.timestamps, self.duration = self._index.timestamps, self._index.duration
 
     def _open(self) -> None:
         self._container = open_container(self._path)
@@ -75,81 +54,16 @@ class PyAVReader(VideoReader):
             self.close()
             raise
 
-    def _index(self) -> None:
-        packets, entries = self._list_packets()
-        if not packets:
-            raise ValueError('no frames in the video stream')
-        timed = self._container.format.name != 'avi' and all(packet.pts is not None for packet in packets)
-        self._times = sorted({packet.pts for packet in packets}) if timed else None
-        ticks: Sequence = self._times or [packet.dts for packet in packets]
-        tick = float(self._stream.time_base or 1)
-        self._starts = self._find_starts(packets, entries) if None not in ticks else {}
-        if None in ticks:
-            ticks, tick = range(len(ticks)), 1 / float(self._stream.average_rate or 1)
-        self.timestamps = (np.array(ticks, dtype=np.float64) - ticks[0]) * tick
-        last = max(packets, key=lambda packet: packet.pts) if timed else packets[-1]
-        period = self.timestamps[-1] / (len(ticks) - 1) if len(ticks) > 1 else \
-            1 / float(self._stream.average_rate or 1)
-        # A container does not always know how long the last frame stands.
-        self.duration = float(self.timestamps[-1] + max(period, (last.duration or 0) * tick))
-
-    def _list_packets(self) -> tuple[list[_Packet], list[_Entry]]:
-        """The times of frames that are shown, and the entry points; none where parameters change on the way."""
-        context = self._stream.codec_context
-        packets: list[_Packet] = []
-        entries: list[_Entry] = []
-        parameters, changes = set(), False
-        for packet in self._container.demux(self._stream):
-            if not packet.size:
-                continue
-            kept = _Packet(packet.pts, packet.dts, packet.duration)
-            if packet.is_keyframe:
-                entry = entry_point(context.codec.canonical_name, bytes(packet), context.extradata)
-                if entry is not None:
-                    entries.append(_Entry(kept, len(packets), entry.closed))
-                    parameters.add(entry.parameters)
-            changes |= packet.has_sidedata('new_extradata')
-            if not packet.is_discard and not self._is_hidden(packet):
-                packets.append(kept)
-        return packets, [] if len(parameters) > 1 or changes else entries
-
-    def _is_hidden(self, packet: Packet) -> bool:
-        # VP8's packets of pictures that are only referred to: no show_frame bit (RFC 6386, section 9.1).
-        return self._stream.codec_context.name == 'vp8' and not memoryview(packet)[0] & 0x10
-
-    def _mark(self, packet: Any) -> Any:
-        return packet.pts if self._times else packet.dts
-
-    def _find_starts(self, packets: list[_Packet], entries: list[_Entry]) -> dict[int, _Start]:
-        """Where the decoding of each frame begins, by what the frame is known by: its timestamp, or its number."""
-        # Counting needs all frames of a group.
-        usable = [entry for entry in entries if (entry.packet.pts is not None if self._times else entry.closed)]
-        marks = [self._mark(packet) for packet in packets]
-        if len(set(marks)) < len(marks):
-            return {}
-        starts, before, after = {}, [], deque(usable)
-        for number, packet in enumerate(packets):
-            while after and after[0].number <= number:
-                before.append(after.popleft())
-            # What is shown before an entry point may refer across it.
-            entry = next((entry for entry in reversed(before)
-                          if not self._times or entry.packet.pts <= packet.pts), None)
-            if entry is not None:
-                first = entry.packet
-                starts[packet.pts if self._times else number] = _Start(
-                    first.pts if first.dts is None else first.dts, self._mark(first), entry.number)
-        return starts
-
     def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        keys = [self._times[index] if self._times else int(index) for index in indices]
-        groups: dict[_Start | None, set[int]] = {}
+        keys = [self._index.key(index) for index in indices]
+        groups: dict[Start | None, set[int]] = {}
         for key in keys:
-            groups.setdefault(self._starts.get(key), set()).add(key)
+            groups.setdefault(self._index.starts.get(key), set()).add(key)
         frames: dict[int, np.ndarray] = {}
         for start, wanted in groups.items():
             if start is not None:
                 frames.update(self._decode(wanted, start))
-            elif self._times:
+            elif self._index.times:
                 frames.update(self._try(wanted))
         missing = set(keys) - frames.keys()
         if missing:  # a seek may land too late
@@ -159,34 +73,97 @@ class PyAVReader(VideoReader):
             raise ValueError(f'frame {lost[0]} of {self.num_frames} cannot be decoded: what it builds on is missing')
         return np.stack([frames[key] for key in keys])
 
+    def scan(self, indices: Sequence[int] | np.ndarray, convert: Convert) -> Iterator[tuple[int, Any]]:
+        places = {self._index.key(index): int(index) for index in indices}
+        groups = deque((start, list(keys)) for start, keys in groupby(places, self._index.starts.get))
+        in_a_row = False
+        while groups:
+            start, keys = groups.popleft()
+            left, failure = dict.fromkeys(keys), None
+            try:
+                for key, made in self._converted(keys, start, convert, skip=not in_a_row):
+                    del left[key]
+                    yield places[key], made
+            except _MiscountedError:
+                pass
+            except ValueError as error:
+                failure = error
+            if left and failure is None and not in_a_row:  # a seek may land too late, a count be wrong
+                in_a_row = True
+                groups = deque([(None, [*left, *(key for _, more in groups for key in more)])])
+                continue
+            beyond = self._beyond(failure, start, list(left)) if isinstance(failure, DamagedError) else []
+            groups.extendleft(reversed(beyond))
+            for key in sorted(left.keys() - {key for _, more in beyond for key in more}):
+                yield places[key], failure or ValueError('what it builds on is missing')
+
+    def _converted(self, keys: list[int], start: Start | None, convert: Convert,
+                   skip: bool) -> Iterator[tuple[int, Any]]:
+        """Frames as they come; counted ones from an entry point together, when their numbers are known to be right."""
+        frames = ((key, convert(self._decoder.image(frame)))
+                  for key, frame in self._wanted_frames(set(keys), start, skip))
+        return frames if start is None or self._index.times else iter(list(frames))
+
+    def _beyond(self, damage: DamagedError, start: Start | None, keys: list[int]) -> list[tuple[Start, list[int]]]:
+        """Which of the frames that were to come damage may not reach, and where their decoding begins."""
+        if start is not None:  # counted ones are given together: those before it come without the last
+            return [] if self._index.times or len(keys) < 2 else [(start, keys[:-1])]
+        if not self._index.times or damage.pts is None:
+            return []
+        if self._index.starts:
+            groups = [(start, list(group)) for start, group in groupby(keys, self._index.starts.get)]
+            return [(start, group) for start, group in groups
+                    if start is not None and start.packet is not None and start.packet > damage.pts]
+        place = bisect_right(self._index.key_frames, damage.pts)
+        if place == len(self._index.key_frames):
+            return []
+        following = self._index.key_frames[place]
+        behind = [key for key in keys if key >= following]
+        return [(Start(following), behind)] if behind else []
+
     def _try(self, wanted: set[int]) -> dict[int, np.ndarray]:
         """From a key frame of which nobody knows whether all frames behind it can be decoded from there."""
         try:
-            return self._decode(wanted, _Start(min(wanted)))
+            return self._decode(wanted, Start(min(wanted)))
         except DamagedError:
             return {}
 
-    def _decode(self, wanted: set[int], start: _Start | None = None) -> dict[int, np.ndarray]:
-        found: dict[int, np.ndarray] = {}
+    def _decode(self, wanted: set[int], start: Start | None = None) -> dict[int, np.ndarray]:
+        try:
+            return {key: self._decoder.image(frame) for key, frame in self._wanted_frames(wanted, start)}
+        except _MiscountedError:
+            return {}
+
+    def _wanted_frames(self, wanted: set[int], start: Start | None,
+                       skip: bool = False) -> Iterator[tuple[int, VideoFrame]]:
+        """The wanted frames as they come, each with what it is known by.
+
+        Raises:
+            DamagedError: Something on the way to them is damaged.
+            _MiscountedError: When all are given: their numbers may be wrong.
+        """
+        left = set(wanted)
         packets = given = 0
-        for packet, frames in self._decoded_packets(start):
+        for packet, frames in self._decoded_packets(start, left if skip else None):
             packets, given = packets + bool(packet.size), given + len(frames)
             for number, frame in frames:
-                key = frame.pts if self._times else number
-                if key in wanted:
-                    found[key] = self._decoder.image(frame)
-            if len(found) == len(wanted):
+                key = frame.pts if self._index.times else number
+                if key in left:
+                    left.remove(key)
+                    yield key, frame
+            if not left:
                 break
-        if start is not None and not self._times:  # the count is right only if each packet gave one frame
-            held = self._decoder.decode(None) if found.keys() == wanted and packet.size else []
-            if found.keys() != wanted or given + len(held) != packets:
-                return {}
-        return found
+        if start is not None and not self._index.times:  # the count is right only if each packet gave one frame
+            held = self._decoder.decode(None) if not left and packet.size else []
+            if left or given + len(held) != packets:
+                raise _MiscountedError
 
-    def _decoded_packets(self, start: _Start | None) -> Iterator[tuple[Packet, list[tuple[int, VideoFrame]]]]:
+    def _decoded_packets(self, start: Start | None,
+                         needed: set[int] | None = None) -> Iterator[tuple[Packet, list[tuple[int, VideoFrame]]]]:
         """Each packet with the frames that it completes and their numbers.
 
-        Without those that are shown before the first key frame: what they refer to was not decoded.
+        Without those that are shown before the first key frame: what they refer to was not decoded. Given the needed
+        ones, others are left out where no frame refers to them and none is counted.
 
         Raises:
             DamagedError: At the first damaged packet, apart from those.
@@ -195,17 +172,25 @@ class PyAVReader(VideoReader):
         for packet in self._packets(start):
             if first is None and packet.is_keyframe:
                 first = packet.pts
+            if needed is not None and packet.pts not in needed and self._is_disposable(packet):
+                continue
             try:
                 frames = self._decoder.decode(packet)
             except DamagedError as error:
-                if self._times and packet.size and (first is None or packet.pts < first):
+                if self._index.times and packet.size and (first is None or packet.pts < first):
                     continue
-                raise DamagedError(f'damaged at frame {self._number(packet, number)} of {self.num_frames}') from error
-            kept = [frame for frame in frames if not self._times or first is not None and frame.pts >= first]
+                raise DamagedError(f'damaged at frame {self._number(packet, number)} of {self.num_frames}',
+                                   packet.pts) from error
+            kept = [frame for frame in frames if not self._index.times or first is not None and frame.pts >= first]
             yield packet, list(enumerate(kept, number))
             number += len(kept)
 
-    def _packets(self, start: _Start | None) -> Iterator[Any]:
+    def _is_disposable(self, packet: Packet) -> bool:
+        context = self._stream.codec_context
+        return bool(self._index.times and packet.size) and is_disposable(context.codec.canonical_name, bytes(packet),
+                                                                   context.extradata)
+
+    def _packets(self, start: Start | None) -> Iterator[Any]:
         if start is None:
             self.close()
             self._open()  # the one sure way to the beginning
@@ -215,11 +200,11 @@ class PyAVReader(VideoReader):
         packets = self._container.demux(self._stream)
         if start is None or start.packet is None:
             return packets
-        return dropwhile(lambda packet: self._mark(packet) != start.packet, packets)
+        return dropwhile(lambda packet: self._index.mark(packet) != start.packet, packets)
 
     def _number(self, packet: Any, given: int) -> int:
         """The frame that a packet holds, or the next one where frames are only counted."""
-        number = bisect_left(self._times, packet.pts) if self._times and packet.size else given
+        number = self._index.number(packet.pts) if self._index.times and packet.size else given
         return min(number, self.num_frames - 1)
 
     def close(self) -> None:

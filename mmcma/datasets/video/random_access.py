@@ -35,6 +35,28 @@ def entry_point(codec: str, packet: bytes, extradata: bytes | None) -> EntryPoin
     return read(packet, extradata) if read and packet else None
 
 
+def is_disposable(codec: str, packet: bytes, extradata: bytes | None) -> bool:
+    """Whether it is known that no other picture refers to a packet's, so that it can be left out."""
+    if codec == 'h264':  # nal_ref_idc of all slices, ITU-T H.264 section 7.4.1
+        slices = [unit[0] for unit in _units(packet, extradata, length_at=4) if unit[0] & 31 in H264_SLICES]
+        return bool(slices) and not any(head & 0x60 for head in slices)
+    if codec == 'hevc' and _has_one_layer(extradata):  # even types below 16, ITU-T H.265 table 7-1
+        slices = [unit[0] >> 1 & 63 for unit in _units(packet, extradata, length_at=21)
+                  if unit[0] >> 1 & 63 in HEVC_SLICES]
+        return bool(slices) and all(kind < 16 and not kind % 2 for kind in slices)
+    return False
+
+
+def _has_one_layer(extradata: bytes | None) -> bool:
+    """Whether no picture of a HEVC stream may be one that only higher temporal layers refer to."""
+    if not extradata or len(extradata) <= 21:
+        return False
+    if extradata[0] == 1:  # numTemporalLayers, ISO 14496-15 section 8.3.3
+        return extradata[21] >> 3 & 7 == 1
+    sets = [unit for unit in _units(extradata, None, 0) if unit[0] >> 1 & 63 == HEVC_PARAMETERS[1]]
+    return bool(sets) and all(len(unit) > 2 and not unit[2] & 14 for unit in sets)  # sps_max_sub_layers_minus1
+
+
 def _h264(packet: bytes, extradata: bytes | None) -> EntryPoint | None:
     """Nothing refers across an IDR picture; pictures behind a key frame that is none may."""
     found = b''

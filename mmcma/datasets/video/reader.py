@@ -1,15 +1,18 @@
 """Opening videos: files and folders of frames, with errors that name them."""
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmcma.datasets.video.backends import BACKENDS
 from mmcma.datasets.video.folder_reader import FolderReader
-from mmcma.datasets.video.video_reader import VideoReader
+from mmcma.datasets.video.key_frame_reader import KeyFrameReader
+from mmcma.datasets.video.video_reader import Convert, VideoReader
 from mmcma.utils.errors import ConfigError, MediaError, did_you_mean
+from mmcma.utils.spans import clock
 
 __all__ = ['VideoReader', 'check_backend', 'open_video']
 
@@ -34,8 +37,19 @@ class _NamedReader(VideoReader):
         except Exception as error:
             raise self._error(error) from error
 
-    def _error(self, error: Exception) -> MediaError:
-        return MediaError(f'{self._path}: cannot be read ({self._name}: {_reason(error)})')
+    def scan(self, indices: Sequence[int] | np.ndarray, convert: Convert) -> Iterator[tuple[int, Any]]:
+        left = dict.fromkeys(map(int, indices))
+        try:
+            for index, made in self._reader.scan(indices, convert):
+                del left[index]
+                yield index, self._error(made, index) if isinstance(made, Exception) else made
+        except Exception as error:
+            for index in left:
+                yield index, self._error(error, index)
+
+    def _error(self, error: Exception, index: int | None = None) -> MediaError:
+        at = '' if index is None else f' at {clock(self.timestamps[index])}'
+        return MediaError(f'{self._path}: cannot be read{at} ({self._name}: {_reason(error)})')
 
     def close(self) -> None:
         self._reader.close()
@@ -48,7 +62,8 @@ def check_backend(backend: str) -> None:
         raise ConfigError(f'backend {backend!r}: choose one of {known}.{did_you_mean(str(backend), known)}')
 
 
-def open_video(path: str | Path, backend: str = 'auto', folder_fps: float = 1.0) -> VideoReader:
+def open_video(path: str | Path, backend: str = 'auto', folder_fps: float = 1.0,
+               key_frames: bool = False) -> VideoReader:
     """Open a video file, or a folder of its frames.
 
     Args:
@@ -56,6 +71,7 @@ def open_video(path: str | Path, backend: str = 'auto', folder_fps: float = 1.0)
         backend: ``'auto'`` or ``'pyav'``: PyAV. ``'decord'`` is there to compare with: it may return wrong frames
             without an error. Folders are read as images whatever it says.
         folder_fps: Images per second at which a folder was written.
+        key_frames: As if the file had no other frames than its key frames, which are decoded alone; by PyAV.
 
     Raises:
         MediaError: From here or from ``get_batch``, naming the file and what is wrong with it.
@@ -70,6 +86,8 @@ def open_video(path: str | Path, backend: str = 'auto', folder_fps: float = 1.0)
         raise MediaError(f'{path}: neither a file nor a folder')
     if not os.path.getsize(path):
         raise MediaError(f'{path}: the file is empty (0 bytes)')
+    if key_frames:
+        return _NamedReader(path, 'pyav', KeyFrameReader)
     name = 'pyav' if backend == 'auto' else backend
     return _NamedReader(path, name, BACKENDS[name])
 

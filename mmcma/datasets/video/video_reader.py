@@ -1,9 +1,12 @@
 """What every reader of a video gives."""
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+#: What is made of a frame, uint8 RGB ``(H, W, 3)``, as soon as it is decoded.
+Convert = Callable[[np.ndarray], Any]
 
 
 class VideoReader(ABC):
@@ -30,6 +33,20 @@ class VideoReader(ABC):
     @abstractmethod
     def get_batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames ``indices`` (each in ``[0, num_frames)``): uint8 RGB ``(n, H, W, 3)``, upright."""
+
+    def scan(self, indices: Sequence[int] | np.ndarray, convert: Convert) -> Iterator[tuple[int, Any]]:
+        """Frames ``indices`` (strictly rising) in one pass, whatever their number: only what is made of them is kept.
+
+        Yields:
+            Each index once with what ``convert`` made of its frame, or with the exception because of which there is
+            none; in rising order where nothing is wrong.
+        """
+        for index in indices:
+            try:
+                made = convert(self.get_batch([index])[0])
+            except Exception as error:  # each library has errors of its own
+                made = error
+            yield int(index), made
 
     @abstractmethod
     def close(self) -> None:

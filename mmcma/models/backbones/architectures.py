@@ -12,6 +12,10 @@ _PRE_NORM: tuple[Branch, ...] = (('attn', 'self_attn', None), ('ffn', 'mlp', Non
 # BERT adds the residual and normalises the sum inside its `output` modules, so a branch ends at the `dense` in them.
 _BERT: tuple[Branch, ...] = (('attn', 'attention.output.dense', 'attention.self'),
                              ('ffn', 'output.dense', 'intermediate'))
+#: Field of a :class:`~mmcma.models.backbones.sites.PreNormLayer` -> its path within a layer of CLIP and SigLIP.
+_CLIP_LAYER = (('attn_norm', 'layer_norm1'), ('attn', 'self_attn'), ('ffn_norm', 'layer_norm2'), ('ffn', 'mlp'),
+               ('query', 'self_attn.q_proj'), ('key', 'self_attn.k_proj'), ('value', 'self_attn.v_proj'),
+               ('out', 'self_attn.out_proj'))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,7 @@ class Half:
         pre_norm: What normalises the embedded sequence before the first layer, if anything does.
         blocks: The list of layers.
         branches: The residual branches of a layer.
+        layer_parts: The parts of a layer that normalises first; none of other layers.
     """
     projection: str | None = None
     joint_width: str = 'hidden_size'
@@ -34,6 +39,7 @@ class Half:
     pre_norm: str | None = None
     blocks: str = 'encoder.layers'
     branches: tuple[Branch, ...] = _PRE_NORM
+    layer_parts: tuple[tuple[str, str], ...] = _CLIP_LAYER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +79,9 @@ ARCHITECTURES = {
     'metaclip_2': _CLIP,
     'chinese_clip': Architecture(
         _CLIP.vision,
-        TextHalf(projection='text_projection', blocks='encoder.layer', branches=_BERT, masked=True,
-                 token_embedding='embeddings.word_embeddings', positions='embeddings.position_embeddings',
-                 pools_first_token=True)),
+        TextHalf(projection='text_projection', blocks='encoder.layer', branches=_BERT, layer_parts=(),
+                 masked=True, token_embedding='embeddings.word_embeddings',
+                 positions='embeddings.position_embeddings', pools_first_token=True)),
     'siglip': Architecture(
         Half(prompt_start=0),
         TextHalf(joint_width='projection_size', prompt_start=0, token_head='head', pads_to_limit=True,

@@ -8,7 +8,7 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from mmcma.models.backbones.architectures import Half, TextHalf, architecture
 from mmcma.models.backbones.pretrained import DualEncoder, locate, read_dual, read_normalisation
 from mmcma.models.backbones.quick_gelu import replace_quick_gelu
-from mmcma.models.backbones.sites import Site
+from mmcma.models.backbones.sites import PreNormLayer, Site
 from mmcma.models.backbones.tower import TextTower, Tower, VisionTower
 from mmcma.registry import MODELS
 from mmcma.structures import Features
@@ -72,6 +72,14 @@ class HFTower(Tower):
         return None if self.half.pre_norm is None else self.encoder.get_submodule(self.half.pre_norm)
 
     @property
+    def pre_norm_layers(self) -> list[PreNormLayer]:
+        """The parts of every layer, input first; empty for BERT's, and where attention takes no scores to add."""
+        if not self.half.layer_parts or self.encoder.config._attn_implementation not in ('sdpa', 'eager'):
+            return []
+        return [PreNormLayer(**{name: block.get_submodule(path) for name, path in self.half.layer_parts},
+                             num_heads=self.encoder.config.num_attention_heads) for block in self.blocks]
+
+    @property
     def sites(self) -> list[Site]:
         """Attention and feed-forward branch of every layer, input first."""
         return [Site(layer, kind, block.get_submodule(end), self.width,
@@ -102,6 +110,7 @@ class HFVisionTower(VisionTower, HFTower):
         super().__init__(dual=dual, half=architecture(dual.config.model_type).vision, encoder=dual.vision_model,
                          source=pretrained, trainable=trainable, attn_implementation=attn_implementation)
         self.image_size = dual.config.vision_config.image_size
+        self.patches_per_side = self.image_size // dual.config.vision_config.patch_size
         self.image_mean, self.image_std = (
             read_normalisation(pretrained) if pretrained else (list(OPENAI_CLIP_MEAN), list(OPENAI_CLIP_STD)))
 
@@ -153,6 +162,11 @@ class HFTextTower(TextTower, HFTower):
     def positions(self) -> nn.Parameter:
         """Learned positions ``(context, width)`` that are added to the vectors of tokens."""
         return self.encoder.get_parameter(f'{self.half.positions}.weight')
+
+    @property
+    def pools_end_token(self) -> bool:
+        """Whether the first end token is pooled and tokens see those before them alone, as in CLIP."""
+        return not (self.half.masked or self.half.pads_to_limit or self.half.pools_first_token)
 
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions, with the arguments and the result of :meth:`TextTower.forward`.

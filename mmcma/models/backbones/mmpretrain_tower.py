@@ -127,7 +127,7 @@ def _build(config: dict) -> Backbone:
         from mmpretrain.registry import MODELS as MMPRETRAIN
     except (ImportError, RuntimeError) as error:  # A torchvision that does not fit torch raises RuntimeError.
         raise ConfigError(f'MMPretrainTower needs mmpretrain and a torchvision that fits torch ({error}): `pip install '
-                          'onedl-mmpretrain torchvision`, or use HFVisionTower.') from error
+                          '"mmcma[mmpretrain]"`, or use HFVisionTower.') from error
     where = f'MMPretrainTower.backbone={short(dict(config))}'
     try:
         with DefaultScope.overwrite_default_scope('mmpretrain'):

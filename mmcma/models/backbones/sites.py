@@ -1,4 +1,4 @@
-"""The places of a transformer tower whose output an adapter may rewrite."""
+"""The places of a transformer tower that a method may rewrite."""
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,3 +30,26 @@ class Site:
 
     def __str__(self) -> str:
         return f'layer {self.layer} {self.kind}'
+
+
+@dataclass(frozen=True)
+class PreNormLayer:
+    """The parts of a layer ``x + attn(attn_norm(x))``, then ``x + ffn(ffn_norm(x))``, for what runs them otherwise.
+
+    ``attn`` takes hidden states ``(N, L, dim)`` and ``attention_mask``, which is added to the scores ``(N, heads, L,
+    L)``, and gives a tuple that begins with hidden states. What other methods have put at the parts works where they
+    are called.
+
+    Attributes:
+        query, key, value, out: The linear maps within ``attn``.
+        num_heads: Heads of ``attn``.
+    """
+    attn_norm: nn.Module
+    attn: nn.Module
+    ffn_norm: nn.Module
+    ffn: nn.Module
+    query: nn.Module
+    key: nn.Module
+    value: nn.Module
+    out: nn.Module
+    num_heads: int

@@ -6,12 +6,13 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from mmcma.models.backbones.sites import Site
+from mmcma.models.backbones.sites import PreNormLayer, Site
 from mmcma.structures import Features
 from mmcma.utils.digests import state_digest
 from mmcma.utils.errors import ConfigError
 
-_PARTS = "True (all), False (none), 'projection', 'bias', 'norm' or 'last_K_layers', such as 'last_2_layers'"
+_PARTS = ("True (all), False (none), 'projection', 'bias', 'norm' or 'last_K_layers', such as 'last_2_layers' or "
+          "'last_2_layers_alone'")
 
 
 class Tower(BaseModule):
@@ -29,8 +30,8 @@ class Tower(BaseModule):
             layers take no tokens but their own.
         trainable: What of the tower's own weights trains: True (full fine-tuning
             and pretraining), False, ``'projection'``, ``'bias'`` (BitFit: Ben Zaken
-            et al., ACL 2022), ``'norm'``, or ``'last_K_layers'``, which is the last
-            K layers and all that follows them.
+            et al., ACL 2022), ``'norm'``, ``'last_K_layers'``, which is the last
+            K layers and all that follows them, or ``'last_K_layers_alone'``.
 
     Attributes:
         projection (nn.Module): Maps the pooled hidden state ``(N, width)`` to the joint space ``(N, embed_dim)``.
@@ -55,6 +56,11 @@ class Tower(BaseModule):
     def sites(self) -> list[Site]:
         """Attention and feed-forward branch of every layer, input first."""
         raise NotImplementedError
+
+    @property
+    def pre_norm_layers(self) -> list[PreNormLayer]:
+        """The parts of every layer, input first; empty where layers do not normalise first, or do not show them."""
+        return []
 
     @property
     def stem(self) -> list[nn.Module]:
@@ -102,15 +108,18 @@ class Tower(BaseModule):
         if part == 'norm':
             norms = (module for module in self.modules() if 'norm' in type(module).__name__.lower())
             return [p for module in norms for p in module.parameters(recurse=False)]
-        match = re.fullmatch(r'last_(\d+)_layers', str(part))
+        match = re.fullmatch(r'last_(\d+)_layers(_alone)?', str(part))
         if match is None:
             raise ConfigError(f'trainable={part!r} is none of {_PARTS}.')
-        return self._last_layers(int(match[1]))
+        count = int(match[1])
+        if not 1 <= count <= len(self.blocks):
+            raise ConfigError(f'trainable={part!r}: {self.source or type(self).__name__!r} has '
+                              f'{len(self.blocks)} layers; choose 1 to {len(self.blocks)}.')
+        if match[2]:
+            return [p for block in self.blocks[-count:] for p in block.parameters()]
+        return self._last_layers(count)
 
     def _last_layers(self, count: int) -> list[nn.Parameter]:
-        if not 1 <= count <= len(self.blocks):
-            raise ConfigError(f"trainable='last_{count}_layers': {self.source or type(self).__name__!r} has "
-                              f'{len(self.blocks)} layers; choose 1 to {len(self.blocks)}.')
         layers = (p for block in self.blocks[:-count] for p in block.parameters())
         earlier = {id(p) for p in [*self.stem_parameters, *layers]}
         return [p for p in self.parameters() if id(p) not in earlier]
@@ -123,8 +132,10 @@ class VisionTower(Tower):
         image_size (int): Side of the square input in pixels.
         image_mean, image_std (list[float]): Normalisation per RGB channel of
             pixels in [0, 1].
+        patches_per_side (int): Square patches of a row and of a column; 0 where the tower does not tell.
     """
     image_size: int
+    patches_per_side: int = 0
     image_mean: list[float]
     image_std: list[float]
 
@@ -135,6 +146,8 @@ class VisionTower(Tower):
     def forward(self, pixels: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings ``(B, T, D)`` of clips ``(B, T, 3, H, W)``, or ``(N, D)`` of images ``(N, 3, H, W)``.
 
+        A neck may leave K rows of a clip in the last layer in place of T; then they are ``(B, K, D)``.
+
         Args:
             pixels: Normalised.
             mask: bool ``(B, T)``, False on padding frames, which necks that relate frames leave out; None where
@@ -142,7 +155,7 @@ class VisionTower(Tower):
         """
         if pixels.ndim == 4:
             return self.encode_images(pixels)
-        return self.encode_images(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+        return self.encode_images(pixels.flatten(0, 1)).unflatten(0, (len(pixels), -1))
 
 
 class TextTower(Tower):
@@ -170,6 +183,11 @@ class TextTower(Tower):
     def positions(self) -> nn.Parameter | None:
         """Learned positions ``(context, width)`` that are added to the vectors of tokens; None without."""
         return None
+
+    @property
+    def pools_end_token(self) -> bool:
+        """Whether the first end token is pooled and tokens see those before them alone, as in CLIP."""
+        return False
 
     def forward(self, token_ids: Tensor, mask: Tensor, with_tokens: bool = False) -> Features:
         """Embeddings of captions.

@@ -3,10 +3,10 @@ import torch
 from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from torch import Tensor
 
-from mmcma.structures import Features
+from mmcma.structures import AnyFeatures
 
 
-def gather_features(features: Features) -> Features:
+def gather_features(features: AnyFeatures) -> AnyFeatures:
     """The features of all processes, rank after rank; their own where there is one process.
 
     Args:
@@ -18,9 +18,7 @@ def gather_features(features: Features) -> Features:
         return features
     if features.tokens is not None and features.mask is not None:
         features = features.pad_to(_longest(features.tokens.shape[1], features.tokens.device))
-    return Features(pooled=_Gather.apply(features.pooled),
-                    tokens=None if features.tokens is None else _Gather.apply(features.tokens),
-                    mask=None if features.mask is None else gather_constant(features.mask))
+    return features.each(lambda x: _Gather.apply(x) if x.is_floating_point() else gather_constant(x))
 
 
 def _longest(length: int, device: torch.device) -> int:

@@ -1,5 +1,6 @@
 """From features to scores and to the loss."""
 import math
+from collections.abc import Callable
 
 import torch
 from mmengine.model import BaseModule
@@ -10,6 +11,9 @@ from mmcma.models.heads.gather import gather_constant, gather_features
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 from mmcma.utils.errors import argument_error
+
+#: Losses by name of gathered text, visual features, positives and the scale: a neck's ``losses``.
+FurtherLosses = Callable[[Features, Features, Tensor, Tensor], dict[str, Tensor]]
 
 
 @MODELS.register_module()
@@ -70,23 +74,29 @@ class RetrievalHead(BaseModule):
         with torch.autocast(text.pooled.device.type, enabled=False):
             return self.similarity(text, visual)
 
-    def loss(self, text: Features, visual: Features, item_index: Tensor) -> dict[str, Tensor]:
+    def loss(self, text: Features, visual: Features, item_index: Tensor,
+             further: FurtherLosses | None = None) -> dict[str, Tensor]:
         """Loss over all processes' pairs; captions of one item are positives of each other.
 
         Args:
             text: Features of the local batch's B captions.
             visual: Features of the local batch's B items, in the captions' order.
             item_index: int ``(B,)``, which item each pair shows.
+            further: The neck's :meth:`~mmcma.models.Neck.losses`.
 
         Returns:
             ``loss`` (scalar) and ``logit_scale`` (the active factor; 1 for scores that are logits as they are).
+            Where there are further losses, scalars too, ``loss_retrieval`` in the place of ``loss``, and
+            ``loss_<name>`` of each: mmengine trains their sum and logs it as ``loss``.
         """
         text, visual = gather_features(text), gather_features(visual)
         item_index = gather_constant(item_index)
         positives = item_index[:, None] == item_index[None, :]
         scale = self._scale()
         loss = self.loss_fn(scale * self(text, visual), positives)
-        return dict(loss=loss, logit_scale=scale.detach())
+        more = {} if further is None else further(text, visual, positives, scale)
+        own = dict(loss_retrieval=loss) if more else dict(loss=loss)
+        return own | {f'loss_{name}': value for name, value in more.items()} | dict(logit_scale=scale.detach())
 
     def _scale(self) -> Tensor:
         if not self.similarity.is_cosine:

@@ -45,6 +45,6 @@ class MaPLe(Neck):
         prompt_text(self, text, self.text, **sizes)
         prompt_vision(self, vision, self.vision_prompts, **sizes)
 
-    def vision_prompts(self, layer: int) -> Tensor:
+    def vision_prompts(self, layer: int, hidden: Tensor) -> Tensor:
         """The layer's vision tokens ``(P, vision width)``."""
         return self.coupling[layer](self.text(layer))

@@ -25,9 +25,11 @@ class Similarity(BaseModule):
             tower has to give their embeddings too.
         is_cosine (bool): Whether scores are cosines, which the head scales for
             the loss; False where they are logits as they are.
+        least_tokens (int): Tokens of a clip below which it has nothing to do, where a neck leaves fewer than frames.
     """
     needs_text_tokens = False
     is_cosine = True
+    least_tokens = 1
 
     def bind(self, embed_dim: int) -> None:
         """Learns the width D of the embeddings; one with weights builds them here."""

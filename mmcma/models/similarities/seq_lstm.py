@@ -18,6 +18,7 @@ class SeqLSTM(Similarity):
         init: ``'identity'``: the cells' candidate values start at zero, and the output with them, so that training
             begins with exactly the scores of MeanPool. ``'released'``, as CLIP4Clip: PyTorch's own start.
     """
+    least_tokens = 2
 
     def __init__(self, *, init: Init = 'identity') -> None:
         super().__init__()

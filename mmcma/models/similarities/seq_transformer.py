@@ -2,16 +2,15 @@
 import torch
 from torch import Tensor, nn
 
-from mmcma.models.backbones.tower import TextTower
-from mmcma.models.similarities.base import Init, Similarity, check_init, require_tokens
+from mmcma.models.similarities.base import require_tokens
 from mmcma.models.similarities.mean_pool import mean_cosine
-from mmcma.models.similarities.transformer import clip_layers, require_positions, start_from_text_tower
+from mmcma.models.similarities.transformer import FrameTransformer, clip_layers, require_positions
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
 
 @MODELS.register_module()
-class SeqTransformer(Similarity):
+class SeqTransformer(FrameTransformer):
     """:class:`~mmcma.models.MeanPool` of ``f + transformer(f + p)``, with frames f and learned positions p.
 
     Trains ``num_layers (12 D^2 + 13 D) + max_frames D`` parameters. On images
@@ -27,13 +26,7 @@ class SeqTransformer(Similarity):
     Raises:
         ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
-
-    def __init__(self, *, num_layers: int = 4, max_frames: int = 64, init: Init = 'identity') -> None:
-        super().__init__()
-        check_init(self, init)
-        self.num_layers = num_layers
-        self.max_frames = max_frames
-        self.init = init
+    least_tokens = 2
 
     def bind(self, embed_dim: int) -> None:
         """Builds positions and layers for embeddings of width D."""
@@ -43,11 +36,6 @@ class SeqTransformer(Similarity):
             for last in (layer.self_attn.out_proj, layer.linear2):
                 nn.init.zeros_(last.weight)
                 nn.init.zeros_(last.bias)
-
-    def bind_text(self, tower: TextTower, max_words: int) -> None:
-        """Starts from the tower's layers where asked to."""
-        if self.init == 'released':
-            start_from_text_tower(self, self.layers, self.positions, tower)
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Cosines ``(N, M)``, float32, of N texts and M visual items."""

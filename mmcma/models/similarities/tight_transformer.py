@@ -3,15 +3,9 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from mmcma.models.backbones.tower import TextTower
-from mmcma.models.similarities.base import Init, Similarity, check_init, require_tokens
+from mmcma.models.similarities.base import require_tokens
 from mmcma.models.similarities.chunks import score_in_chunks
-from mmcma.models.similarities.transformer import (
-    clip_layers,
-    require_positions,
-    start_as_bert,
-    start_from_text_tower,
-)
+from mmcma.models.similarities.transformer import FrameTransformer, clip_layers, require_positions, start_as_bert
 from mmcma.registry import MODELS
 from mmcma.structures import Features
 
@@ -19,7 +13,7 @@ _RELEASED_DROPOUT = 0.1
 
 
 @MODELS.register_module()
-class TightTransformer(Similarity):
+class TightTransformer(FrameTransformer):
     """A logit from a cross encoder that reads ``[text; frames]`` of each pair.
 
     The text's place in the last layer goes through LayerNorm, a hidden layer
@@ -42,17 +36,11 @@ class TightTransformer(Similarity):
         ConfigError: A clip has more frames than ``max_frames``, or the text tower has no such layers.
     """
     is_cosine = False
-
-    def __init__(self, *, num_layers: int = 4, max_frames: int = 64, init: Init = 'identity') -> None:
-        super().__init__()
-        check_init(self, init)
-        self.num_layers = num_layers
-        self.max_frames = max_frames
-        self.init = init
-        self.dropout = nn.Dropout(_RELEASED_DROPOUT if init == 'released' else 0.0)
+    least_tokens = 2
 
     def bind(self, embed_dim: int) -> None:
         """Builds positions, layers and scorer for embeddings of width D."""
+        self.dropout = nn.Dropout(_RELEASED_DROPOUT if self.init == 'released' else 0.0)
         self.positions = nn.Parameter(torch.empty(1 + self.max_frames, embed_dim))
         nn.init.trunc_normal_(self.positions, std=0.02)
         self.layers = clip_layers(embed_dim, self.num_layers)
@@ -61,11 +49,6 @@ class TightTransformer(Similarity):
                                     nn.Linear(embed_dim, 1, bias=False))
         if self.init == 'released':
             start_as_bert(self.scorer)
-
-    def bind_text(self, tower: TextTower, max_words: int) -> None:
-        """Starts from the tower's layers where asked to."""
-        if self.init == 'released':
-            start_from_text_tower(self, self.layers, self.positions, tower)
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Logits ``(N, M)``, float32, of N texts and M visual items."""

@@ -29,7 +29,7 @@ class TopKFrames(Similarity):
         super().__init__()
         if k < 1:
             raise argument_error(self, 'k', k, 'must be at least 1.')
-        self.k = k
+        self.k = self.least_tokens = k
 
     def forward(self, text: Features, visual: Features) -> Tensor:
         """Cosines ``(N, M)``, float32, of N texts and M visual items."""

@@ -6,6 +6,7 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from mmcma.models.backbones.tower import TextTower
+from mmcma.models.similarities.base import Init, Similarity, check_init
 from mmcma.utils.errors import argument_error
 
 _HEAD_DIM = 64
@@ -60,6 +61,32 @@ def start_from_text_tower(part: nn.Module, layers: nn.TransformerEncoder, positi
         for kind in ('weight', 'bias'):
             joined = [released.get_parameter(f'{row}_proj.{kind}') for row in 'qkv']
             getattr(attention, f'in_proj_{kind}').copy_(torch.cat(joined))
+
+
+class FrameTransformer(Similarity):
+    """A similarity with :func:`clip_layers` over embeddings to which learned positions are added.
+
+    A subclass makes ``layers`` and ``positions``, ``(P, D)``, when it learns the width.
+
+    Args:
+        num_layers: Depth.
+        max_frames: Most frames of a clip.
+        init: ``'released'``: with the first layers and positions of CLIP's text tower; else ``'identity'``.
+    """
+    layers: nn.TransformerEncoder
+    positions: nn.Parameter
+
+    def __init__(self, *, num_layers: int = 4, max_frames: int = 64, init: Init = 'identity') -> None:
+        super().__init__()
+        check_init(self, init)
+        self.num_layers = num_layers
+        self.max_frames = max_frames
+        self.init = init
+
+    def bind_text(self, tower: TextTower, max_words: int) -> None:
+        """Starts from the tower's layers where asked to."""
+        if self.init == 'released':
+            start_from_text_tower(self, self.layers, self.positions, tower)
 
 
 class _Sizes(NamedTuple):

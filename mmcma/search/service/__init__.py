@@ -1,4 +1,4 @@
-"""A page on which a gallery is searched in a browser."""
-from .app import LOOPBACK, make_app
+"""A gallery over HTTP: an API, and a page that is a client of it."""
+from .app import make_app
 
-__all__ = ['LOOPBACK', 'make_app']
+__all__ = ['make_app']

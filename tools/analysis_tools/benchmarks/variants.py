@@ -31,6 +31,7 @@ class Variant:
 
 TOWERS = ['vision_backbone', 'text_backbone']
 FP32, BF16 = {'model.precision': 'fp32'}, {'model.precision': 'bf16'}
+ALL = {f'model.{tower}.trainable': True for tower in TOWERS}  # towers of any depth
 EAGER = {f'model.{tower}.attn_implementation': 'eager' for tower in TOWERS}
 EXACT, ROUNDED = (1e-5, 1e-4), (1e-2, 0.1)  # float32 keeps 24 bits, bf16 8
 VARIANTS = {
@@ -42,9 +43,14 @@ VARIANTS = {
     'bf16-checkpointed': Variant("each layer's activations computed anew in the backward pass",
                                  {**BF16, 'activation_checkpointing': TOWERS}, tolerance=ROUNDED),
     'bf16-micro': Variant('two videos encoded at a time', {**BF16, 'model.micro_batch_size': 2}, tolerance=ROUNDED),
-    'full-float32': Variant('full fine-tuning of the same CLIP, float32', FP32, 'finetune/full'),
-    'full-bf16': Variant('full fine-tuning under bf16 autocast', BF16, 'finetune/full'),
+    'full-float32': Variant('full fine-tuning of the same CLIP, float32', {**FP32, **ALL}, 'finetune/full'),
+    'full-bf16': Variant('full fine-tuning under bf16 autocast', {**BF16, **ALL}, 'finetune/full'),
 }
+#: The methods with a config for MSR-VTT, as their configs have them, the Cross-Modal Adapter first.
+METHODS = {name: Variant(f'{name} as its config has it', {}, f'{folder}/{name}') for folder, name in sorted(
+    ((path.parent.name, path.name.partition('_')[0]) for path in CONFIGS.glob('*/*_vit-b32_msrvtt.py')
+     if path.parent.name != 'zeroshot'), key=lambda found: (found != ('cma', 'cma'), found))}
+VARIANTS |= METHODS
 #: Curve of growth -> label of the axis, sizes, sizes with --tiny.
 CURVES = {
     'batch': ('videos of 6 frames in a batch', (2, 4, 8, 12, 16), (1, 2, 3)),

@@ -19,7 +19,7 @@ from mmcma.datasets import MSVD
 from mmcma.datasets.video.cache import FrameCache
 from mmcma.models.backbones.pretrained import BUNDLED
 from mmcma.registry import MODELS
-from mmcma.search.frame_store import FrameStore, Item
+from mmcma.search.manifest import FORM, GalleryManifest
 
 #: Writes a hostile file for a trial: its folder, the mark that code would leave, and the source of chance. Gives what
 #: was done, and what reads the file.
@@ -132,17 +132,15 @@ def _gallery_with(model: str, checkpoint: str | None) -> Make:
     def make(trial: Path, mark: Path, generator: random.Random) -> tuple[str, Callable[[], object]]:
         torch.save(payloads.hidden(payloads.calls(mark)['mkdir'])['an entry of its own'], trial / 'evil.pth')
         _auto_map(_model_folder(trial / 'hf'), f'import os\nos.makedirs({str(mark)!r})\n')
-        (trial / 'gallery').mkdir()
         named = dict(model=model if model == TINY else str(trial / model),
                      checkpoint=checkpoint and str(trial / checkpoint))
-        (trial / 'gallery' / 'gallery.json').write_text(json.dumps(dict(
-            named, version=1, root='/etc', fingerprint='0' * 32, store=None, collection='c', items=1)))
+        GalleryManifest(FORM, '/etc', **named, fingerprint='0' * 32, rows=1).write(str(trial / 'gallery'))
         return f'{model} {checkpoint or ""}', lambda: main(['search', str(trial / 'gallery'), 'a dog'])
     return make
 
 
 def data(root: Path) -> Iterator[tuple[str, Make]]:
-    """Files of data that are pickles or programs: captions, caches, shards, studies, TorchScript."""
+    """Files of data that are pickles or programs: captions, caches, studies, TorchScript."""
     def captions(trial: Path, mark: Path, generator: random.Random) -> tuple[str, Callable[[], object]]:
         (trial / 'videos').mkdir()
         (trial / 'val_list.txt').write_text('a\n')
@@ -159,15 +157,11 @@ def data(root: Path) -> Iterator[tuple[str, Make]]:
             np.save(file, np.array([payloads.calls(mark)['exec']], dtype=object), allow_pickle=True)
         return 'objects as frames', lambda: found.read('a')
 
-    def shard(trial: Path, mark: Path, generator: random.Random) -> tuple[str, Callable[[], object]]:
-        np.save(trial / '000000000.npy', np.array([payloads.calls(mark)['exec']], dtype=object), allow_pickle=True)
-        return 'objects as features', lambda: FrameStore(trial).read([Item(0, 'a', 0.0, 0, 0, [0.0])])
-
     def study(trial: Path, mark: Path, generator: random.Random) -> tuple[str, Callable[[], object]]:
         from study import read_study
         (trial / 's.yml').write_text(f"!!python/object/apply:os.mkdir ['{mark}']\n")
         return 'a call in YAML', lambda: read_study(trial / 's.yml')
-    yield from (('captions of MSVD', captions), ('frame cache', cache), ('shard', shard), ('study', study))
+    yield from (('captions of MSVD', captions), ('frame cache', cache), ('study', study))
     yield 'TorchScript', _torchscript
 
 

@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
+import mmcma.engine  # noqa: F401
 from campaigns import Outcome, Verdict
 from campaigns import _hostile as hostile
 from campaigns import _payloads as payloads

@@ -1,0 +1,92 @@
+"""DiscoVLA: discrepancy reduction in vision, language and alignment (Shen et al., CVPR 2025; arXiv 2506.08887)."""
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+
+from mmcma.models.backbones.sites import PreNormLayer
+from mmcma.models.backbones.tower import TextTower, VisionTower
+from mmcma.models.necks.argument_checks import check_counts
+from mmcma.models.necks.base import Neck
+from mmcma.models.necks.clip_attention import attend, clip_mask, heads_of, in_clips, require_parts
+from mmcma.models.necks.joint_lora import joint_lora
+from mmcma.registry import MODELS
+from mmcma.utils.errors import ConfigError, argument_error
+
+
+class ClassAdapter(nn.Sequential):
+    """``c -> gelu(c Wd + bd) Wu + bu`` of what a class token got from its own frame, zero at the start."""
+
+    def __init__(self, *, dim: int, rank: int) -> None:
+        down, up = nn.Linear(dim, rank), nn.Linear(rank, dim)
+        super().__init__(down, ACT2FN['quick_gelu'], up)
+        nn.init.xavier_uniform_(down.weight)
+        nn.init.normal_(down.bias, std=1e-6)
+        for zero in up.parameters():
+            nn.init.zeros_(zero)
+
+
+@MODELS.register_module()
+class DiscoVLA(Neck):
+    """Low-rank updates of attention in both towers, and class tokens that see the whole clip in the last vision layers.
+
+    There a frame's class token attends to the tokens of all frames of its clip,
+    and gets through a narrow adapter what it would have got from its own frame.
+    This is the model that the public code (https://github.com/LunarShen/DsicoVLA) tests.
+
+    Its training has two losses more, which compare frames with captions that
+    another model wrote of each, and class adapters in the text tower that serve
+    those captions alone. No data set here has captions of frames, so both are left out.
+
+    Args:
+        lora_rank: Width of the updates and of the adapters.
+        clip_layers: Number of those last vision layers.
+
+    Raises:
+        ConfigError: An argument is out of range or, in :meth:`attach`, does not fit the towers.
+    """
+    needs_several_frames = True
+
+    def __init__(self, *, lora_rank: int = 8, clip_layers: int = 4) -> None:
+        super().__init__()
+        check_counts(self, lora_rank=lora_rank, clip_layers=clip_layers)
+        self.lora_rank = lora_rank
+        self.clip_layers = clip_layers
+
+    def attach(self, *, vision: VisionTower, text: TextTower) -> None:
+        """Builds the updates and adapters and hooks them into both towers.
+
+        Raises:
+            ConfigError: A tower does not show its layers' parts, or the vision tower has fewer than ``clip_layers``.
+        """
+        layers = require_parts(self, vision)
+        if self.clip_layers > len(layers):
+            raise argument_error(self, 'clip_layers', self.clip_layers, f'does not fit: the vision tower '
+                                 f'{vision.source!r} has {len(layers)} layers.')
+        if not text.pre_norm_layers:
+            raise ConfigError(f'DiscoVLA changes queries, keys and values, and the text tower {text.source!r} shows '
+                              'none: take a CLIP, or LoRA, which finds linear layers by name.')
+        self.watch_clips(vision)
+        self.vision = joint_lora(self, vision, 'vision', rank=self.lora_rank)
+        self.text = joint_lora(self, text, 'text', rank=self.lora_rank)
+        self.adapters = nn.ModuleList()
+        for index in range(len(layers) - self.clip_layers, len(layers)):
+            adapter = ClassAdapter(dim=vision.width, rank=self.lora_rank)
+            self.adapters.append(adapter)
+            self.rewrite_around(layers[index].attn, partial(self._attend, layers[index], adapter),
+                                f'vision layer {index} attn')
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """All, as in the public code: biases too."""
+        return True
+
+    def _attend(self, layer: PreNormLayer, adapter: ClassAdapter, call, hidden_states: Tensor,
+                **kwargs) -> tuple[Tensor, None]:
+        """Attention of ``(B * T, L, dim)``: within frames, and of the class tokens over the clip; no padding frames."""
+        query, key, value = heads_of(layer, hidden_states)
+        frames = attend(layer, query, key, value)
+        query, key, value = (in_clips(heads, self.num_frames) for heads in (query[:, :, :1], key, value))
+        classes = attend(layer, query, key, value, clip_mask(self.frame_mask, hidden_states.shape[1]))
+        left = layer.out(torch.cat([classes.flatten(0, 1)[:, None], frames], dim=1))
+        return torch.cat([left[:, :1] + adapter(left[:, 1:2]), left[:, 2:]], dim=1), None
