@@ -16,12 +16,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of every tool that runs a config."""
     parser.add_argument('--work-dir', help='for logs and results (default: work_dirs/<name of the config>)')
     add_config_options(parser)
-    parser.set_defaults(instead_of_options={'launcher': '--launcher'})
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='who started the processes (default: none, one process)')
+    add_launcher_arguments(parser)
     parser.add_argument('--seed', type=int, help='of all random generators (default: the one of the config)')
     parser.add_argument('--no-pin-memory', action='store_true',
                         help='data loaders use no pinned memory, where the config says that they do')
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--launcher``, and what launchers pass."""
+    parser.set_defaults(instead_of_options={'launcher': '--launcher'})
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='who started the processes (default: none, one process)')
     # torch.distributed.launch passes it as an argument, torchrun as an environment variable.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
@@ -144,9 +149,14 @@ def read_config(args: argparse.Namespace):
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness', {}), seed=args.seed)
     check_run_settings(cfg)
+    set_local_rank(args)
+    return cfg
+
+
+def set_local_rank(args: argparse.Namespace) -> None:
+    """Puts a launcher's ``--local-rank`` where mmengine looks for it."""
     if args.local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return cfg
 
 
 def run_tool(main: Callable[[], None]) -> None:

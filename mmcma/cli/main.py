@@ -13,7 +13,7 @@ from importlib import import_module
 from mmcma import __version__
 from mmcma.cli.arguments import add_trust_arguments, run_tool, trusting
 
-COMMANDS = ('train', 'test', 'index', 'search', 'serve', 'export', 'info')
+COMMANDS = ('train', 'test', 'features', 'index', 'search', 'serve', 'export', 'info')
 
 
 def make_parser() -> argparse.ArgumentParser:

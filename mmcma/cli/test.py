@@ -29,18 +29,17 @@ def run(args: argparse.Namespace) -> None:
     check_can_be_written(args.dump, '--dump')
     cfg = read_config(args)
     set_results(cfg, args)
-    from mmengine.runner import Runner
-
     from mmcma.checkpoints.checkpoint_file import read_checkpoint
     from mmcma.config import building
     from mmcma.engine.distributed import start_processes, stop_processes
+    from mmcma.engine.runners import RetrievalRunner
     if args.checkpoint is not None:
         read_checkpoint(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     start_processes(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
     with nothing_half_written(cfg.work_dir, started=lambda: False):
         with building(cfg):
-            runner = Runner.from_cfg(cfg)
+            runner = RetrievalRunner.from_cfg(cfg)
         metrics = test(runner, zero_shot=args.checkpoint is None)
     if args.out is not None:
         write_metrics(metrics, args.out)

@@ -24,18 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     set_training(cfg, args)
-    from mmengine.runner import FlexibleRunner, Runner
-
     from mmcma.config import building
     from mmcma.engine.distributed import start_processes, stop_processes
     from mmcma.engine.interruptions import machine_errors
+    from mmcma.engine.runners import RetrievalFlexibleRunner, RetrievalRunner
     set_resume(cfg, args.resume)
     start_processes(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
     runner = None
     with nothing_half_written(cfg.work_dir, started=lambda: has_stepped(runner)), machine_errors(cfg.work_dir):
         with building(cfg):
             # mmengine's strategies, as FSDP, are those of its other runner.
-            runner = (FlexibleRunner if cfg.get('strategy') else Runner).from_cfg(cfg)
+            runner = (RetrievalFlexibleRunner if cfg.get('strategy') else RetrievalRunner).from_cfg(cfg)
             build_data(runner)
         runner.train()
     stop_processes()

@@ -1,4 +1,4 @@
-"""What tests of a model came to, for people and programs: JSON, a page, plots, and tables in the terminal."""
+"""What tests of a model came to, for people and programs: JSON, CSV, a page, plots, and tables in the terminal."""
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -6,30 +6,35 @@ import numpy as np
 from rich.console import Console
 
 from mmcma.engine.measured import Measured, json_bytes
+from mmcma.engine.query_tables import query_tables
 from mmcma.evaluation import RetrievalResult
 from mmcma.models import CrossModalRetriever
 from mmcma.utils.files import short_path, write_atomic
 from mmcma.visualization.hardest_queries import HardQuery
-from mmcma.visualization.plots import pixels, rank_histogram, recall_by_kind
+from mmcma.visualization.plots import pixels, rank_histogram, recall_by_kind, training_curves
 from mmcma.visualization.report_page import render_page
 from mmcma.visualization.report_table import kind_table, result_table
 from mmcma.visualization.result_panels import draw_result_panels
 
 
-def write_report(folder: Path, measured: Mapping[str, Measured], facts: Mapping,
-                 hardest: Sequence[HardQuery]) -> dict:
-    """Writes ``report.json``, ``report.html``, ``rank_histogram_{t2v,v2t}.png`` and ``recall_by_kind.png``.
+def write_report(folder: Path, measured: Mapping[str, Measured], result: RetrievalResult, facts: Mapping,
+                 hardest: Sequence[HardQuery], curves: Mapping[str, Sequence[float]] | None = None) -> dict:
+    """Writes ``report.json``, ``report.html``, plots and tables.
 
-    Each result with the ranks of all its queries goes into a file of its own, as ``zero_shot.json``.
+    The plots are ``rank_histogram_{t2v,v2t}.png``, ``recall_by_kind.png`` and ``training.png``. What became of each
+    query stands in the tables of :func:`~mmcma.engine.query_tables.query_tables`. Each result with the ranks of all its
+    queries goes into a file of its own, as ``zero_shot.json``.
 
     Args:
         folder: Where to; made if absent.
         measured: Result name (``'zero-shot'``, ``'adapted'``) -> test. The last one
             says what the test set is.
+        result: Of the last test.
         facts: What else to put down: ``dataset``, ``split``, ``config``, ``checkpoint``,
             ``backbone`` (``name``, ``fingerprint``), ``parameters`` (``trainable``,
             ``total``, ``share_percent``), ``seed``, ``device``, ``seconds``, ``versions``, ``training_fault``.
         hardest: Queries to show.
+        curves: ``loss`` and ``rates`` of each step of the training; None for no ``training.png``.
 
     Returns:
         What is in ``report.json``.
@@ -40,8 +45,11 @@ def write_report(folder: Path, measured: Mapping[str, Measured], facts: Mapping,
                   num_captions=last.num_captions, caption_kinds=last.caption_kinds, folds=last.folds,
                   hardest_queries=[query.to_dict() for query in hardest])
     plots = _plots(measured)
-    for name, data in plots.items():
-        write_atomic(data, folder / f'{name}.png')
+    if curves is not None:
+        plots['training'] = training_curves(**curves)
+    for name, data in {**{f'{name}.png': plot for name, plot in plots.items()},
+                       **query_tables(measured, result)}.items():
+        write_atomic(data, folder / name)
     for name, of in measured.items():
         of.write(folder / f'{name.replace("-", "_")}.json')
     write_atomic(json_bytes(report), folder / 'report.json')

@@ -5,7 +5,8 @@ from .moment_metric import MomentMetric
 from .querybank_norm import QuerybankNorm
 from .ranking import RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
 from .reranking import Reranking
-from .retrieval_metric import RetrievalMetric, RetrievalResult
+from .retrieval_metric import RetrievalMetric
+from .retrieval_result import RetrievalResult
 
 __all__ = ['DualSoftmax', 'Extra', 'MomentMetric', 'QuerybankNorm', 'Reranking', 'RetrievalMetric',
            'RetrievalRanks', 'RetrievalResult', 'TiledScores', 'rank_metrics', 'retrieval_ranks']

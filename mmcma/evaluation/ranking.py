@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmcma.evaluation.sweeps import Index, ScoreMatrix, TopColumns, groups_of, positions, tiles
+from mmcma.evaluation.sweeps import BestRow, Index, ScoreMatrix, TopColumns, groups_of, positions, tiles
 from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError, DataError, NonFiniteError
 from mmcma.utils.slices import blocks
@@ -44,10 +44,19 @@ class RetrievalRanks(NamedTuple):
             M items for ``'max_over_captions'``.
         top_items: int64 ``(N, k)``, the best items of each caption, best
             first; the lower index first where scores are equal.
+        top_scores: float32 ``(N, k)``, the scores of ``top_items``.
+        own_scores: float32 ``(N,)``, the score of each caption with the item that it describes.
+        top_captions: int64 ``(M,)``, the best of all captions for each item,
+            the lowest index where scores are equal.
+        top_caption_scores: float32 ``(M,)``.
     """
     t2v: Tensor
     v2t: Tensor
     top_items: Tensor
+    top_scores: Tensor
+    own_scores: Tensor
+    top_captions: Tensor
+    top_caption_scores: Tensor
 
 
 @dataclass(frozen=True)
@@ -130,10 +139,10 @@ def retrieval_ranks(scores: ScoreMatrix,
         raise ConfigError(f'text_block={text_block} and visual_block={visual_block} must be at least 1')
     tiles = _Tiles(scores, caption_item, (text_block, visual_block), item_ids)
     own = _own_scores(tiles)  # (N,)
-    t2v, v2t, top_items = _count_rivals(tiles, own, top_k)
+    ranks = _count_rivals(tiles, own, top_k)
     if v2t_protocol == 'max_over_captions':
-        v2t = _max_over_captions(tiles)
-    return RetrievalRanks(1 + t2v / 2, 1 + v2t / 2, top_items)
+        ranks = ranks._replace(v2t=1 + _max_over_captions(tiles) / 2)
+    return ranks
 
 
 def rank_metrics(ranks: Tensor | Sequence[float]) -> dict[str, float]:
@@ -223,23 +232,26 @@ def _own_scores(tiles: _Tiles) -> Tensor:
     return own_scores
 
 
-def _count_rivals(tiles: _Tiles, own: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Twice the better plus the equal rivals, int64 ``(N,)`` and ``(M,)``, and the top items ``(N, k)``."""
+def _count_rivals(tiles: _Tiles, own: Tensor, top_k: int) -> RetrievalRanks:
+    """Ranks by the number of rivals, ``v2t`` by ``'best_caption'``, and what was found first."""
     best = torch.full((tiles.num_items,), -torch.inf)
     best.scatter_reduce_(0, tiles.caption_item, own, 'amax')  # each item's best own caption
-    t2v = torch.zeros(tiles.num_captions, dtype=torch.long)
+    t2v = torch.zeros(tiles.num_captions, dtype=torch.long)  # twice the better plus the equal rivals
     v2t = torch.zeros(tiles.num_items, dtype=torch.long)
     top_items = torch.empty(tiles.num_captions, min(top_k, tiles.num_items), dtype=torch.long)
+    top_scores = torch.empty(top_items.shape)
+    top_caption = BestRow(tiles.num_items)
     for rows in tiles.rows():
         top = TopColumns(top_k)
         for columns in tiles.columns():
             tile, is_own = tiles.read(rows, columns)
             top.add(tile, positions(columns, tiles.num_items))
+            top_caption.add(tile, positions(rows, tiles.num_captions), columns)
             rivals = tile.index_put(is_own, tile.new_tensor(-torch.inf))
             t2v[rows] += _halves(rivals, own[rows, None].to(tile.device), dim=1)
             v2t[columns] += _halves(rivals, best[columns].to(tile.device), dim=0)
-        top_items[rows] = top.columns.cpu()
-    return t2v, v2t, top_items
+        top_items[rows], top_scores[rows] = top.columns.cpu(), top.scores.cpu()
+    return RetrievalRanks(1 + t2v / 2, 1 + v2t / 2, top_items, top_scores, own, top_caption.rows, top_caption.scores)
 
 
 def _halves(rivals: Tensor, own: Tensor, dim: int) -> Tensor:

@@ -56,7 +56,7 @@ class Reranking(Extra):
         t2v = self._reordered(scores, candidates, item[candidates] == owner[:, None], ranks.t2v)
         candidates = top_columns(Transposed(first), self.top_n, (visual_block, text_block))
         v2t = self._reordered(Transposed(scores), candidates, owner[candidates] == item[:, None], ranks.v2t)
-        return RetrievalRanks(t2v, v2t, ranks.top_items)
+        return ranks._replace(t2v=t2v, v2t=v2t)
 
     def _reordered(self, scores: ScoreMatrix, candidates: Tensor, is_own: Tensor, first_ranks: Tensor) -> Tensor:
         """Ranks of the Q rows of ``scores``.

@@ -2,7 +2,6 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,42 +14,11 @@ from torch.nn.utils.rnn import pad_sequence
 from mmcma.evaluation.extra import Extra
 from mmcma.evaluation.gather import gather_samples
 from mmcma.evaluation.ranking import V2T_PROTOCOLS, RetrievalRanks, TiledScores, rank_metrics, retrieval_ranks
+from mmcma.evaluation.retrieval_result import RetrievalResult
 from mmcma.evaluation.sweeps import first_of
 from mmcma.registry import METRICS
 from mmcma.structures import Features, VisualFeatures, padded
 from mmcma.utils.errors import ConfigError, DataError, UserError, argument_error
-
-
-@dataclass(frozen=True)
-class RetrievalResult:
-    """Ranks and metrics of a test set of N captions and M items, and what they were counted from.
-
-    Attributes:
-        metrics: Figures by name as :class:`RetrievalMetric` returns them, before a prefix.
-        protocols: How ``t2v`` and ``v2t`` were ranked.
-        gallery: Items that were ranked, and items that the protocol of the data set expects.
-        t2v_ranks: float64 ``(N,)``.
-        v2t_ranks: float64 ``(M,)``.
-        top_items: int64 ``(N, k)``, positions (not ``item_index``) of the best items.
-        item_ids: The M names.
-        item_index: The M positions in the data set.
-        captions: The N captions, item after item.
-        caption_item: int64 ``(N,)``, the position of each caption's item.
-        caption_kinds: The N kinds; None as a whole, or for a caption, where the data has none.
-        folds: Number of folds by the name under which their mean stands in ``metrics``; empty where there are none.
-    """
-    metrics: dict[str, float | str]
-    protocols: dict[str, str]
-    gallery: tuple[int, int]
-    t2v_ranks: Tensor
-    v2t_ranks: Tensor
-    top_items: Tensor
-    item_ids: list[str]
-    item_index: list[int]
-    captions: list[str]
-    caption_item: Tensor
-    caption_kinds: list[str | None] | None = None
-    folds: dict[str, int] = field(default_factory=dict)
 
 
 @METRICS.register_module()
@@ -98,8 +66,9 @@ class RetrievalMetric(BaseMetric):
         super().__init__(prefix=prefix)
         if v2t_protocol not in V2T_PROTOCOLS:
             raise argument_error(self, 'v2t_protocol', v2t_protocol, f'is unknown; choose one of {V2T_PROTOCOLS}.')
-        if not isinstance(folds, int) or folds < 1:
-            raise argument_error(self, 'folds', folds, 'must be a whole number from 1 up.')
+        for name, number in dict(folds=folds, top_k=top_k).items():
+            if not isinstance(number, int) or number < 1:
+                raise argument_error(self, name, number, 'must be a whole number from 1 up.')
         self.v2t_protocol = v2t_protocol
         self.top_k, self.folds = top_k, folds
         self.blocks = dict(text_block=text_block, visual_block=visual_block)

@@ -95,6 +95,26 @@ class TopColumns:
         return scores.gather(1, order), columns.gather(1, order)
 
 
+class BestRow:
+    """The best row of each of M columns, merged tile after tile.
+
+    Of equal scores the first row is kept, for any tile size; tiles of groups, which are in order of their first
+    rows, included.
+    """
+
+    def __init__(self, num_columns: int) -> None:
+        self.scores = torch.full((num_columns,), -torch.inf)
+        self.rows = torch.zeros(num_columns, dtype=torch.long)
+
+    def add(self, tile: Tensor, rows: Tensor, columns: slice) -> None:
+        """Takes the tile ``(n, m)`` of the columns and the numbers of its rows, ``(n,)``."""
+        scores = tile.amax(dim=0).cpu()
+        better = scores > self.scores[columns]  # of most columns no further tile is: only the few are searched
+        first = tile[:, better.to(tile.device)].argmax(dim=0).cpu()
+        self.scores[columns][better] = scores[better]
+        self.rows[columns][better] = rows[first]
+
+
 def top_columns(scores: ScoreMatrix, count: int, block_sizes: tuple[int, int]) -> Tensor:
     """int64 ``(N, count)``: each row's best columns of a score matrix ``(N, M)``, best first; all M if fewer.
 

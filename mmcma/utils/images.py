@@ -63,7 +63,7 @@ def _with_8_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((255 - greys if tags.get(_PHOTOMETRIC) == 0 else greys).astype(np.uint8))
 
 
-def film_strip(frames: Tensor, count: int = 4, height: int = 112, gap: int = 3) -> bytes:
+def film_strip(frames: Tensor, count: int = 4, height: int = 160, gap: int = 3) -> bytes:
     """Evenly spaced frames side by side, from left to right in time, as a JPEG.
 
     Args:

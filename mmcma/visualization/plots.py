@@ -49,6 +49,29 @@ def recall_by_kind(recalls: Mapping[str, Mapping[str, float]], title: str) -> by
     return png(figure)
 
 
+def training_curves(loss: Sequence[float], rates: Sequence[float]) -> bytes:
+    """Loss, with its mean over the last twentieth of the training, and learning rate, step by step.
+
+    Args:
+        loss: Of each step.
+        rates: The learning rate of each step.
+    """
+    figure = Figure(figsize=(9.6, 3.4), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    values, window = np.asarray(loss, dtype=float), max(1, len(loss) // 20)
+    steps = np.arange(1, len(values) + 1)
+    left.plot(steps, values, color=COLOURS[window == 1], linewidth=0.8, label='each step')
+    if window > 1:
+        means = np.convolve(values, np.full(window, 1 / window), 'valid')
+        left.plot(steps[window - 1:], means, color=COLOURS[1], linewidth=1.6, label=f'mean of {window:,}')
+        left.legend(frameon=False, fontsize=9, labelcolor=INK)
+    right.plot(np.arange(1, len(rates) + 1), rates, color=COLOURS[1], linewidth=1.4)
+    for axes, title in ((left, 'loss'), (right, 'learning rate')):
+        axes.set(title=title, xlabel='step')
+        plain(axes)
+    return png(figure)
+
+
 def rank_edges(candidates: int) -> list[int]:
     """Upper ends of the bins: 1, 2, 5, 10, 20, 50, … and at last ``candidates``."""
     edges = [1]

@@ -17,7 +17,7 @@ def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[H
     Args:
         report: The content of ``report.json``; see :func:`~mmcma.engine.retrieval_report.write_report`.
         plots: PNG bytes of ``rank_histogram_t2v``, ``rank_histogram_v2t`` and, where there are kinds of
-            captions, ``recall_by_kind``.
+            captions, ``recall_by_kind``; after a training ``training``.
         hardest: The queries to show.
     """
     results = report['results']
@@ -31,7 +31,7 @@ def render_page(report: Mapping, plots: Mapping[str, bytes], hardest: Sequence[H
         metrics_head=['', *METRICS],
         results=_result_bodies(results, report['folds']), v2t_protocol=_PROTOCOLS[report['protocols']['v2t']],
         kinds_head=['kind', *results], kinds=kind_rows(results, report['caption_kinds']),
-        plots={'recall_by_kind': None, **plots}, hardest=hardest, facts=_facts(report))
+        plots={'recall_by_kind': None, 'training': None, **plots}, hardest=hardest, facts=_facts(report))
 
 
 def _tiles(report: Mapping) -> list[tuple[str, str]]:

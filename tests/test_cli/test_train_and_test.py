@@ -46,9 +46,10 @@ def test_the_package_alone_imports_nothing_heavy():
     subprocess.run([sys.executable, '-c', code], env=dict(os.environ, PYTHONPATH=str(TOOLS.parent)), check=True)
 
 
-def test_training_and_testing_a_config(tiny_clip, here):
+def test_training_and_testing_a_config(tiny_clip, here, capfd):
     config = write_config(here, tiny_clip)
     assert run('train', config, '--seed', 5) == 0
+    check_terminal(capfd.readouterr(), here / 'work_dirs' / 'tiny')
     work = here / 'work_dirs' / 'tiny'
     assert {'best.pth', 'epoch_2.pth', 'tiny.py'} <= {path.name for path in work.iterdir()}
     assert torch.load(work / 'best.pth', weights_only=False)['meta']['seed'] == 5
@@ -57,6 +58,18 @@ def test_training_and_testing_a_config(tiny_clip, here):
     adapted, zero_shot = (json.loads(Path(name).read_text()) for name in ('adapted.json', 'zero_shot.json'))
     assert adapted.keys() == zero_shot.keys() and 't2v/R@1' in adapted
     assert adapted != zero_shot
+
+
+def check_terminal(shown, work: Path) -> None:
+    """What trains, and a line a step; what is about environment, config and hooks is in the log file alone."""
+    assert shown.err == '' and len(shown.out.splitlines()) <= 40
+    for text in ('What trains:', 'Epoch(train) [2][1/4]', 'Epoch(val) [2][3/3]', 't2v/R@1'):
+        assert text in shown.out, text
+    log, = work.glob('*/*.log')
+    for text in ('System environment:', 'SymmetricInfoNCE', 'Hooks will be executed', 'What trains:', 'Epoch(val)'):
+        assert text in log.read_text(), text
+    for text in ('System environment:', 'SymmetricInfoNCE', 'Hooks will be executed', 'deprecated'):
+        assert text not in shown.out, text
 
 
 def test_what_options_of_training_stand_for(tiny_clip, here):

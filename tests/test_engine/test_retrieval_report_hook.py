@@ -142,6 +142,9 @@ def test_report_of_a_training(trained):
     assert report['backbone'] == dict(name='tiny/colours + words', fingerprint='f00d')
     assert (report['dataset'], report['split'], report['seed']) == ('Colours', 'test', 3)
     assert report['checkpoint'].startswith('best_t2v_R@1_epoch_')
+    rows = (folder / 'ranks.csv').read_text().splitlines()
+    assert len(rows) == 47 and 'zero_shot_rank,adapted_rank' in rows[0]
+    assert len((folder / 'ranks_v2t.csv').read_text().splitlines()) == 24
     assert set(report['seconds']) == {'training', 'zero-shot_test', 'adapted_test'}
     assert {'mmcma', 'torch', 'mmengine', 'transformers', 'python'} == set(report['versions'])
     assert str(folder) not in json.dumps(report)
@@ -168,8 +171,19 @@ def test_page_and_plots(trained):
     assert [query['rank'] for query in hardest] == sorted((query['rank'] for query in hardest), reverse=True)
     assert page.count('<figure class="right">') >= 3
     assert page.count('data:image/jpeg') == sum(1 + len(query['retrieved']) for query in hardest)
-    for name in ('rank_histogram_t2v', 'rank_histogram_v2t', 'recall_by_kind'):
+    assert 'loss and learning rate' in page and 'prefers-color-scheme: dark' in page
+    for name in ('rank_histogram_t2v', 'rank_histogram_v2t', 'recall_by_kind', 'training'):
         assert (folder / f'{name}.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_curves_have_every_step(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(retrieval_report, 'training_curves', lambda **curves: drawn.append(curves) or b'')
+    make_runner(tmp_path / 'run', hook={}).train()
+    (curves,) = drawn
+    assert curves['rates'] == [0.05] * 8 and len(curves['loss']) == 8 and curves['loss'][-1] < curves['loss'][0]
+    make_runner(tmp_path / 'run', hook={}, train=False, load_from=str(tmp_path / 'run' / 'epoch_2.pth')).test()
+    assert len(drawn) == 1  # a test alone has none
 
 
 def test_table_is_printed_once_with_where_things_lie(trained):

@@ -52,6 +52,11 @@ def test_ranks_equal_the_oracle_for_any_tile(problem, protocol, text_block, visu
     assert ranks.v2t.tolist() == v2t
     top = [sorted(range(len(row)), key=lambda j: (-row[j], j))[:3] for row in scores]
     assert ranks.top_items.tolist() == top
+    assert ranks.top_scores.tolist() == [[row[j] for j in best] for row, best in zip(scores, top)]
+    assert ranks.own_scores.tolist() == [row[own] for row, own in zip(scores, owner)]
+    columns = list(zip(*scores))
+    assert ranks.top_caption_scores.tolist() == [max(column) for column in columns]
+    assert ranks.top_captions.tolist() == [column.index(max(column)) for column in columns]
 
 
 def test_worked_example():

@@ -131,9 +131,10 @@ def test_folds_follow_the_order_of_the_data_set():
 def test_folds_that_do_not_divide_are_left_out():
     assert hand_worked(folds=4)[0] == hand_worked(folds=1)[0]
     assert hand_worked(folds=7)[0] == hand_worked(folds=1)[0]
-    for folds in (0, 2.5):
-        with pytest.raises(ConfigError, match=f'folds={folds}'):
-            RetrievalMetric(folds=folds)
+    for name in ('folds', 'top_k'):
+        for number in (0, 2.5):
+            with pytest.raises(ConfigError, match=f'{name}={number} must be'):
+                RetrievalMetric(**{name: number})
 
 
 @pytest.mark.parametrize('protocol, at_five, mean', [('best_caption', 50, 3.5), ('max_over_captions', 100, 1.5)])
@@ -244,7 +245,8 @@ def test_sharded_evaluation_equals_that_of_one_process(shards):
     assert answers == (metrics,) * len(shards)
     assert torch.equal(found.t2v_ranks, metric.result.t2v_ranks)
     assert torch.equal(found.v2t_ranks, metric.result.v2t_ranks)
-    assert torch.equal(found.top_items, metric.result.top_items)
+    for name in ('top_items', 'top_scores', 'own_scores', 'top_captions', 'top_caption_scores'):
+        assert torch.equal(getattr(found, name), getattr(metric.result, name)), name
     assert found.captions == metric.result.captions
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import one_process, tiny_run
 from mmengine.logging import MessageHub, MMLogger
@@ -80,7 +81,7 @@ def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tm
     run = json.loads(study.file('run', 'cma', 0).read_text())
     assert run['rate'] == study.rate('cma') and run['num_items'] == 7
     assert sum(run['t2v_rank_shares']) == pytest.approx(100, abs=0.01)  # each is rounded to 0.001
-    assert f'| cma | {run["parameters"]["trainable"]:,} |' in page and '| 1.00 | 1.00 |' in page
+    assert f'| **cma** | {run["parameters"]["trainable"]:,} |' in page and '| 1.00 | 1.00 |' in page
     assert 'Not run yet: narrow' in page and (tmp_path / 'results' / 'noise' / 'all_parameters.png').is_file()
 
 
@@ -162,3 +163,14 @@ def test_an_unknown_study_lists_those_there_are(tools, study, tmp_path):
 def test_the_committed_studies_are_whole(tools):
     for path in (TOOLS / 'studies').glob('*.yml'):
         assert tools.read_study(path).tables
+
+
+def test_labels_of_marks_that_lie_close_stand_in_a_column(tools):
+    page, up = importlib.import_module('study_page'), 220 / 20  # points a percent
+    recalls = [20.0, 20.5, 19.0, 35.0, 15.0]
+    offsets = page._label_offsets(np.array([4.6, 4.61, 4.55, 4.6, 3.6]), np.array(recalls))
+    ends = [recall * up + rise for recall, (_, rise) in zip(recalls, offsets)]
+    # Three that would meet: in the order of their marks, a height apart, around their middle. Two beside theirs.
+    assert ends[1] - ends[0] == pytest.approx(10) and ends[0] - ends[2] == pytest.approx(10)
+    assert sum(ends[:3]) == pytest.approx(sum(recalls[:3]) * up)
+    assert offsets[3] == offsets[4] == (7, 0)

@@ -14,6 +14,7 @@ from mmcma.utils.files import write_atomic
 from mmcma.visualization.plots import COLOURS, GRID, INK, plain, png
 
 RECALLS = tuple(f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR'))
+_LABEL_HEIGHT = 10  # of a mark in a plot, with its space, in points
 #: Finished runs of each entry.
 Runs = Mapping[str, list[dict]]
 
@@ -47,7 +48,7 @@ def _section(study: Study, name: str, all_runs: Runs) -> dict[str, Any]:
         table=table, plots=plots, kinds=kinds, missing=[entry for entry in table.entries if entry not in runs],
         header=['', 'trained', 'share', 'lr', 'runs', *columns, f'Δ {table.compared_with}', 'time', 'memory'],
         rows=[_row(study, entry, runs, table.compared_with) for entry in runs],
-        kind_rows=[[entry, *(spread(_values(own, f't2v/{kind}/R@1')) for kind in kinds)]
+        kind_rows=[[_marked(entry, table.compared_with), *(spread(_values(own, f't2v/{kind}/R@1')) for kind in kinds)]
                    for entry, own in runs.items()])
 
 
@@ -56,10 +57,15 @@ def _section(study: Study, name: str, all_runs: Runs) -> dict[str, Any]:
 def _row(study: Study, entry: str, runs: Runs, against: str) -> list[str]:
     own = runs[entry]
     parameters, rate = own[0]['parameters'], own[0]['rate']
-    return [entry, f'{parameters["trainable"]:,}', f'{parameters["share_percent"]:.2f} %',
+    return [_marked(entry, against), f'{parameters["trainable"]:,}', f'{parameters["share_percent"]:.2f} %',
             '' if rate is None else f'{rate:g}', str(len(own)), *(spread(_values(own, key)) for key in RECALLS),
             '' if entry == against or against not in runs else _difference(own, runs[against]),
             *_relative_cost(study, entry)]
+
+
+def _marked(entry: str, against: str) -> str:
+    """The name of a row; bold where it is the method that the others are compared with."""
+    return f'**{entry}**' if entry == against else entry
 
 
 def _values(runs: list[dict], key: str = 't2v/R@1') -> list[float]:
@@ -98,8 +104,7 @@ def _plots(study: Study, table: Table, runs: Runs, kinds: list[str]) -> dict[str
     title = f'{study.title}: {table.title}'
     plots = {'parameters': _recall_by_parameters(trained, f'{title}, T2V R@1', table.compared_with, floor)}
     if kinds:
-        recalls = {entry: [mean(_values(own, f't2v/{kind}/R@1')) for kind in kinds] for entry, own in runs.items()}
-        plots['kinds'] = _bars_by_kind(recalls, kinds, f'{title}, T2V R@1 by kind of caption')
+        plots['kinds'] = _bars_by_kind(runs, kinds, f'{title}, T2V R@1 by kind of caption', table.compared_with)
     fixed = {*untrained, table.compared_with} & set(runs)  # and the best of the rest: eight lines at most
     best = sorted(set(runs) - fixed, key=lambda entry: mean(_values(runs[entry])), reverse=True)[:8 - len(fixed)]
     plots['ranks'] = _rank_shares({entry: own for entry, own in runs.items() if entry in {*fixed, *best}},
@@ -122,37 +127,71 @@ def _recall_by_parameters(runs: Runs, title: str, marked: str, floor: float | No
         axes.errorbar(x, y, yerr=stdev(recalls) if len(recalls) > 1 else 0.0, fmt='o', markersize=5, capsize=2,
                       color=COLOURS[2] if name == marked else COLOURS[1], linewidth=1)
     axes.set_xscale('log')
-    for name, x, y, rise in zip(runs, trainable, means, _label_rises(np.log10(trainable), np.array(means))):
-        axes.annotate(name, (x, y), xytext=(16, rise), textcoords='offset points', va='center', fontsize=7.5, color=INK,
-                      arrowprops=dict(arrowstyle='-', color=COLOURS[0], linewidth=0.6, shrinkA=1, shrinkB=4))
+    for name, x, y, offset in zip(runs, trainable, means, _label_offsets(np.log10(trainable), np.array(means))):
+        axes.annotate(name, (x, y), xytext=offset, textcoords='offset points', va='center', fontsize=7.5, color=INK,
+                      ha='right' if offset[0] < 0 else 'left',
+                      fontweight='bold' if name == marked else 'normal',
+                      bbox=dict(facecolor='white', edgecolor='none', pad=0.3),  # above lines
+                      arrowprops=dict(arrowstyle='-', color=COLOURS[0], linewidth=0.6, shrinkA=0, shrinkB=3,
+                                      relpos=(float(offset[0] < 0), 0.5)))
     axes.set(title=title, xlabel='trained parameters', ylabel='R@1 (%)')
     axes.margins(x=0.12, y=0.12)
     plain(axes)
     return figure
 
 
-def _label_rises(x: np.ndarray, y: np.ndarray) -> list[float]:
-    """How far above its mark each label stands, in points: lower where the label of a higher mark would be met."""
-    heights = y * 200 / max(np.ptp(y), 1.0)  # in points: what the figure's size leaves for the marks
-    width = max(np.ptp(x), 1.0)
-    places: dict[int, float] = {}
-    for number in np.argsort(-heights):
-        near = [place for other, place in places.items() if abs(x[other] - x[number]) < 0.1 * width]
-        places[number] = min([heights[number], *(place - 10 for place in near)])
-    return [places[number] - heights[number] for number in range(len(x))]
+def _label_offsets(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+    """Where each label begins, in points from its mark, or ends where that is to the left.
+
+    Labels of marks that lie close together stand in one column to their right, in the order of the marks, so that
+    neither they nor their lines cross.
+
+    Args:
+        x: Decimal logarithm of the number of parameters ``(n,)``.
+        y: Recalls ``(n,)``, in percent.
+    """
+    # In points: what the figure's size leaves for the marks.
+    right, up = x * 390 / max(np.ptp(x), 1.0), y * 220 / max(np.ptp(y), 1.0)
+    by_x = np.argsort(right)
+    offsets = np.zeros((len(x), 2))
+    for column in np.split(by_x, np.flatnonzero(np.diff(right[by_x]) > 22) + 1):
+        for block in _touching(column[np.argsort(-up[column])], up):
+            middle = (len(block) - 1) / 2 - np.arange(len(block))
+            offsets[block, 1] = up[block].mean() + _LABEL_HEIGHT * middle - up[block]
+            offsets[block, 0] = right[block].max() - right[block] + (7 if len(block) == 1 else 24)
+            met = (right > right[block[0]]) & (right < right[block[0]] + 50) & (abs(up - up[block[0]]) < 12)
+            if len(block) == 1 and met.any():
+                offsets[block, 0] = -7
+    return [(float(aside), float(rise)) for aside, rise in offsets]
 
 
-def _bars_by_kind(recalls: Mapping[str, Sequence[float]], kinds: Sequence[str], title: str) -> Figure:
-    """R@1 in percent of many methods, one panel for each kind of caption, a row for each method."""
-    figure = Figure(figsize=(2.0 + 2.6 * len(kinds), 0.8 + 0.26 * len(recalls)), layout='constrained')
+def _touching(column: np.ndarray, up: np.ndarray) -> list[np.ndarray]:
+    """Marks of a column, from above, in blocks whose labels, a height apart around their middle, do not meet."""
+    blocks: list[np.ndarray] = []
+    for mark in column:
+        blocks.append(np.array([mark]))
+        while len(blocks) > 1 and (up[blocks[-2]].mean() - up[blocks[-1]].mean()
+                                   < _LABEL_HEIGHT * (len(blocks[-2]) + len(blocks[-1])) / 2):
+            last = blocks.pop()
+            blocks[-1] = np.concatenate([blocks[-1], last])
+    return blocks
+
+
+def _bars_by_kind(runs: Runs, kinds: Sequence[str], title: str, marked: str) -> Figure:
+    """Mean R@1 in percent of many methods with its standard deviation, a panel for each kind of caption."""
+    figure = Figure(figsize=(2.0 + 2.6 * len(kinds), 0.8 + 0.26 * len(runs)), layout='constrained')
     panels = np.atleast_1d(figure.subplots(1, len(kinds), sharey=True))
-    places = np.arange(len(recalls))[::-1]
-    for axes, kind, values in zip(panels, kinds, zip(*recalls.values())):
-        bars = axes.barh(places, values, 0.7, color=COLOURS[1])
+    places = np.arange(len(runs))[::-1]
+    colours = [COLOURS[2] if name == marked else COLOURS[1] for name in runs]
+    for axes, kind in zip(panels, kinds):
+        values = [_values(own, f't2v/{kind}/R@1') for own in runs.values()]
+        spreads = [stdev(of) if len(of) > 1 else 0.0 for of in values]
+        bars = axes.barh(places, [mean(of) for of in values], 0.7, color=colours, xerr=spreads,
+                         error_kw=dict(ecolor=INK, elinewidth=0.8, capsize=2))
         axes.bar_label(bars, fmt='%.1f', fontsize=7.5, color=INK, padding=2)
         axes.set_title(kind)
-        axes.set_yticks(places, list(recalls))
-        axes.margins(x=0.16)
+        axes.set_yticks(places, list(runs))
+        axes.margins(x=0.2)
         plain(axes)
         axes.grid(axis='y', visible=False)
         axes.grid(axis='x', color=GRID)

@@ -1,5 +1,6 @@
 """Tests before and after training, for a report."""
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -132,7 +133,7 @@ class RetrievalReportHook(Hook):
         hardest = hardest_queries(result, self.num_hardest, runner.test_dataloader.dataset.__getitem__)
         fault = runner.message_hub.runtime_info.get(FAULT)
         facts = dict(run_facts(runner, checkpoint), seconds=seconds, training_fault=fault)
-        write_report(folder, measured, facts, hardest)
+        write_report(folder, measured, result, facts, hardest, _curves(runner) if 'training' in seconds else None)
         # Sharded weights are whole only while all processes run the model together.
         if self.num_panels and not isinstance(runner.model, FullyShardedDataParallel):
             self._draw_panels(runner, result, folder / 'query_panels.png')
@@ -145,3 +146,12 @@ class RetrievalReportHook(Hook):
             runner.visualizer.add_image(path.stem, image, runner.epoch)
         except Exception as error:  # a run does not end for want of an image, whatever the model and its data are
             runner.logger.warning(f'No query panels: {type(error).__name__}: {error}')
+
+
+def _curves(runner: Runner) -> dict[str, Sequence[float]] | None:
+    """What mmengine kept of each step, also of those before the run was resumed."""
+    scalars = runner.message_hub.log_scalars
+    if not {'train/loss', 'train/lr'} <= scalars.keys():
+        return None
+    loss, rates = (scalars[f'train/{name}'].data[0].tolist() for name in ('loss', 'lr'))
+    return dict(loss=loss, rates=rates)
