@@ -14,13 +14,16 @@ from mmcma.utils.errors import ConfigError, MediaError
 
 
 def clip_preprocess(frame: np.ndarray, size: int) -> np.ndarray:
-    """CLIP's resize and centre crop with Pillow, as torchvision does them: (H, W, 3) -> (3, size, size)."""
+    """CLIP's resize and centre crop with Pillow, as torchvision does them: (H, W, 3) -> (3, size, size).
+
+    In two steps, rows first: from version 13 on Pillow begins with the columns of some images by itself.
+    """
     height, width = frame.shape[:2]
     short = min(height, width)
     new = (int(size * width / short), int(size * height / short))
     left, top = int(round((new[0] - size) / 2.0)), int(round((new[1] - size) / 2.0))
-    image = Image.fromarray(frame).resize(new, Image.BICUBIC).crop((left, top, left + size, top + size))
-    return np.asarray(image).transpose(2, 0, 1)
+    image = Image.fromarray(frame).resize((new[0], height), Image.BICUBIC).resize(new, Image.BICUBIC)
+    return np.asarray(image.crop((left, top, left + size, top + size))).transpose(2, 0, 1)
 
 
 def resized(frames: np.ndarray, size: int) -> np.ndarray:
