@@ -66,7 +66,7 @@ def watched_jobs(job: Callable[[Any], Any], tasks: Iterable, *, workers: int, se
                 elif worker.heard.value + seconds <= time.monotonic():
                     worker.stop()
                     yield Outcome(worker.task, None, f'no progress for {seconds:g} s, stopped')
-            pool = [worker for worker in pool if worker.process.exitcode is None]
+            pool = [worker for worker in pool if not worker.ended]
     finally:
         for worker in pool:
             worker.stop()
@@ -78,6 +78,8 @@ class _Worker:
     def __init__(self, job: Callable[[Any], Any]) -> None:
         self.connection, theirs = multiprocessing.Pipe()
         self.heard, self.busy, self.task = RawValue('d', 0.0), False, None  # when, by time.monotonic()
+        #: Whether its end is told: a process may be gone while what it sent last has yet to be received.
+        self.ended = False
         self.process = multiprocessing.Process(target=_work, args=(job, theirs, self.heard), daemon=True)
         self.process.start()
         theirs.close()
@@ -91,11 +93,13 @@ class _Worker:
             value, error, last = pickle.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
             self.process.join()
+            self.ended = True
             return Outcome(self.task, None, f'the process that read it died (exit code {self.process.exitcode})')
         self.busy, self.heard.value = not last, time.monotonic()
         return Outcome(self.task, value, error, last)
 
     def stop(self) -> None:
+        self.ended = True
         self.process.kill()
         self.process.join()
         self.connection.close()

@@ -7,6 +7,7 @@ from helpers.tiny_run import write_config
 from mmcma import apis
 from mmcma.cli.main import main
 from mmcma.search import gallery as opening
+from mmcma.search import lock
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def refused(monkeypatch, capsys, tmp_path):
         raise AssertionError('a model was loaded')
     for user in (apis, opening):
         monkeypatch.setattr(user, 'init_model', load)
-    monkeypatch.setattr(opening, 'PATIENCE', 0)
+    monkeypatch.setattr(lock, 'PATIENCE', 0)
 
     def call(*args: str) -> str:
         with pytest.raises(SystemExit) as end:
@@ -43,11 +44,10 @@ SEARCH, INDEX = ('search', '{1}', 'a dog'), ('index', '{0}', '--model', 'tiny', 
     ((*INDEX, '{2}/new', '--batch-size', '0'), '--batch-size 0 must be at least 1'),
     ((*INDEX, '{2}/new', '--workers', '0'), '--workers 0 must be at least 1'),
     ((*INDEX, '{2}/new', '--timeout', 'nan'), '--timeout nan must be'),
-    ((*INDEX, '{2}/new', '--store', 'localhost'), "store 'localhost'"),
-    ((*INDEX, '{1}', '--store', 'http://localhost:1'), 'was made of the store None'),
     (('index', '{2}/absent', '--model', 'tiny', '--out', '{2}/new'), 'is no folder'),
     (('index', '{2}', '--model', 'tiny', '--out', '{1}'), 'was made of the folder'),
-    (('serve', '{1}', '-k', '0'), '-k 0 must be at least 1'),
+    (('serve', '{1}', '--host', '0.0.0.0'), '--token'),
+    (('serve', '{1}', '--max-upload', '0'), '--max-upload 0 must be at least 1'),
     (('serve', '{0}', '--port', '0'), 'is no gallery'),
     (('export', 'a.py', 'b.pth', '{0}'), 'exists and is not empty'),
     (('export', 'a.py', 'b.pth', '{2}/new', '--report', '{2}/absent.json'), 'absent.json: no such file'),
@@ -57,10 +57,9 @@ def test_wrong_arguments(refused, tmp_path, args, message):
     assert not (tmp_path / 'new').exists()
 
 
-@pytest.mark.parametrize('args', [SEARCH, (*INDEX, '{1}'), ('serve', '{1}', '--port', '0')])
-def test_a_locked_gallery(refused, tmp_path, args):
+def test_a_gallery_that_is_being_written(refused, tmp_path):
     with FileLock(tmp_path / 'gallery' / 'lock'):
-        assert 'is in use by another process' in refused(*args)
+        assert 'is being written by another process' in refused(*INDEX, '{1}')
 
 
 @pytest.mark.parametrize('args, message', [

@@ -106,7 +106,7 @@ def test_check_lists_everything_that_is_wrong(browse, tmp_path):
     code, shown = browse(config, '--check', '--timeout', 3)
     assert code == 1
     for part in ('gone.mp4: no file', 'also gone.mp4: no file', 'broken.mp4: cannot be read',
-                 'empty.mp4: the file is empty', 'stuck.mp4: no end after 3 s',
+                 'empty.mp4: the file is empty', 'stuck.mp4: no progress for 3 s',
                  'checked 8 items: 3 read, 3 unreadable, 2 without a file; something is wrong', 'gallery 6 of 8'):
         assert part in shown, part
     assert shown.count('wrong: ') == 5

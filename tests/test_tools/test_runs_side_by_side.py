@@ -33,7 +33,8 @@ def write_run(folder: Path, ranks: list[float], losses=(3.0, 1.0), dataset: str 
     keys = ('R@1', 'R@5', 'R@10', 'MdR', 'MnR')
     metrics = {f'{direction}/{key}': 50.0 for direction in ('t2v', 'v2t') for key in keys}
     measured = Measured({**metrics, 'gallery': '2 of 2'}, dict(t2v=ranks, v2t=ranks[::-1]),
-                        dict(t2v='every_caption', v2t='best_caption'), dict(present=2, expected=2), len(ranks), 1.0)
+                        dict(t2v='every_caption', v2t='best_caption'), dict(present=2, expected=2), len(ranks), 1.0,
+                        test_set=f'{len(ranks)} captions')
     folder.mkdir()
     measured.write(folder / 'zero_shot.json')
     measured.write(folder / 'adapted.json')

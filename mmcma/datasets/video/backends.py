@@ -14,5 +14,11 @@ def _decord(path: str) -> VideoReader:
     return DecordReader(path)
 
 
+def key_frames_of(path: str) -> VideoReader:
+    """The reader of a file's key frames alone."""
+    from mmcma.datasets.video.key_frame_reader import KeyFrameReader
+    return KeyFrameReader(path)
+
+
 #: A path to the reader of that file.
 BACKENDS: dict[str, Callable[[str], VideoReader]] = dict(pyav=_pyav, decord=_decord)

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mmcma.datasets.video.backends import BACKENDS
+from mmcma.datasets.video.backends import BACKENDS, key_frames_of
 from mmcma.datasets.video.folder_reader import FolderReader
-from mmcma.datasets.video.key_frame_reader import KeyFrameReader
 from mmcma.datasets.video.video_reader import Convert, VideoReader
 from mmcma.utils.errors import ConfigError, MediaError, did_you_mean
 from mmcma.utils.spans import clock
@@ -87,7 +86,7 @@ def open_video(path: str | Path, backend: str = 'auto', folder_fps: float = 1.0,
     if not os.path.getsize(path):
         raise MediaError(f'{path}: the file is empty (0 bytes)')
     if key_frames:
-        return _NamedReader(path, 'pyav', KeyFrameReader)
+        return _NamedReader(path, 'pyav', key_frames_of)
     name = 'pyav' if backend == 'auto' else backend
     return _NamedReader(path, name, BACKENDS[name])
 

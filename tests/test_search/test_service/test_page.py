@@ -155,6 +155,7 @@ def test_more_like_this_and_the_way_back(page):
     expect(page.locator('.weights button')).to_have_count(0)  # no text weighs the frames
     page.go_back()
     expect(page.locator('.score')).to_have_count(0)
+    expect(page.locator('article')).to_have_count(len(first))
     assert names(page) == first
     page.go_forward()
     expect(page.locator('.score').first).to_have_text('1.000')
