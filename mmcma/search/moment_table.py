@@ -33,7 +33,7 @@ class MomentTable:
         if table is None:
             raise DataError(f'{self.uri}: version {manifest.version} is missing. {self.remedy}')
         self._table: lance.LanceDataset = table
-        self._indexed = bool(table.list_indices())
+        self._indexed = bool(table.describe_indices())
 
     def __len__(self) -> int:
         with one_line_errors(self.uri, self.remedy):

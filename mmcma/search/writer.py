@@ -176,7 +176,7 @@ class GalleryWriter:
         with one_line_errors(self.uri, GO_ON):
             if len(table.get_fragments()) > _FRAGMENTS:
                 table.optimize.compact_files()
-            if table.list_indices():
+            if table.describe_indices():
                 table.optimize.optimize_indices()
             elif table.count_rows() >= moment_table.INDEXED_FROM:
                 width = table.schema.field('vector').type.list_size

@@ -65,6 +65,7 @@ def test_they_are_what_the_model_says(trained, whole):
         assert facts['captions'][2 * number:2 * number + 2] == clip['data_samples'].captions
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_as_one(trained, whole, tmp_path):
     assert together(extracted, *trained, tmp_path / 'out', '--launcher', 'pytorch') == [0, 0]
     one, two = read(whole), read(tmp_path / 'out')

@@ -34,7 +34,9 @@ def build(path: Path):
     return cfg, MODELS.build(cfg.model)
 
 
-@pytest.mark.parametrize('path', TRAINED, ids=lambda path: path.stem)
+# STOP's networks of pixels make its steps ten times as long.
+@pytest.mark.parametrize('path', [pytest.param(path, marks=[pytest.mark.slow] if path.stem.startswith('stop') else [])
+                                  for path in TRAINED], ids=lambda path: path.stem)
 def test_three_steps_change_what_trains_and_nothing_else(path):
     cfg, model = build(path)
     model.train()

@@ -132,6 +132,7 @@ def test_bf16_merges_too(deep_clip):
     assert all(gradient.any() and gradient.isfinite().all() for gradient in found.values())
 
 
+@pytest.mark.slow
 def test_it_compiles_in_one_piece_and_a_copy_is_equal(deep_clip):
     torch._dynamo.reset()
     model = small(deep_clip).eval()

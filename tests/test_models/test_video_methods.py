@@ -196,6 +196,7 @@ def test_a_copy_has_weights_of_its_own(method, name):
     assert not torch.allclose(tokens_of(twin), before) and torch.equal(tokens_of(model), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NECKS)
 def test_towers_compile_in_one_piece_but_for_lstms(method, name):
     torch._dynamo.reset()

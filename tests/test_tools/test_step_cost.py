@@ -49,6 +49,7 @@ def test_settings_that_act_on_a_step_take_part(steps, tiny_clip, tmp_path, batch
     assert len(calls) == passes
 
 
+@pytest.mark.slow
 def test_a_step_is_compiled_where_the_config_says_so(steps, tiny_clip, tmp_path, batch):
     torch._dynamo.reset()
     step = steps.ConfigStep(read_config(tmp_path, tiny_clip, compile=dict(backend='eager')), batch)
