@@ -141,7 +141,8 @@ def test_whoever_leaves_ends_the_preview(served, monkeypatch, tmp_path):
     monkeypatch.setattr(preview, 'convert', lambda path, at: (bytes(2**20) for _ in count()))
     with live(Gallery(base / 'gallery', StandIn()), tmp_path) as url:
         with httpx.stream('GET', f'{url}/api/items/preview', params=dict(path='b.avi')) as answer:
-            next(answer.iter_raw())
+            pieces = answer.iter_raw()  # kept: without it the connection ends
+            next(pieces)
             part, = (tmp_path / 'previews').iterdir()
             assert part.stat().st_size < 2**30
         deadline = monotonic() + 20
