@@ -24,7 +24,6 @@ class Encoded(NamedTuple):
     found: ListedFile
     moment: Moment
 
-
     @property
     def moments(self) -> int:
         """How many the file has."""

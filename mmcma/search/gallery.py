@@ -3,6 +3,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -149,12 +150,12 @@ class Gallery:
         """The best k of which no two overlap, among as many of the first stage's best as that takes."""
         while True:
             moments = first_stage(limit)
-            hits = join_overlapping(self._ordered(query, moments, text), per_file)[:k]
-            if len(hits) == k or len(moments) < limit or limit == MOST_HITS:
-                return hits
+            found = join_overlapping(self._ordered(query, moments, text), per_file)[:k]
+            if len(found) == k or len(moments) < limit or limit == MOST_HITS:
+                return [self._hit(*one) for one in found]
             limit = min(4 * limit, MOST_HITS)
 
-    def _ordered(self, query: Features, moments: list[Moment], text: bool) -> list[Hit]:
+    def _ordered(self, query: Features, moments: list[Moment], text: bool) -> list['_Scored']:
         """What the first stage found, as the model's similarity orders it."""
         if not moments:
             return []
@@ -162,7 +163,7 @@ class Gallery:
         similarity = self.inferencer.similarity if text else self.inferencer.visual_similarity
         scores = similarity(query, visual)[0]  # (len(moments),)
         weights = self._frame_weights(query, visual) if text else None
-        return [self._hit(moments[index], float(scores[index]), None if weights is None else weights[index])
+        return [_Scored(moments[index], float(scores[index]), None if weights is None else weights[index])
                 for index in scores.argsort(descending=True, stable=True).tolist()]
 
     def _below_root(self, folder: str) -> str:
@@ -198,6 +199,25 @@ class Gallery:
         except OSError:
             return 'missing'
         return None if (stat.st_size, stat.st_mtime_ns) == (moment.size, moment.modified) else 'changed'
+
+
+class _Scored(NamedTuple):
+    """A moment with its score and the shares of its frames in that, as ``join_overlapping`` takes it."""
+    moment: Moment
+    score: float
+    weights: Tensor | None
+
+    @property
+    def path(self) -> str:
+        return self.moment.path
+
+    @property
+    def start(self) -> float:
+        return self.moment.start
+
+    @property
+    def end(self) -> float:
+        return self.moment.end
 
 
 def features_of(moments: Sequence[Moment]) -> Features:
