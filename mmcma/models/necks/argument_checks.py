@@ -1,5 +1,5 @@
 """Ranges of arguments that several methods have."""
-from mmcma.utils.errors import argument_error
+from mmcma.utils.errors import ConfigError, argument_error
 
 
 def check_counts(part: object, **counts: int) -> None:
@@ -14,3 +14,18 @@ def check_dropout(part: object, **probabilities: float) -> None:
     for name, probability in probabilities.items():
         if not 0 <= probability < 1:
             raise argument_error(part, name, probability, 'must be in [0, 1).')
+
+
+def check_length(argument: str, most: int, given: int, what: str) -> None:
+    """Refuses more than a part has learned positions for.
+
+    Args:
+        argument: Class and argument that say how many, as in ``'DGL.max_frames'``.
+        most, given: How many there are, and how many came.
+        what: What came, with a place for the number, as in ``'clips have {} frames'``.
+
+    Raises:
+        ConfigError: ``given`` is above ``most``.
+    """
+    if given > most:
+        raise ConfigError(f'{argument}={most}, but {what.format(given)}: set it to {given} or more.')

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import PreNormLayer
 from mmcma.models.backbones.tower import TextTower, VisionTower
-from mmcma.models.necks.argument_checks import check_counts
+from mmcma.models.necks.argument_checks import check_counts, check_length
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.clip_attention import attend, clip_mask, heads_of, in_clips, require_parts
 from mmcma.models.necks.dgl_prompts import LinearSpace, TransformerSpace
 from mmcma.models.necks.prompts import prompt_text_layers, prompted_layers
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError, argument_error
+from mmcma.utils.errors import argument_error
 
 
 @MODELS.register_module()
@@ -90,9 +90,7 @@ class DGL(Neck):
 
     def _enter(self, index: int, hidden: Tensor) -> Tensor:
         """Each frame's sequence: the clip's prompts, the same in all, its class token, its prompts and its patches."""
-        if self.num_frames > self.max_frames:
-            raise ConfigError(f'DGL.max_frames={self.max_frames}, but clips have {self.num_frames} frames: set it to '
-                              f'{self.num_frames} or more.')
+        check_length(f'{type(self).__name__}.max_frames', self.max_frames, self.num_frames, 'clips have {} frames')
         own = self.frame_prompts(index, hidden).to(hidden.dtype)
         if index == 0:
             clip = self.clip.to(hidden.dtype).expand(len(hidden), -1, -1)

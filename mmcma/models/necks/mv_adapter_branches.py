@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
-from mmcma.utils.errors import ConfigError
+from mmcma.models.necks.argument_checks import check_length
 
 _CALIBRATION_WIDTH = 16  # of the released code
 
@@ -69,9 +69,7 @@ class VideoBranch(TransformerBottleneck):
     def forward(self, hidden: Tensor, num_frames: int, frame_mask: Tensor | None,
                 factor: Tensor | None) -> Tensor:
         """The update of hidden states ``(B * T, 1 + P, dim)``, class token first, of the same shape."""
-        if num_frames > self.max_frames:
-            raise ConfigError(f'MVAdapter.max_frames={self.max_frames}, but the clips have {num_frames} frames: set it '
-                              f'to {num_frames} or more.')
+        check_length('MVAdapter.max_frames', self.max_frames, num_frames, 'the clips have {} frames')
         middle = self.activation(self.narrow(hidden, factor))  # (B * T, 1 + P, r)
         frames = middle[:, 0].unflatten(0, (-1, num_frames))  # (B, T, r)
         patches = middle[:, 1:].mean(dim=1).unflatten(0, (-1, num_frames))  # (B, T, r)
@@ -95,8 +93,6 @@ class TextBranch(TransformerBottleneck):
     def forward(self, hidden: Tensor, factor: Tensor | None) -> Tensor:
         """The update of hidden states ``(N, L, dim)``, of the same shape."""
         length = hidden.shape[1]
-        if length > self.max_words:
-            raise ConfigError(f'MVAdapter.max_words={self.max_words}, but captions have {length} tokens: set it to '
-                              f'{length} or more.')
+        check_length('MVAdapter.max_words', self.max_words, length, 'captions have {} tokens')
         mask = torch.ones(length, length, dtype=torch.bool, device=hidden.device).triu(1)
         return self.up(self.mix(self.narrow(hidden, factor), mask))

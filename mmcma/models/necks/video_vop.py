@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import PreNormLayer
 from mmcma.models.backbones.tower import VisionTower
-from mmcma.models.necks.argument_checks import check_counts
+from mmcma.models.necks.argument_checks import check_counts, check_length
 from mmcma.models.necks.clip_attention import clip_mask, require_parts
 from mmcma.models.necks.prompts import Prompts, prompt_vision
 from mmcma.models.necks.vop import VoP
 from mmcma.registry import MODELS
-from mmcma.utils.errors import ConfigError, argument_error
+from mmcma.utils.errors import argument_error
 
 
 class ContextPrompts(nn.Module):
@@ -128,9 +128,7 @@ class VideoVoP(VoP):
 
     def _of_positions(self, layer: int) -> Tensor:
         """Tokens ``(T, num_frame_prompts, width)`` of the first T positions."""
-        if self.num_frames > self.max_frames:
-            raise ConfigError(f'VideoVoP.max_frames={self.max_frames}, but clips have {self.num_frames} frames: set it '
-                              f'to {self.num_frames} or more.')
+        check_length('VideoVoP.max_frames', self.max_frames, self.num_frames, 'clips have {} frames')
         return self.frames(layer).unflatten(0, (self.max_frames, -1))[:self.num_frames]
 
     def _run_clips(self, index: int, layer: PreNormLayer, call, hidden: Tensor, *args, **kwargs) -> Tensor:
