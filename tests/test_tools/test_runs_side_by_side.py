@@ -76,6 +76,7 @@ def test_mcnemar_is_the_binomial_tail(won, lost):
 def test_what_goes_into_a_model(run, tmp_path, tiny_clip):
     code, said = run('get_flops', 'cma_tiny_glyphmotion')
     assert code == 0 and '2,991,361, of which 42,496 train (1.421 %)' in said and '8 frames of 64 pixels' in said
+    assert 'a clip' in run('get_flops', 'stop_tiny_glyphmotion')[1]  # gives a module a parameter
     config = write_config(tmp_path, tiny_clip)
     code, said = run('print_config', config, '--cfg-options', 'model.neck.shared_dim=3')
     assert code == 0 and 'shared_dim=3' in said and "type='WarmupCosineLR'" in said

@@ -5,27 +5,14 @@ import torch
 from make_random_clip import SIZES
 from mmengine.config import Config
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from benchmarks.core import print_table, save
+from benchmarks.products import Products
 from benchmarks.variants import METHODS, size_of
 from mmcma.config import load_config
 from mmcma.models.necks.base import unclaimed
 from mmcma.models.retriever import CrossModalRetriever
 from mmcma.registry import MODELS
-
-
-class Products(TorchDispatchMode):
-    """Counts as PyTorch's ``FlopCounterMode`` does, whose hooks on modules do not take a parameter as their input."""
-    flops = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        count = flop_registry.get(function._overloadpacket)
-        if count is not None:
-            self.flops += count(*args, **(kwargs or {}), out_val=result)
-        return result
 
 
 def methods(args: argparse.Namespace) -> None:

@@ -11,10 +11,10 @@ from make_random_clip import SIZES, write
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import BaseLoop, Runner
-from torch.utils.flop_counter import FlopCounterMode
 from transformers.utils import logging as hf_logging
 
 from benchmarks.core import Workload
+from benchmarks.products import Products
 from benchmarks.variants import VARIANTS, size_of
 from mmcma.config import check_config, load_config, parse_options
 from mmcma.registry import LOOPS, MODELS
@@ -50,9 +50,9 @@ class Step(Workload):
 
     def flops(self) -> int:
         """Floating point operations of a step, products alone, as PyTorch counts them."""
-        with FlopCounterMode(display=False) as counter:
+        with Products() as counter:
             self.work()
-        return counter.get_total_flops()
+        return counter.flops
 
     def weight_bytes(self) -> int:
         """Bytes of the weights."""
