@@ -1,7 +1,7 @@
 """A study: which configs are compared, over which seeds and learning rates, and where each run's figures are kept."""
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Entry:
     Attributes:
         name: What tables and files call it.
         config: Path, relative to ``configs/``.
-        rates: Learning rates to choose from.
+        rates: Learning rates to choose from; of one there is nothing to choose.
         options: Replaced values of the config.
         tuned_as: Entry whose rate is taken over; none is chosen anew.
         train: Whether there is anything to train.
@@ -49,6 +49,13 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """What a study varies: its name, and for each of its values the replaced values of the configs."""
+    title: str
+    values: dict[int, dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Study:
     """Entries to be run under the same conditions; read from a YAML file of ``studies/``.
 
@@ -63,6 +70,8 @@ class Study:
         reference: Entry whose cost is 1.
         entries: By name.
         tables: By name.
+        sweep: Where there is one, ``entries`` has each method that trains once for every value, as ``cma_500``.
+        folder: Where its runs and plots are kept.
     """
     name: str
     title: str
@@ -73,6 +82,8 @@ class Study:
     reference: str
     entries: dict[str, Entry]
     tables: dict[str, Table]
+    sweep: Sweep | None
+    folder: Path
 
     def values(self, kind: str, name: str) -> Sequence[float]:
         """What tells an entry's runs of a kind apart: learning rates, seeds, or numbers of rounds."""
@@ -83,11 +94,11 @@ class Study:
             return ()
         if kind == 'cost':
             return range(COST_ROUNDS)
-        return () if entry.tuned_as else entry.rates
+        return () if entry.tuned_as or len(entry.rates) == 1 else entry.rates
 
     def file(self, kind: str, name: str, value: float) -> Path:
         """Where the figures of a run are kept."""
-        return RESULTS / self.name / FILES[kind].format(name, value)
+        return self.folder / FILES[kind].format(name, value)
 
     def results(self, kind: str, name: str) -> list[dict]:
         """The figures of an entry's finished runs of a kind."""
@@ -101,6 +112,8 @@ class Study:
             ConfigError: Not all of its rates have been tried yet.
         """
         source = self.entries[name].tuned_as or name
+        if self.entries[source].train and len(self.entries[source].rates) == 1:
+            return self.entries[source].rates[0]
         rates, tried = self.values('tune', source), self.results('tune', source)
         if len(tried) < len(rates):
             raise ConfigError(f'study {self.name}: {source} has no learning rate yet, {len(tried)} of {len(rates)} '
@@ -122,9 +135,11 @@ def read_study(path: Path) -> Study:
     try:
         fields = yaml.safe_load(path.read_text(encoding='utf-8'))  # mmengine's loader makes any object
         rates = fields['tune']['rates']
-        entries = {name: Entry(name, **{'rates': rates, **of}) for name, of in fields.pop('entries').items()}
-        tables = {name: Table(**of) for name, of in fields.pop('tables').items()}
-        study = Study(path.stem, seeds=fields.pop('seeds'), entries=entries, tables=tables, **fields)
+        methods = [Entry(name, **{'rates': rates, **of}) for name, of in fields.pop('entries').items()]
+        tables = {name: Table(**of) for name, of in fields.pop('tables', {}).items()}
+        sweep = Sweep(**fields.pop('sweep')) if 'sweep' in fields else None
+        entries = {entry.name: entry for method in methods for entry in swept(method, sweep)}
+        study = Study(path.stem, entries=entries, tables=tables, sweep=sweep, folder=RESULTS / path.stem, **fields)
     except yaml.YAMLError as error:
         raise ConfigError(f'{path}: {" ".join(str(error).split())}') from error
     except (KeyError, TypeError, AttributeError) as error:
@@ -137,3 +152,11 @@ def read_study(path: Path) -> Study:
         if not entry.config_file.is_file():
             raise ConfigError(f'{path}: entry {entry.name!r}: there is no {entry.config_file}.')
     return study
+
+
+def swept(method: Entry, sweep: Sweep | None) -> list[Entry]:
+    """A method once for every value of a sweep; alone where there is none, or nothing to train."""
+    if sweep is None or not method.train:
+        return [method]
+    return [replace(method, name=f'{method.name}_{value}', options={**method.options, **options})
+            for value, options in sweep.values.items()]

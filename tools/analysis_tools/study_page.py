@@ -27,7 +27,7 @@ def write_page(study: Study) -> Path:
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
     page = templates.get_template('study_page.md.j2').render(
         study=study, run=rows[0] if rows else None, trained=sum(run['rate'] is not None for run in rows),
-        counts=' or '.join(counts), sections=[_section(study, name, runs) for name, table in study.tables.items()
+        counts=' or '.join(counts), sweep=study.sweep and _sweep(study, runs), sections=[_section(study, name, runs) for name, table in study.tables.items()
                                               if runs.keys() & set(table.entries)])
     path = RESULTS / f'{study.name}.md'
     write_atomic(page.encode(), path)
@@ -50,6 +50,21 @@ def _section(study: Study, name: str, all_runs: Runs) -> dict[str, Any]:
         rows=[_row(study, entry, runs, table.compared_with) for entry in runs],
         kind_rows=[[_marked(entry, table.compared_with), *(spread(_values(own, f't2v/{kind}/R@1')) for kind in kinds)]
                    for entry, own in runs.items()])
+
+
+def _sweep(study: Study, all_runs: Runs) -> dict[str, Any]:
+    """What the template tells of a sweep: recalls of each method at each value; the plot of them is written."""
+    assert study.sweep is not None
+    values = study.sweep.values
+    methods = list(dict.fromkeys(name.rpartition('_')[0] for name, entry in study.entries.items() if entry.train))
+    runs = {method: {value: all_runs[f'{method}_{value}'] for value in values if f'{method}_{value}' in all_runs}
+            for method in methods}
+    floor = next((mean(_values(own)) for name, own in all_runs.items() if not study.entries[name].train), None)
+    write_atomic(png(_recall_by_value(runs, study, floor)), RESULTS / study.name / 'sweep.png')
+    return dict(title=study.sweep.title, header=[study.sweep.title, *map(str, values)],
+                rows=[[method, *(spread(_values(own[value])) if value in own else '' for value in values)]
+                      for method, own in runs.items()],
+                counts=sorted({len(of) for own in runs.values() for of in own.values()}))
 
 
 # ---- cells of tables ----
@@ -110,6 +125,27 @@ def _plots(study: Study, table: Table, runs: Runs, kinds: list[str]) -> dict[str
     plots['ranks'] = _rank_shares({entry: own for entry, own in runs.items() if entry in {*fixed, *best}},
                                   f'{title}, T2V ranks')
     return plots
+
+
+def _recall_by_value(runs: Mapping[str, Mapping[int, list[dict]]], study: Study, floor: float | None) -> Figure:
+    """A line for each method: mean T2V R@1 in percent and its standard deviation at the values of the sweep."""
+    figure = Figure(figsize=(7.4, 4.6), layout='constrained')
+    axes = figure.subplots()
+    for number, (method, own) in enumerate(runs.items()):
+        recalls = [_values(of) for of in own.values()]
+        axes.errorbar(list(own), [mean(of) for of in recalls], capsize=2, linewidth=1.4, marker='o', markersize=4,
+                      yerr=[stdev(of) if len(of) > 1 else 0.0 for of in recalls], label=method,
+                      color=COLOURS[(number + 1) % len(COLOURS)])
+    if floor is not None:
+        axes.axhline(floor, color=COLOURS[0], linewidth=1.2, linestyle='--', label='zero-shot')
+    assert study.sweep is not None
+    axes.set_xscale('log')
+    axes.set_xticks(list(study.sweep.values), [f'{value:,}' for value in study.sweep.values])
+    axes.minorticks_off()
+    axes.set(title=f'{study.title}, T2V R@1', xlabel=study.sweep.title, ylabel='R@1 (%)')
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    plain(axes)
+    return figure
 
 
 def _recall_by_parameters(runs: Runs, title: str, marked: str, floor: float | None) -> Figure:
