@@ -143,7 +143,7 @@ def test_table_by_hand(tools, study, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('change, message', [
     (('reference: cma', 'reference: cam'), "'cam' is none of its entries. Did you mean 'cma'"),
-    (('seeds', 'seed'), "seeds"),
+    (('seeds', 'seed'), "unexpected keyword argument 'seed'"),
     (('tuned_as: cma', 'tuned_as: ccma'), "'ccma' is none"),
     (('zero-shot: {config: ', 'zero-shot: {config: /nowhere'), "entry 'zero-shot': there is no /nowhere"),
 ])
@@ -160,9 +160,37 @@ def test_an_unknown_study_lists_those_there_are(tools, study, tmp_path):
         tools.read_study(tmp_path / 'glyph.yml')
 
 
+SWEEP = """
+sweep: {title: epochs, values: {1: {train_cfg.max_epochs: 1}, 3: {train_cfg.max_epochs: 3}}}
+"""
+
+
+def test_a_sweep_has_every_method_once_at_each_value_and_a_row_of_its_own(tools, study, monkeypatch, tmp_path):
+    """Seeds 0 and 1 with the one rate there is, 0.001: 15 and 16 at one epoch; at three the fake adds 30."""
+    def train(study, entry, seed, rate, changes, threads):
+        run = fake_train(study, entry, seed, rate, changes, threads)
+        run['results']['t2v/R@1'] += 30 * (changes['train_cfg.max_epochs'] == 3)
+        return run
+
+    text = (tmp_path / 'noise.yml').read_text()
+    text = text[:text.index('  narrow')].replace('[0.001, 0.01]', '[0.001]')
+    text = text.replace('reference: cma', 'reference: cma_1')
+    (tmp_path / 'swept.yml').write_text(text + SWEEP)
+    monkeypatch.setattr(tools, 'train', train)
+    for command in ('tune', 'run', 'draw'):  # one rate is no choice: tune does nothing
+        call(tools, monkeypatch, command, 'swept')
+    files = sorted(path.name for path in (tmp_path / 'results' / 'swept').rglob('*.json'))
+    assert files == ['cma_1_seed-0.json', 'cma_1_seed-1.json', 'cma_3_seed-0.json', 'cma_3_seed-1.json',
+                     'zero-shot_seed-0.json']
+    page = (tmp_path / 'results' / 'swept.md').read_text()
+    assert '| epochs | 1 | 3 |' in page and '| cma | 15.5 ± 0.7 | 45.5 ± 0.7 |' in page
+    assert 'Learning rates are taken over' in page and (tmp_path / 'results' / 'swept' / 'sweep.png').is_file()
+
+
 def test_the_committed_studies_are_whole(tools):
     for path in (TOOLS / 'studies').glob('*.yml'):
-        assert tools.read_study(path).tables
+        study = tools.read_study(path)
+        assert study.tables or study.sweep
 
 
 def test_labels_of_marks_that_lie_close_stand_in_a_column(tools):

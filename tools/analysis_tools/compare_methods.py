@@ -10,6 +10,11 @@ docs/results/<study>/; what is there already is not done again, so that a study 
 goes on where it was. `tune` trains each method at several learning rates and looks at the validation split only; `run`
 trains with the best rate and tests; `cost` takes time and memory of the training step, method after method, in
 rounds; `draw` writes the page docs/results/<study>.md and its plots from the files.
+
+    python tools/analysis_tools/compare_methods.py tune configs/my/config.py
+
+does with any config what `tune` does for a study: its learning rate and those beside it, on a part of the training set
+and tested on another part of it, into work_dirs/<config>/tune/.
 """
 import argparse
 import json
@@ -26,6 +31,7 @@ from typing import NamedTuple
 from study import ROOT, Entry, Study, read_study
 
 from mmcma.cli.arguments import run_tool
+from mmcma.config import own_config
 from mmcma.utils.errors import ConfigError, UserError
 
 STUDIES = Path(__file__).parent / 'studies'
@@ -34,10 +40,15 @@ COST_STEPS = 5  # that are timed
 KEPT = ('config', 'seed', 'dataset', 'split', 'num_items', 'num_captions', 'gallery', 'protocols', 'parameters',
         'backbone', 'device', 'versions', 'seconds', 'caption_kinds')
 TUNING_SEED = 100
+METRICS = tuple(f'{way}/R@{k}' for way in ('t2v', 'v2t') for k in (1, 5, 10))
 
 
 def main() -> None:
     args = parse_args()
+    if args.command == 'tune' and (Path(args.study).is_file() or own_config(args.study)):
+        tune_config(args)
+        return
+    refuse(args, 'a study', work_dir=args.work_dir, metric=args.metric)
     study = read_study(STUDIES / f'{args.study}.yml')
     if args.command == 'draw':
         from study_page import write_page
@@ -47,21 +58,44 @@ def main() -> None:
     jobs = [Job(study, args.command, name, value) for name in names for value in study.values(args.command, name)]
     if args.command != 'tune':  # a study that is stopped has all methods, if fewer runs; costs meet the same machine
         jobs.sort(key=lambda job: job.value)
-    failed = do([job for job in jobs if not job.file.is_file()], args)
-    if failed:
-        raise ConfigError(f'{len(failed)} failed: {", ".join(failed)}; what they said stands above. '
-                          'The others are kept; run the command again for the rest.')
+    do(jobs, dict(pair.split('=', 1) for pair in args.cfg_options), args.jobs)
+
+
+def tune_config(args: argparse.Namespace) -> None:
+    """Tries the learning rates of a config, and one more beyond the best where that stands at the edge."""
+    from tune_config import beyond, own_study, tell
+    refuse(args, 'a config', only=args.only)
+    study: Study | None = own_study(args.study, args.cfg_options, args.metric or METRICS[0], args.work_dir)
+    while study:
+        last, (name, entry) = study, next(iter(study.entries.items()))
+        do([Job(study, 'tune', name, rate) for rate in entry.rates], {}, args.jobs)
+        study = beyond(study)
+    tell(last)
+
+
+def refuse(args: argparse.Namespace, kind: str, **given: object) -> None:
+    """Refuses options that mean nothing for what was named.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: {args.study} is {kind}, which has none.")
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('command', choices=['tune', 'run', 'cost', 'draw'])
-    parser.add_argument('study', help='name of a file in tools/analysis_tools/studies/')
+    parser.add_argument('study', help='name of a file in tools/analysis_tools/studies/; with tune, a config does too')
     parser.add_argument('--only', nargs='+', metavar='ENTRY', help='these entries alone')
     parser.add_argument('--jobs', type=int, default=1,
                         help='runs at once, which share the cores (default: 1); keep 1 for cost')
     parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help='for every run, such as data_root=DIR; not part of what is kept')
+    parser.add_argument('--metric', choices=METRICS,
+                        help=f'what the rate of a config is chosen by (default: {METRICS[0]})')
+    parser.add_argument('--work-dir', help='where to try the rates of a config (default: work_dirs/<config>/tune)')
     return parser.parse_args()
 
 
@@ -90,11 +124,20 @@ class Job(NamedTuple):
         return train(study, entry, seed, rate, changes, threads)
 
 
-def do(jobs: list[Job], args: argparse.Namespace) -> list[str]:
-    """Does the jobs and writes their files; the names of those that failed."""
+def do(jobs: list[Job], own: dict[str, str], at_once: int) -> None:
+    """Does the jobs that have no file yet, and writes their files.
+
+    Args:
+        jobs: In this order.
+        own: Options of the command line.
+        at_once: Jobs that run at the same time.
+
+    Raises:
+        ConfigError: Some failed, after all of them.
+    """
     from mmcma.utils.files import write_atomic
-    own = dict(pair.split('=', 1) for pair in args.cfg_options)
-    threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    jobs = [job for job in jobs if not job.file.is_file()]
+    threads = max(1, (os.cpu_count() or 1) // at_once)
 
     def one(number: int, job: Job) -> str | None:
         began = time.perf_counter()
@@ -104,12 +147,15 @@ def do(jobs: list[Job], args: argparse.Namespace) -> list[str]:
             print(f'[{number}/{len(jobs)}] {job}: FAILED: {error}', flush=True)
             return str(job)
         write_atomic((json.dumps(result, indent=1) + '\n').encode(), job.file)
-        shown = result.get('results', {}).get('t2v/R@1', '')
+        shown = result.get('results', {}).get(job.study.metric, '')
         print(f'[{number}/{len(jobs)}] {job}: {shown} ({time.perf_counter() - began:.0f} s)', flush=True)
         return None
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        return [name for name in pool.map(one, range(1, len(jobs) + 1), jobs) if name]
+    with ThreadPoolExecutor(at_once) as pool:
+        failed = [name for name in pool.map(one, range(1, len(jobs) + 1), jobs) if name]
+    if failed:
+        raise ConfigError(f'{len(failed)} failed: {", ".join(failed)}; what they said stands above. '
+                          'The others are kept; run the command again for the rest.')
 
 
 def step_cost(config: Path, changes: list[str], threads: int) -> dict:
@@ -154,7 +200,8 @@ def call(command: list[str], threads: int) -> None:
     """
     environment = {**os.environ, 'OMP_NUM_THREADS': str(threads),
                    'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])}
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+    tool = str(ROOT / command[0])
+    done = subprocess.run([sys.executable, tool, *command[1:]], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError(' / '.join(done.stderr.strip().splitlines()[-3:]) or f'exit code {done.returncode}')
 

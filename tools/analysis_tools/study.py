@@ -131,7 +131,7 @@ def read_study(path: Path) -> Study:
     import yaml
     if not path.is_file():
         known = ', '.join(sorted(file.stem for file in path.parent.glob('*.yml')))
-        raise ConfigError(f'study {path.stem!r}: no file {path}; there are: {known}.')
+        raise ConfigError(f'study or config {path.stem!r} does not exist; studies there are: {known}.')
     try:
         fields = yaml.safe_load(path.read_text(encoding='utf-8'))  # mmengine's loader makes any object
         rates = fields['tune']['rates']

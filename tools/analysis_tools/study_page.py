@@ -27,8 +27,9 @@ def write_page(study: Study) -> Path:
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
     page = templates.get_template('study_page.md.j2').render(
         study=study, run=rows[0] if rows else None, trained=sum(run['rate'] is not None for run in rows),
-        counts=' or '.join(counts), sweep=study.sweep and _sweep(study, runs), sections=[_section(study, name, runs) for name, table in study.tables.items()
-                                              if runs.keys() & set(table.entries)])
+        counts=' or '.join(counts), sweep=study.sweep and _sweep(study, runs),
+        sections=[_section(study, name, runs) for name, table in study.tables.items()
+                  if runs.keys() & set(table.entries)])
     path = RESULTS / f'{study.name}.md'
     write_atomic(page.encode(), path)
     return path
