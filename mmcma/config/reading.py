@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcma.config.options import RUNNER_KEYS, replace_variable, resolve_options
+from mmcma.config.places import dotted, entries
 from mmcma.config.sharing import SHARED, share
 from mmcma.utils.errors import ConfigError, did_you_mean, one_short_line, short
 
@@ -67,7 +68,10 @@ def _read(path: Path) -> Config:
     try:
         cfg = Config.fromfile(path)
         _drop_own_scope(cfg._cfg_dict)
+        _check_variables(cfg, path)
         return cfg
+    except ConfigError:
+        raise
     except SyntaxError as error:
         faulty = _first_syntax_error(path) or error
         raise ConfigError(f'config {faulty.filename!r}, line {faulty.lineno}: {faulty.msg}.') from error
@@ -88,6 +92,28 @@ def _drop_own_scope(node: Any) -> None:
         return
     for child in node:
         _drop_own_scope(child)
+
+
+def _check_variables(cfg: Config, path: Path) -> None:
+    """Refuses a text like ``data_root`` that a file sets beside its ``_base_`` and nothing has: bases are read before.
+
+    Raises:
+        ConfigError: Parts have an entry of its name, and none of them its value.
+    """
+    own = {target.id: getattr(node.value, 'value', None) for node in ast.parse(path.read_text(encoding='utf-8')).body
+           if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+    if '_base_' not in own:
+        return
+    texts = [(keys, node) for keys, node in entries(cfg.to_dict()) if isinstance(node, str) and keys[0] in RUNNER_KEYS]
+    for name, value in own.items():
+        if not isinstance(value, str) or not value or name in RUNNER_KEYS or name in SHARED:
+            continue
+        places = [(dotted(keys), node) for keys, node in texts if keys[-1] == name]
+        if places and not any(f'{node}/'.startswith(f'{value.rstrip("/")}/') for _, node in texts):
+            (place, node), *_ = places
+            raise ConfigError(f'config {str(path)!r}: {name} = {value!r} has no effect: {place} is {node!r}, as what '
+                              f'the file inherits was made before. Give --cfg-options {name}={value}, or set '
+                              f'{" and ".join(place for place, _ in places[:3])} in the file.')
 
 
 def _first_syntax_error(path: Path) -> SyntaxError | None:

@@ -90,11 +90,10 @@ def test_an_option_that_would_change_nothing_is_refused(tmp_path, pair, part):
 
 
 def test_a_text_of_which_nothing_was_made_is_refused(tmp_path):
-    (tmp_path / 'base.py').write_text(CONFIG)
-    child = tmp_path / 'child.py'
-    child.write_text("_base_ = 'base.py'\ndata_root = 'elsewhere'\n")
+    unused = tmp_path / 'unused.py'
+    unused.write_text(f"{CONFIG}\ndata_root = 'elsewhere'\n")
     with pytest.raises(ConfigError, match='set train_dataloader.dataset.data_root or'):
-        load_config(child, dict(data_root='/x'))
+        load_config(unused, dict(data_root='/x'))
     with pytest.raises(ConfigError, match='variable'):
         load_config(config(tmp_path), dict(data_root=3))
 

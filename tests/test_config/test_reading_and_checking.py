@@ -225,3 +225,22 @@ def test_typos_within_combined_methods_are_found(tiny_clip, tmp_path):
     neck = dict(type='CombinedNeck', necks=[dict(type='LoRA'), dict(type='VTP')])
     message = message_of(check_config, with_parts(tmp_path, tiny_clip, neck, dict(type='LoadImage')))
     assert "model.neck.necks[1].type='VTP'" in message and "'VPT'" in message
+
+
+@pytest.mark.parametrize('lines, fault', [
+    ("data_root = '/mine'", "'/mine' has no effect: train_dataloader.dataset.data_root is 'data/glyphmotion'"),
+    ("pretrained = 'openai/x'", "pretrained = 'openai/x' has no effect: model.vision_backbone.pretrained is"),
+    ("data_root = '/mine'\ntrain_dataloader = dict(dataset=dict(data_root=data_root))", None),
+    ("data_root = '/mine'\ntrain_dataloader = dict(dataset=dict(data_root='/mine/train'))", None),
+    ("data_root = 'data/glyphmotion'", None),
+    ("own_note = 'of no part'", None),
+    ("work_dir = '/elsewhere'", None),
+])
+def test_a_variable_that_came_too_late_is_refused(tmp_path, lines, fault):
+    """Bases are read first: a data_root beside them is not theirs."""
+    path = tmp_path / 'child.py'
+    path.write_text(f"_base_ = 'mmcma::cma/cma_tiny_glyphmotion.py'\n{lines}\n")
+    if fault is None:
+        load_config(path)
+    else:
+        assert fault in message_of(load_config, path)
