@@ -4,6 +4,7 @@ import torch
 from helpers.clip import model_config
 from transformers.activations import QuickGELUActivation
 
+from mmcma.models.backbones.cpu_attention import SDPA
 from mmcma.models.backbones.quick_gelu import QuickGELU
 from mmcma.utils.errors import ConfigError
 
@@ -57,7 +58,7 @@ def test_eager_attention_equals_the_default(tiny_clip, build):
         with torch.no_grad():
             return chosen, model.encode_visual(frames).pooled, model.encode_text(['a red star', 'moon']).pooled
     plain, eager = features(), features(attn_implementation='eager')
-    assert plain[0] == ['sdpa'] * 2 and eager[0] == ['eager'] * 2
+    assert plain[0] == [SDPA] * 2 and eager[0] == ['eager'] * 2
     torch.testing.assert_close(eager[1:], plain[1:], rtol=1e-5, atol=1e-5)
 
 

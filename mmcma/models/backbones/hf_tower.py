@@ -6,6 +6,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from mmcma.models.backbones.architectures import Half, TextHalf, architecture
+from mmcma.models.backbones.cpu_attention import SDPA
 from mmcma.models.backbones.pretrained import DualEncoder, locate, read_dual, read_normalisation
 from mmcma.models.backbones.quick_gelu import replace_quick_gelu
 from mmcma.models.backbones.sites import PreNormLayer, Site
@@ -42,8 +43,8 @@ class HFTower(Tower):
         self.half = half
         self.encoder = encoder
         replace_quick_gelu(encoder)
-        if attn_implementation is not None:
-            self._attend_by(attn_implementation)
+        chosen = attn_implementation or encoder.config._attn_implementation
+        self._attend_by(SDPA if chosen == 'sdpa' else chosen)
         self.projection = projection
         self.logit_scale = dual.logit_scale.item()
         self.logit_bias = dual.logit_bias.item() if hasattr(dual, 'logit_bias') else None
@@ -74,7 +75,7 @@ class HFTower(Tower):
     @property
     def pre_norm_layers(self) -> list[PreNormLayer]:
         """The parts of every layer, input first; empty for BERT's, and where attention takes no scores to add."""
-        if not self.half.layer_parts or self.encoder.config._attn_implementation not in ('sdpa', 'eager'):
+        if not self.half.layer_parts or self.encoder.config._attn_implementation not in (SDPA, 'eager'):
             return []
         return [PreNormLayer(**{name: block.get_submodule(path) for name, path in self.half.layer_parts},
                              num_heads=self.encoder.config.num_attention_heads) for block in self.blocks]
