@@ -25,7 +25,8 @@ class HFTower(Tower):
         encoder: This half's encoder.
         source: Name of the pretrained model; None from scratch.
         trainable: Which of the tower's own weights train, see :class:`Tower`.
-        attn_implementation: How ``transformers`` computes attention; None for its own choice.
+        attn_implementation: How ``transformers`` computes attention; None for its own choice, and in a bf16 training
+            on a CPU what is faster there, see :mod:`~mmcma.models.backbones.cpu_attention`.
 
     Attributes:
         logit_scale (float): Log of the similarity's scale that the model was trained with.
@@ -43,8 +44,10 @@ class HFTower(Tower):
         self.half = half
         self.encoder = encoder
         replace_quick_gelu(encoder)
-        chosen = attn_implementation or encoder.config._attn_implementation
-        self._attend_by(SDPA if chosen == 'sdpa' else chosen)
+        if attn_implementation is None and encoder.config._attn_implementation == 'sdpa':
+            attn_implementation = SDPA
+        if attn_implementation is not None:
+            self._attend_by(attn_implementation)
         self.projection = projection
         self.logit_scale = dual.logit_scale.item()
         self.logit_bias = dual.logit_bias.item() if hasattr(dual, 'logit_bias') else None
@@ -75,7 +78,7 @@ class HFTower(Tower):
     @property
     def pre_norm_layers(self) -> list[PreNormLayer]:
         """The parts of every layer, input first; empty for BERT's, and where attention takes no scores to add."""
-        if not self.half.layer_parts or self.encoder.config._attn_implementation not in (SDPA, 'eager'):
+        if not self.half.layer_parts or self.encoder.config._attn_implementation not in (SDPA, 'sdpa', 'eager'):
             return []
         return [PreNormLayer(**{name: block.get_submodule(path) for name, path in self.half.layer_parts},
                              num_heads=self.encoder.config.num_attention_heads) for block in self.blocks]
@@ -98,8 +101,9 @@ class HFVisionTower(VisionTower, HFTower):
         config: Instead of ``pretrained``: a model from scratch, see
             :func:`~mmcma.models.backbones.pretrained.read_dual`.
         trainable: Which of the tower's own weights train, see :class:`Tower`.
-        attn_implementation: ``'sdpa'`` (as a rule transformers' own choice),
-            ``'eager'``, ``'flash_attention_2'`` or another that transformers knows.
+        attn_implementation: ``'sdpa'`` (as a rule transformers' own choice), ``'eager'``,
+            ``'flash_attention_2'`` or another that transformers knows; None for its own choice, and in a bf16
+            training on a CPU what is faster there.
 
     Raises:
         WeightsError: The weights cannot be had or do not fit.
@@ -131,7 +135,7 @@ class HFTextTower(TextTower, HFTower):
             :func:`~mmcma.models.backbones.pretrained.read_dual`; then ``tokenizer`` is required.
         tokenizer: Model whose tokenizer is used; by default ``pretrained``.
         trainable: Which of the tower's own weights train, see :class:`Tower`.
-        attn_implementation: How ``transformers`` computes attention; None for its own choice.
+        attn_implementation: How ``transformers`` computes attention, see :class:`HFVisionTower`.
 
     Raises:
         WeightsError: The weights or the tokenizer cannot be had or do not fit.
