@@ -9,7 +9,7 @@ from mmcma import __version__  # noqa: E402
 
 project = 'mmcma'
 release = __version__
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'registered_parts']
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'registered_parts', 'public_names']
 
 html_theme = 'furo'
 html_title = f'mmcma {release}'
@@ -21,6 +21,5 @@ nitpick_ignore = [('myst', 'results/')]
 
 add_module_names = False
 maximum_signature_line_length = 80
-napoleon_use_ivar = True
-napoleon_custom_sections = [('Splits', 'params_style')]
+napoleon_custom_sections = [('Attributes', 'params_style'), ('Splits', 'params_style')]
 toc_object_entries_show_parents = 'hide'
