@@ -66,8 +66,14 @@ def drop_builtin_docs(app, what, name, value, options, lines: list[str]) -> None
         lines.clear()
 
 
+def readable_defaults(app, what, name, value, options, signature: str | None, returns) -> tuple[str | None, str | None]:
+    """``...`` for what a dataclass makes anew: autodoc cannot lay out ``<factory>``."""
+    return signature and signature.replace('<factory>', '...'), returns
+
+
 def setup(app) -> dict:
     app.add_directive('public-names', PublicNames)
+    app.connect('autodoc-process-signature', readable_defaults)
     app.connect('autodoc-skip-member', skip_fields)
     app.connect('autodoc-process-docstring', drop_builtin_docs)
     return dict(parallel_read_safe=True)
