@@ -19,7 +19,7 @@ from mmcma.registry import MODELS
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
-    ROOT / 'README.md', *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}
+    *ROOT.glob('README*.md'), *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}
 REGISTRIES = [name for name, value in vars(registry).items() if isinstance(value, Registry)]
 needs_sphinx = pytest.mark.skipif(any(find_spec(name) is None for name in ('sphinx', 'myst_parser', 'furo')),
                                   reason="the extra 'docs' is not installed")
