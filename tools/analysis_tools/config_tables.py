@@ -81,18 +81,19 @@ def with_results(metafile: str, runs: Runs) -> str:
 
 
 def with_recalls(readme: str, runs: Runs) -> str:
-    """A family's README, with the last cell of each config's row in tables that end with ``T2V R@1``."""
-    if '| T2V R@1 |\n' not in readme:
+    """A family's README, with the cell ``T2V R@1`` of each config's row, where its table has that column last."""
+    header = re.search(r'^\|.* \| T2V R@1 \|$', readme, re.M)
+    if header is None:
         return readme
+    columns = header[0].count('|') - 1
 
     def row(match: re.Match) -> str:
-        cells = match[0].split(' | ')
-        config, backbone = match[1], cells[1]
-        if config in runs:
-            cell = spread([run['results']['t2v/R@1'] for run in runs[config]])
+        cells = match[0].strip('| ').split(' | ')[:columns - 1]
+        if match[1] in runs:
+            recall = spread([run['results']['t2v/R@1'] for run in runs[match[1]]])
         else:
-            cell = '–' if '_tiny_' in config else f"needs {re.split(r' (?:ViT-)?B/', backbone)[0]}'s weights"
-        return ' | '.join([*cells[:-1], f'{cell} |'])
+            recall = '–' if '_tiny_' in match[1] else f"needs {re.split(r' (?:ViT-)?B/', cells[1])[0]}'s weights"
+        return f'| {" | ".join([*cells, recall])} |'
     return re.sub(r'^\| \[(\w[\w-]*)\.py\]\(\1\.py\) .*$', row, readme, flags=re.M)
 
 
