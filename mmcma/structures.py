@@ -12,7 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 class RetrievalSample(BaseDataElement):
     """One visual item with its captions.
 
-    Fields set by the data set (``PackRetrievalInputs``):
+    The data set (``PackRetrievalInputs``) sets the fields up to ``frame_mask``; ``CrossModalRetriever`` adds the
+    others in predict mode, float32 on the CPU.
+
+    Attributes:
         item_id (str): The data set's own id.
         item_index (int): Position in the data set's item list; captions that
             share it describe the same item.
@@ -21,8 +24,6 @@ class RetrievalSample(BaseDataElement):
         caption_kinds (list[str]): What each caption takes to be told apart,
             parallel to ``captions``; only where the data set knows it.
         frame_mask (Tensor): bool ``(T,)``, False on padding frames.
-
-    Fields added by ``CrossModalRetriever`` in predict mode, float32 on the CPU:
         visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation, or ``(K, D)`` of the whole clip
             where the neck leaves such.
         visual_mask (Tensor): bool, False on those of padding frames.

@@ -1,4 +1,6 @@
 """The pages build without a warning and name what exists; the examples in them train."""
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -10,13 +12,14 @@ from helpers.commands import run
 from mmengine.registry import Registry
 from PIL import Image
 
+import mmcma
 from mmcma import registry
 from mmcma.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
-    ROOT / 'README.md', *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}
+    *ROOT.glob('README*.md'), *DOCS.rglob('*.md'), *(ROOT / 'configs').rglob('README.md'))}
 REGISTRIES = [name for name, value in vars(registry).items() if isinstance(value, Registry)]
 needs_sphinx = pytest.mark.skipif(any(find_spec(name) is None for name in ('sphinx', 'myst_parser', 'furo')),
                                   reason="the extra 'docs' is not installed")
@@ -32,22 +35,27 @@ def pages(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.fixture(scope='module')
-def reference():
-    """docs/registered_parts.py."""
+@pytest.fixture
+def directives(monkeypatch):
+    """Imports the modules of Sphinx directives beside the pages."""
     pytest.importorskip('sphinx', reason="the extra 'docs' is not installed")
-    sys.path.insert(0, str(DOCS))
-    try:
-        import registered_parts
-    finally:
-        sys.path.remove(str(DOCS))
-    return registered_parts
+    monkeypatch.syspath_prepend(DOCS)
+
+
+@pytest.fixture
+def reference(directives):
+    """docs/registered_parts.py."""
+    return importlib.import_module('registered_parts')
+
+
+def joined(folder: Path) -> str:
+    return ''.join(page.read_text() for page in sorted(folder.glob('*.html')))
 
 
 @pytest.mark.slow
 @needs_sphinx
 def test_every_part_and_key_is_in_the_reference(pages, reference):
-    html = (pages / 'config_reference.html').read_text()
+    html = joined(pages / 'config')
     for name in REGISTRIES:
         for part in reference.registered_parts(name):
             name = re.escape(f'{part.__module__}.{part.__name__}')
@@ -55,6 +63,30 @@ def test_every_part_and_key_is_in_the_reference(pages, reference):
             assert entry, part
             for key in reference.key_texts(part):
                 assert f'<strong>{key}</strong>' in entry[1], (part, key)
+
+
+@pytest.mark.slow
+@needs_sphinx
+def test_everything_public_is_in_the_api_reference(pages, directives):
+    """What ``__all__`` of a package names, and of the modules without one, all that they define."""
+    api = joined(pages / 'api')
+    packages = [f'mmcma.{room.name}' for room in pkgutil.iter_modules(mmcma.__path__)]
+    modules = [name for name in packages if getattr(importlib.import_module(name), '__all__', None)]
+    assert {'mmcma.apis', 'mmcma.search', 'mmcma.datasets', 'mmcma.evaluation', 'mmcma.config'} <= set(modules)
+    public_names = importlib.import_module('public_names').public_names
+    for module in [*modules, 'mmcma.structures', 'mmcma.registry', 'mmcma.checkpoints', 'mmcma.utils.errors']:
+        for path, value in public_names(module):
+            place = f'config/[a-z]+.html#{value.__module__}.{value.__qualname__}' if isinstance(value, type) else path
+            assert f'id="{path}"' in api or re.search(f'href="../{place}"', api), path
+
+
+@needs_sphinx
+def test_public_names_of_a_module_without_a_list(directives):
+    public_names = importlib.import_module('public_names').public_names
+    names = [path for path, _ in public_names('mmcma.structures')]
+    assert 'mmcma.structures.Features' in names and 'mmcma.structures.padded' in names
+    assert not {'mmcma.structures.Tensor', 'mmcma.structures.BaseDataElement'} & set(names)  # imported there
+    assert 'mmcma.checkpoints.identity.backbone_identity' in [path for path, _ in public_names('mmcma.checkpoints')]
 
 
 @needs_sphinx
