@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.imports import import_file
 
 from mmcma.cli.arguments import run_tool
@@ -43,6 +44,13 @@ def test_a_failure_is_a_row_and_the_exit_code(uv, monkeypatch, capsys):
     assert code == 1 and table == [
         ['3.13', 'oldest', 'this one', '', '', '', 'uv pip: numpy is too old'],
         ['3.13', 'newest', 'this one', '2.15.0', '', '', 'works']]
+
+
+def test_the_hosted_run_tries_the_same():
+    tool = import_file(TOOL)
+    jobs = yaml.safe_load((TOOL.parents[1] / '.github' / 'workflows' / 'test.yml').read_text())['jobs']
+    matrix = jobs['versions']['strategy']['matrix']
+    assert matrix['python'] == list(tool.PYTHONS) and matrix['versions'] == list(tool.RESOLUTIONS)
 
 
 def test_wheels_for_other_machines(uv, monkeypatch, capsys):
