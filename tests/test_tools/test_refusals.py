@@ -1,6 +1,7 @@
 """What is wrong on the command line of a tool is one line that names it, and exit code 2."""
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +42,16 @@ def refused(tmp_path, monkeypatch, capsys, tiny_clip):
         assert sorted(tmp_path.rglob('*')) == before
         return errors
     return call
+
+
+@pytest.mark.parametrize('script, message', [
+    ('dist_train.sh a.py x', "'x' is no number of processes"), ('dist_test.sh a.py b.pth 0', "'0' is no number"),
+    ('dist_test.sh a.py b.pth', "'' is no number"), ('reproduce_paper.sh text-video x', 'usage: '),
+    ('reproduce_paper.sh nonsense 1', "--configs 'nonsense' is none of"), ('slurm_train.sh a', 'usage: ')])
+def test_wrong_input_to_a_script(script, message):
+    name, *args = script.split()
+    done = subprocess.run(['bash', TOOLS / name, *args], capture_output=True, text=True)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count('\n') == 1
 
 
 CACHE, RANDOM = 'dataset_converters/cache_frames.py', 'model_converters/make_random_clip.py'
