@@ -61,7 +61,8 @@ def test_wheels_for_other_machines(uv, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('arguments, said', [
-    ([], 'error: there is no uv: pip install uv\n'), (['--versions', 'middle'], "invalid choice: 'middle'")])
+    ([], 'error: there is no uv: pip install uv\n'), (['--versions', 'middle'], "invalid choice: 'middle'"),
+    (['--python', 'pypy'], 'error: --python pypy is no version')])
 def test_wrong_input_is_exit_code_2(monkeypatch, capsys, arguments, said):
     monkeypatch.setenv('PATH', '')
     code, table, errors = rows(monkeypatch, capsys, *arguments)
