@@ -41,8 +41,9 @@ setup(
         'search': requirements('search'),
         'heic': requirements('heic'),
         'shots': requirements('shots'),
-        'tests': [line for name in ('tests', 'search', 'heic', 'shots', 'ray', 'mmpretrain', 'decord', 'docs')
-                  for line in requirements(name)],
+        'trackers': requirements('trackers'),
+        'tests': [line for name in ('tests', 'search', 'heic', 'shots', 'ray', 'mmpretrain', 'decord', 'trackers',
+                                    'docs') for line in requirements(name)],
     },
     entry_points={'console_scripts': ['mmcma=mmcma.cli.main:main']},
 )

@@ -12,10 +12,11 @@ import torch
 from rich.progress import track
 
 from mmcma.apis import init_model
-from mmcma.cli.arguments import add_config_options, run_tool
+from mmcma.cli.arguments import add_config_options, check_at_least, check_can_be_folder, run_tool
 from mmcma.config import load_config, parse_options
 from mmcma.registry import DATASETS
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 from mmcma.visualization import RetrievalVisualizer
 from mmcma.visualization.hardest_queries import shown_frames
 from mmcma.visualization.patch_attention import patch_attention
@@ -49,12 +50,17 @@ def ask(model, dataset, args: argparse.Namespace, note: str) -> list[QueryPanel]
     """One panel for each query."""
     gallery, names = encode(model, dataset), [item['id'] for item in dataset.items]
     captions = [(number, caption) for number, item in enumerate(dataset.items) for caption in item['captions']]
+    for query in args.captions:
+        if not 0 <= query < len(captions):
+            raise ConfigError(f'--captions {query}: the test set has captions 0 to {len(captions) - 1:,}')
     return [query_panel(model, captions[query][1], gallery, lambda index: shown_frames(dataset[index]), labels=names,
                         target=captions[query][0], k=args.k, note=note) for query in args.captions]
 
 
 def main() -> None:
     args = parse_args()
+    check_at_least(args, k=1)
+    check_can_be_folder(args.out, '--out')
     cfg = load_config(args.config, parse_options(args.cfg_options))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     model = init_model(cfg)

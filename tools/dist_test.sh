@@ -8,4 +8,4 @@ shift
 CHECKPOINT=()
 [[ $1 =~ ^[0-9]+$ ]] || { CHECKPOINT=("$1"); shift; }
 source "$(dirname "$0")/launch.sh"
-launch test.py "${1:?number of processes}" "$CONFIG" "${CHECKPOINT[@]}" "${@:2}"
+launch test.py "${1:-}" "$CONFIG" "${CHECKPOINT[@]}" "${@:2}"

@@ -2,6 +2,7 @@
 launch() {
     local script=$1 processes=$2
     shift 2
+    [[ $processes =~ ^[1-9][0-9]*$ ]] || { echo "error: '$processes' is no number of processes" >&2; exit 2; }
     local tools python=${PYTHON:-python} nnodes=${NNODES:-1} port=${PORT:-}
     tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     if [ -z "$port" ]; then

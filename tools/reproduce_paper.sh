@@ -11,8 +11,9 @@
 # A run that was stopped goes on where it was; one that is finished is not done again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-table=${1:?which table: text-video, text-image-flickr30k, text-image-coco, own-settings or all}
-gpus=${2:?how many GPUs}
+[[ $# -ge 2 && $2 =~ ^[1-9][0-9]*$ ]] || { echo "usage: $0 TABLE GPUS [KEY=VALUE ...]" >&2; exit 2; }
+table=$1
+gpus=$2
 shift 2
 
 configs=$(python tools/analysis_tools/paper_tables.py --configs "$table")

@@ -11,6 +11,7 @@ it is tried, and is removed. With --machines nothing is installed: are there whe
 """
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    for python in args.python:
+        if not re.fullmatch(r'3\.\d+(\.\d+)?', python):
+            raise ConfigError(f'--python {python} is no version, as in --python 3.13')
     if which('uv') is None:
         raise ConfigError('there is no uv: pip install uv')
     failed = False

@@ -1,5 +1,5 @@
 """Models and retrieval from Python."""
-from mmcma.checkpoints.plain_loading import trusted_checkpoints
+from mmcma.utils.plain_loading import trusted_checkpoints
 
 from .export import export_adapter
 from .inferencer import RetrievalInferencer

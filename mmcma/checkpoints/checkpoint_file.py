@@ -15,10 +15,10 @@ from torch import Tensor
 
 from mmcma.checkpoints.config_data import imports_of, loaded_config, parse_config_text
 from mmcma.checkpoints.identity import backbone_identity, check_backbone
-from mmcma.checkpoints.plain_loading import UntrustedError, are_trusted, load_plain, refused
 from mmcma.models import CrossModalRetriever
 from mmcma.models.trained_state import check_trained_state
 from mmcma.utils.errors import WeightsError, short
+from mmcma.utils.plain_loading import UntrustedError, are_trusted, load_plain, refused
 
 
 def read_checkpoint(path: str | Path, map_location: str = 'cpu') -> dict:
@@ -62,7 +62,7 @@ def checkpoint_config(checkpoint: Mapping, name: str) -> tuple[Config, list[str]
     """The config that a checkpoint holds as data, and the modules that its own parts come from.
 
     Checkpoints of before held a program: one that is literals alone is read as data, another within
-    :func:`~mmcma.checkpoints.plain_loading.trusted_checkpoints` only, where it is run.
+    :func:`~mmcma.utils.plain_loading.trusted_checkpoints` only, where it is run.
 
     Args:
         checkpoint: From :func:`read_checkpoint`.

@@ -1,15 +1,17 @@
 """What tools/*.py share. Imports nothing heavy, so that ``--help`` answers at once."""
 import argparse
 import io
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
-from mmcma.utils.errors import ConfigError, UserError, cause, short
+from mmcma.utils.errors import ConfigError, UserError, cause, one_short_line, short
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,9 +63,18 @@ def trusting(args: argparse.Namespace) -> Iterator[None]:
     if not args.trust_checkpoint:
         yield
         return
-    from mmcma.checkpoints.plain_loading import trusted_checkpoints
+    from mmcma.utils.plain_loading import trusted_checkpoints
     with trusted_checkpoints():
         yield
+
+
+def add_gallery_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--model``, ``--checkpoint`` and ``--device`` of commands that open a gallery."""
+    parser.add_argument('--model', help='the model that made the gallery, where it has moved or is a config or a '
+                        'checkpoint (default: the one that the gallery names)')
+    parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where they have '
+                        'moved (default: those that the gallery names)')
+    parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
 
 
 def add_worker_arguments(parser: argparse.ArgumentParser, timeout: float) -> None:
@@ -80,10 +91,12 @@ def items_bar(label: str) -> Iterator[Callable[[int, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]:.1f} items/s'),
                TimeRemainingColumn(), TextColumn('{task.fields[failed]} failed'))
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task('', total=None, rate=0, failed=0)
-
+    progress = Progress(*columns, console=Console(stderr=True))
+    bar = progress.add_task('', total=None, rate=0, failed=0)
+    with ExitStack() as shown:
         def show(done: int, total: int, failed: int) -> None:
+            if not progress.live.is_started:  # only now, so that none stands above an error of before
+                shown.enter_context(progress)
             progress.update(bar, completed=done, total=total, failed=failed, rate=progress.tasks[bar].speed or 0)
         yield show
 
@@ -101,7 +114,7 @@ def check_at_least(args: argparse.Namespace, **least: float) -> None:
             raise ConfigError(f'{flag} {given} must be at least {value}')
 
 
-def check_can_be_written(path: str | None, flag: str) -> None:
+def check_can_be_written(path: str | Path | None, flag: str) -> None:
     """Refuses a file that could not be written in the end, now; None is no file.
 
     Raises:
@@ -113,6 +126,34 @@ def check_can_be_written(path: str | None, flag: str) -> None:
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         fault = 'is a folder' if os.path.isdir(path) else f'cannot be written: {folder} is no folder to write to'
         raise ConfigError(f'{flag} {path} {fault}')
+
+
+def check_can_grow(path: Path | None, flag: str) -> None:
+    """Refuses a JSON file to which figures could not be added in the end, now; None is no file.
+
+    Raises:
+        ConfigError: It cannot be written, or holds something else.
+    """
+    check_can_be_written(path, flag)
+    if path is not None and path.exists():
+        try:
+            json.loads(path.read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise ConfigError(f'{flag} {path} holds no JSON to add to ({cause(error)})') from error
+
+
+def check_can_be_folder(path: str | Path | None, flag: str) -> None:
+    """Refuses a folder that could not be made in the end, now; None is no folder.
+
+    Raises:
+        ConfigError: There is a file in its place, or in that of a folder above it.
+    """
+    if path is None:
+        return
+    place = Path(path).expanduser().absolute()
+    there = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not there.is_dir():
+        raise ConfigError(f'{flag} {path} can be no folder: {there} is a file')
 
 
 def checked_config(args: argparse.Namespace):
@@ -162,7 +203,8 @@ def set_local_rank(args: argparse.Namespace) -> None:
 def run_tool(main: Callable[[], None]) -> None:
     """Runs ``main``; an error that the user can mend is one line on stderr and exit code 2, an interruption 130.
 
-    Letters that the terminal cannot show are escaped; a reader that has gone, as ``| head -1``, ends it in silence.
+    Such is a file or folder, too, that cannot be opened, made or written. Letters that the terminal cannot show are
+    escaped; a reader that has gone, as ``| head -1``, ends it in silence.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -174,13 +216,19 @@ def run_tool(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end
         sys.exit(141)  # 128 + SIGPIPE
     except UserError as error:
-        sys.stdout.flush()
-        print(f'error: {one_line(error)}', file=sys.stderr)
-        sys.exit(2)
+        _end(f'error: {one_line(error)}', 2)
+    except OSError as error:
+        if error.filename is None:  # of no file that a user could name
+            raise
+        _end(one_short_line(f'error: {error.filename}: {error.strerror}'), 2)
     except KeyboardInterrupt:
-        sys.stdout.flush()
-        print('interrupted', file=sys.stderr)
-        sys.exit(130)  # 128 + SIGINT, as from a shell
+        _end('interrupted', 130)  # 128 + SIGINT, as from a shell
+
+
+def _end(message: str, code: int) -> NoReturn:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 def one_line(error: UserError) -> str:

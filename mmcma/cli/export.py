@@ -13,6 +13,7 @@ import json
 import os
 from pathlib import Path
 
+from mmcma.cli.arguments import check_can_be_folder
 from mmcma.utils.errors import ConfigError
 
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from mmcma.apis import export_adapter, init_model
     from mmcma.checkpoints.adapter_folder import check_new_folder
+    check_can_be_folder(args.folder, 'FOLDER')
     check_new_folder(Path(args.folder).expanduser())
     if args.report is not None and not os.path.isfile(args.report):
         raise ConfigError(f'--report {args.report}: no such file')

@@ -11,7 +11,14 @@ with the ids and captions. Killed at any moment and started again, it goes on wh
 """
 import argparse
 
-from mmcma.cli.arguments import add_config_options, add_launcher_arguments, checked_config, items_bar, set_local_rank
+from mmcma.cli.arguments import (
+    add_config_options,
+    add_launcher_arguments,
+    check_can_be_folder,
+    checked_config,
+    items_bar,
+    set_local_rank,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    check_can_be_folder(args.out, '--out')
     cfg = checked_config(args)
     set_local_rank(args)
     from mmengine.dist import get_rank, init_dist, is_distributed

@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from mmcma.cli.arguments import check_at_least, check_can_be_written
+from mmcma.cli.arguments import add_gallery_model_arguments, check_at_least, check_can_be_written
 from mmcma.utils.errors import ConfigError, short
 
 
@@ -36,11 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--per-file', type=int, metavar='N', help='at most so many moments of a file')
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument('--html', metavar='FILE', help='write a page with the frames that matched')
-    parser.add_argument('--model', help='the model that made the gallery, where it has moved or is a config or a '
-                        'checkpoint (default: the one that the gallery names)')
-    parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where they have '
-                        'moved (default: those that the gallery names)')
-    parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
+    add_gallery_model_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:

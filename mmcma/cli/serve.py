@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mmcma.cli.arguments import check_at_least
+from mmcma.cli.arguments import add_gallery_model_arguments, check_at_least
 from mmcma.utils.errors import ConfigError
 
 
@@ -34,11 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument('--no-token', action='store_true', help='give the gallery to everyone who reaches --host')
     parser.add_argument('--max-upload', type=int, default=100, metavar='MB',
                         help='largest image or video that is taken as a query (default: 100)')
-    parser.add_argument('--model', help='the model that made the gallery, where it has moved or is a config or a '
-                        'checkpoint (default: the one that the gallery names)')
-    parser.add_argument('--checkpoint', metavar='FILE', help='the trained weights of that model, where they have '
-                        'moved (default: those that the gallery names)')
-    parser.add_argument('--device', help='where the model works, as in cuda (default: a GPU if there is one)')
+    add_gallery_model_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:

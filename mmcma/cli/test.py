@@ -4,9 +4,14 @@
   mmcma test configs/zeroshot/zeroshot_vit-b16_msrvtt.py --out metrics.json --show-dir shown
 """
 import argparse
-import os
 
-from mmcma.cli.arguments import add_run_arguments, check_can_be_written, nothing_half_written, read_config
+from mmcma.cli.arguments import (
+    add_run_arguments,
+    check_can_be_folder,
+    check_can_be_written,
+    nothing_half_written,
+    read_config,
+)
 from mmcma.utils.errors import ConfigError
 
 
@@ -27,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     check_can_be_written(args.out, '--out')
     check_can_be_written(args.dump, '--dump')
+    check_can_be_folder(args.show_dir, '--show-dir')
     cfg = read_config(args)
     set_results(cfg, args)
     from mmcma.checkpoints.checkpoint_file import read_checkpoint
@@ -50,7 +56,7 @@ def set_results(cfg, args: argparse.Namespace) -> None:
     """Sets what ``--dump`` and ``--show-dir`` stand for.
 
     Raises:
-        ConfigError: The file is no pickle, the folder is a file.
+        ConfigError: The file is no pickle.
     """
     if args.dump is not None:
         if not args.dump.endswith(('.pkl', '.pickle')):
@@ -58,8 +64,6 @@ def set_results(cfg, args: argparse.Namespace) -> None:
         evaluator = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         cfg.test_evaluator = [*evaluator, dict(type='DumpResults', out_file_path=args.dump)]
     if args.show_dir is not None:
-        if os.path.exists(args.show_dir) and not os.path.isdir(args.show_dir):
-            raise ConfigError(f'--show-dir {args.show_dir} is a file')
         hooks = cfg.get('custom_hooks') or []
         if all(hook['type'] != 'RetrievalReportHook' for hook in hooks):
             hooks = [*hooks, dict(type='RetrievalReportHook')]

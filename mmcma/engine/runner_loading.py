@@ -1,16 +1,14 @@
-"""How mmengine's runner reads checkpoints: through :func:`mmcma.checkpoints.plain_loading.load_plain`.
+"""How mmengine's runner reads checkpoints: through :func:`mmcma.utils.plain_loading.load_plain`.
 
 Its own loader turns to unrestricted unpickling, and so to whatever code a
 file brings, where restricted unpickling fails.
 """
-from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.runner import CheckpointLoader
 
-from mmcma.checkpoints.plain_loading import load_plain
 from mmcma.utils.errors import WeightsError
+from mmcma.utils.plain_loading import load_plain, load_plain_from_web
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -21,12 +19,8 @@ def load_from_file(address: str, map_location: Any = None) -> Any:
 
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_web(address: str, map_location: Any = None) -> Any:
-    """Fetches a file into PyTorch's cache and reads it like one that lies here."""
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(address).name)
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(address, str(path), progress=False)
-    return load_plain(path, map_location)
+    """:func:`load_plain_from_web` for mmengine's runner."""
+    return load_plain_from_web(address, map_location)
 
 
 @CheckpointLoader.register_scheme(prefixes=(

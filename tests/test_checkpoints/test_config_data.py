@@ -9,9 +9,9 @@ from mmcma.apis import init_model, trusted_checkpoints
 from mmcma.apis.describe import describe
 from mmcma.checkpoints.checkpoint_file import checkpoint_config, read_checkpoint
 from mmcma.checkpoints.config_data import loaded_config, parse_config_text, plain_config, required_modules
-from mmcma.checkpoints.plain_loading import UntrustedError
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError
+from mmcma.utils.plain_loading import UntrustedError
 
 MODULE = 'a_module_of_strangers'
 

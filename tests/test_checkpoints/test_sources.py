@@ -36,6 +36,13 @@ def test_near_names_are_said(asked, tmp_path):
         resolve_model('work_dirs/cma_tyni')
 
 
+def test_a_file_that_is_no_model_is_not_said_to_be_near_itself(asked, tmp_path):
+    (tmp_path / 'notes.txt').touch()
+    with pytest.raises(ConfigError, match="model 'notes.txt'") as error:
+        resolve_model('notes.txt')
+    assert 'Did you mean' not in str(error.value)
+
+
 def test_the_hub_is_asked_once_for_a_name(asked):
     with pytest.raises(WeightsError, match='hf download openai/absent'):
         resolve_model('openai/absent')

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mmcma.cli.arguments import add_config_options, add_worker_arguments, items_bar
+from mmcma.cli.arguments import add_config_options, add_worker_arguments, items_bar, run_tool
 
 
 def test_shared_arguments():
@@ -28,6 +28,25 @@ def test_the_bar_says_how_far_it_is(capsys):
     output, errors = capsys.readouterr()
     assert output == '' and errors.startswith('decoding') and '3/7' in errors and '1 failed' in errors
     assert 'items/s' in errors
+
+
+def test_a_bar_that_shows_nothing_yet_is_not_there(capsys):
+    with items_bar('decoding'):
+        pass
+    assert capsys.readouterr() == ('', '')
+
+
+def test_a_file_that_cannot_be_opened_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        run_tool(lambda: (tmp_path / 'absent').read_text())
+    assert capsys.readouterr().err == f'error: {tmp_path}/absent: No such file or directory\n'
+
+
+def test_an_error_of_the_machine_that_names_no_file_is_raised():
+    def work():
+        raise OSError('the bus is wet')
+    with pytest.raises(OSError, match='wet'):
+        run_tool(work)
 
 
 @pytest.mark.parametrize('run', ['run_tool(work)', "sys.modules['mmcma.cli.info'].run = work; main(['info', 'tiny'])",

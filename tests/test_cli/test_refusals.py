@@ -68,6 +68,10 @@ def test_a_gallery_that_is_being_written(refused, tmp_path):
     (('test', '{2}/tiny.py', '--cfg-options', 'launcher=slurm'), 'say --launcher'),
     (('train', '{2}/tiny.py', '--cfg-options', 'launcher=slurm'), 'say --launcher'),
     (('train', '{2}/tiny.py', '--work-dir', '{2}/tiny.py'), 'is a file'),
+    (('train', '{2}/tiny.py', '--work-dir', '{2}/tiny.py/new'), 'Not a directory'),
+    (('test', '{2}/tiny.py', '--show-dir', '{2}/tiny.py'), 'tiny.py can be no folder'),
+    (('features', '{2}/tiny.py', '--out', '{2}/tiny.py/new'), 'tiny.py is a file'),
+    (('export', '{2}/tiny.py', 'b.pth', '{2}/tiny.py/new'), 'tiny.py is a file'),
 ])
 def test_wrong_arguments_of_runs(refused, tmp_path, tiny_clip, args, message):
     write_config(tmp_path, tiny_clip)

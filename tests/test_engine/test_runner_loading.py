@@ -7,8 +7,8 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 import mmcma.engine  # noqa: F401
-from mmcma.checkpoints.plain_loading import UntrustedError
 from mmcma.utils.errors import WeightsError
+from mmcma.utils.plain_loading import UntrustedError
 
 
 class Makes:

@@ -1,6 +1,7 @@
 """Image backbones of mmpretrain behind the vision tower's interface."""
 import copy
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from mmcma.checkpoints.identity import backbone_identity
 from mmcma.models.trained_state import trained_state
 from mmcma.structures import RetrievalSample
 from mmcma.utils.errors import ConfigError, WeightsError
+from mmcma.utils.plain_loading import UntrustedError, trusted_checkpoints
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=2, feedforward_channels=48)
 SIZES = dict(arch=ARCH, img_size=32, patch_size=16)
@@ -183,8 +185,24 @@ def test_checkpoints_that_do_not_fit_are_refused_by_name(tmp_path, build):
         build(dict(given, checkpoint=write(tmp_path / 'eva.pth', plain('vit')),
                    backbone=dict(BACKBONES['vit'], arch=dict(ARCH, feedforward_channels=64))))
     (tmp_path / 'text.pth').write_text('no checkpoint')
-    with pytest.raises(WeightsError, match='cannot be read safely'):
+    with pytest.raises(WeightsError, match="text.pth' cannot be read"):
         build(dict(given, checkpoint=str(tmp_path / 'text.pth')))
+
+
+def test_weights_are_read_as_all_files_of_pytorch_are(tmp_path, build):
+    """What brings code is refused unless it is trusted, and a flipped bit is seen."""
+    backbone, given = plain('vit'), dict(type='MMPretrainTower', backbone=BACKBONES['vit'], embed_dim=8)
+    torch.save(dict(state_dict=backbone.state_dict(), optimizer=torch.nn.Linear(1, 1)), tmp_path / 'module.pth')
+    with pytest.raises(UntrustedError, match='--trust-checkpoint'):
+        build(dict(given, checkpoint=str(tmp_path / 'module.pth')))
+    with trusted_checkpoints():
+        tower = build(dict(given, checkpoint=str(tmp_path / 'module.pth')))
+    assert torch.equal(tower.backbone.pos_embed, backbone.pos_embed)
+    content = bytearray(Path(write(tmp_path / 'damaged.pth', backbone)).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / 'damaged.pth').write_bytes(content)
+    with pytest.raises(WeightsError, match='is damaged'):
+        build(dict(given, checkpoint=str(tmp_path / 'damaged.pth')))
 
 
 def test_bare_state_dicts_fit_too(tmp_path, build):
@@ -195,14 +213,15 @@ def test_bare_state_dicts_fit_too(tmp_path, build):
     assert torch.equal(tower.backbone.pos_embed, backbone.pos_embed)
 
 
-def test_names_of_models(build, monkeypatch):
+def test_names_of_models(build, monkeypatch, tmp_path):
     given = dict(type='MMPretrainTower', backbone=BACKBONES['vit'], embed_dim=32)
     with pytest.raises(WeightsError, match='neither a file nor a model of mmpretrain. Did you mean .*dinov2-pre'):
         build(dict(given, checkpoint='vit-base-p14_dinov2_3rdparty'))
 
-    def offline(address, **kwargs):
+    def offline(address, *args, **kwargs):
         raise OSError('no network')
-    monkeypatch.setattr(torch.hub, 'load_state_dict_from_url', offline)
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', offline)
     with pytest.raises(WeightsError, match=r'no reading https://.*\.pth \(no network\). Fetch it'):
         build(dict(given, checkpoint='vit-base-p14_dinov2-pre_3rdparty'))
 

@@ -9,6 +9,9 @@ import torch
 from helpers import official_reference as reference
 from helpers.clip import model_config
 from helpers.imports import import_file
+from mmengine.logging import HistoryBuffer
+
+from mmcma.cli.arguments import run_tool
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'official_cma.py'
 
@@ -87,15 +90,25 @@ def test_converter_as_a_command(tmp_path, converter, monkeypatch, capsys):
     checkpoint = torch.load(target, weights_only=True)
     assert len(checkpoint['backbone']['fingerprint']) == 32 and checkpoint['backbone']['name'] == folder
     assert 'neck.slots.0.shared.weight' in checkpoint['state_dict']
+    # And back, of a file as a training writes it.
+    torch.save(dict(checkpoint, message_hub=dict(log_scalars={'train/loss': HistoryBuffer([1.0], [1])})), target)
+    monkeypatch.setattr(sys, 'argv', ['official_cma.py', str(target), str(tmp_path / 'back.pth')])
+    converter.main()
+    assert torch.load(tmp_path / 'back.pth')['model'].keys() < official_checkpoint()['model'].keys()
 
 
 @pytest.mark.parametrize('content, message', [
-    (dict(model={'clip.visual.proj': torch.zeros(2)}), 'holds no clip'), (dict(weights=1), "neither 'model'"),
-    (None, 'no such file')])
-def test_converter_refuses(tmp_path, converter, monkeypatch, content, message):
+    (dict(model={'clip.visual.proj': torch.zeros(2)}), 'holds no clip'), (dict(weights=1), "neither as 'model'"),
+    (dict(model={'clip.x_adapter_weight': torch.zeros(4, 2)}), 'clip.x_adapter_weight is no parameter'),
+    (dict(model={'clip.visual_adapter_down_weight': 3}), "neither as 'model'"),
+    (dict(state_dict={'head.x': torch.zeros(2)}), 'holds no neck.slots'),
+    (dict(model=torch.nn.Linear(1, 1)), '--trust-checkpoint'), (None, 'no such file')])
+def test_converter_refuses(tmp_path, converter, monkeypatch, capsys, content, message):
     if content is not None:
         torch.save(content, tmp_path / 'in.pth')
     monkeypatch.setattr(sys, 'argv', ['official_cma.py', str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')])
-    with pytest.raises(SystemExit, match=message):
-        converter.main()
+    with pytest.raises(SystemExit, match='2'):
+        run_tool(converter.main)
+    said = capsys.readouterr().err
+    assert said.startswith('error: ') and message in said and 'in.pth' in said and said.count('\n') == 1
     assert not (tmp_path / 'out.pth').exists()

@@ -2,7 +2,7 @@
 import stress
 from campaigns import Verdict, checkpoints
 
-from mmcma.checkpoints import plain_loading
+from mmcma.utils import plain_loading
 
 
 def test_no_flipped_bit_is_read_as_other_content(monkeypatch, capsys):

@@ -254,7 +254,7 @@ def without(state: dict, *names: str) -> dict:
     (lambda s: {**s, 'visual.layer1.0.conv1.weight': torch.zeros(1)}, 'a CLIP with a ResNet'),
     (lambda s: {name.replace('visual.', 'visual.trunk.'): tensor for name, tensor in s.items()},
      'no CLIP with a Vision Transformer.*it holds ln_final.bias'),
-    (lambda s: {**s, 'token_embedding.weight': torch.zeros(49408, 64)}, 'has 1369 tokens .* the weights know 49408')])
+    (lambda s: {**s, 'token_embedding.weight': torch.zeros(49408, 64)}, 'has 1369 tokens,.* the weights know 49408')])
 def test_what_does_not_match_is_named(tool, tmp_path, change, said):
     torch.save(change(ReferenceCLIP().state_dict()), tmp_path / 'a.pt')
     with pytest.raises(WeightsError, match=said):
@@ -266,8 +266,10 @@ def test_files_that_are_no_checkpoints(tool, tmp_path):
     torch.save([1, 2], tmp_path / 'list.pt')
     torch.save(Block(64, nn.GELU), tmp_path / 'module.pt')  # would run code when unpickled
     (tmp_path / 'text.safetensors').write_text('no')
-    for name, said in [('list.pt', 'no state dict'), ('module.pt', 'cannot be read safely'),
+    (tmp_path / 'empty.pt').touch()
+    for name, said in [('list.pt', 'no state dict'), ('module.pt', '--trust-checkpoint'),
                        ('text.safetensors', 'cannot be read safely'), ('none.pt', 'no such file'),
+                       ('empty.pt', 'cannot be read'),
                        ('.', 'holds none of open_clip_model.safetensors')]:
         with pytest.raises(WeightsError, match=said):
             tool.read(tmp_path / name)

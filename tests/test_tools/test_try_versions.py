@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.imports import import_file
 
 from mmcma.cli.arguments import run_tool
@@ -45,6 +46,13 @@ def test_a_failure_is_a_row_and_the_exit_code(uv, monkeypatch, capsys):
         ['3.13', 'newest', 'this one', '2.15.0', '', '', 'works']]
 
 
+def test_the_hosted_run_tries_the_same():
+    tool = import_file(TOOL)
+    jobs = yaml.safe_load((TOOL.parents[1] / '.github' / 'workflows' / 'test.yml').read_text())['jobs']
+    matrix = jobs['versions']['strategy']['matrix']
+    assert matrix['python'] == list(tool.PYTHONS) and matrix['versions'] == list(tool.RESOLUTIONS)
+
+
 def test_wheels_for_other_machines(uv, monkeypatch, capsys):
     code, table, _ = rows(monkeypatch, capsys, '--python', '3.13', '--versions', 'newest', '--machines')
     assert code == 1 and {row[2]: (row[3], row[-1]) for row in table} == {
@@ -53,7 +61,8 @@ def test_wheels_for_other_machines(uv, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('arguments, said', [
-    ([], 'error: there is no uv: pip install uv\n'), (['--versions', 'middle'], "invalid choice: 'middle'")])
+    ([], 'error: there is no uv: pip install uv\n'), (['--versions', 'middle'], "invalid choice: 'middle'"),
+    (['--python', 'pypy'], 'error: --python pypy is no version')])
 def test_wrong_input_is_exit_code_2(monkeypatch, capsys, arguments, said):
     monkeypatch.setenv('PATH', '')
     code, table, errors = rows(monkeypatch, capsys, *arguments)

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from mmcma.cli.arguments import check_can_be_written, run_tool
-from mmcma.utils.errors import ConfigError, did_you_mean
+from mmcma.utils.errors import ConfigError, cause, did_you_mean
 
 
 def main() -> None:
@@ -34,12 +34,18 @@ def scalars(run: Path) -> list[dict]:
     """The rows of a run's newest log.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or it is damaged.
     """
     logs = sorted(run.glob('*/vis_data/scalars.json'))
     if not logs:
         raise ConfigError(f'{run}: no log of a run (*/vis_data/scalars.json); a run is its work directory')
-    return [json.loads(line) for line in logs[-1].read_text().splitlines()]
+    rows = []
+    for number, line in enumerate(logs[-1].read_text().splitlines(), 1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f'{logs[-1]}, line {number}: no line of a log ({cause(error)})') from error
+    return rows
 
 
 def curve(rows: list[dict], key: str, run: Path) -> tuple[list[int], list[float]]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.variants import CURVES, METHODS, VARIANTS
 
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import check_at_least, check_can_grow, run_tool
 
 SIDES = dict(nargs='+', choices=['plain', 'ours'], default=['ours'], help='that are measured')
 BACKBONE = dict(choices=['vit-b32', 'vit-b16'], default='vit-b32')
@@ -23,6 +23,9 @@ BACKBONE = dict(choices=['vit-b32', 'vit-b16'], default='vit-b32')
 
 def main() -> None:
     args = parser().parse_args()
+    numbers = [name for name, value in vars(args).items() if isinstance(value, int | float) and name != 'tiny']
+    check_at_least(args, **dict.fromkeys(numbers, 1))
+    check_can_grow(args.out, '--out')
     module, function = COMMANDS[args.command].run
     getattr(import_module(f'benchmarks.{module}'), function)(args)
 

@@ -13,13 +13,29 @@ mean vector, as a gallery's first stage does, in place of the model's own simila
 import argparse
 from pathlib import Path
 
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import check_at_least, check_can_grow, run_tool
+from mmcma.utils.errors import ConfigError
 
 
 def main() -> None:
     args = parser().parse_args()
+    check(args)
     from benchmarks.moments import run
     run(args)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuses figures that cannot be, and a file to which none can be added, with a ConfigError."""
+    check_at_least(args, clips=1, pause=0, size=16, batch_size=1)
+    check_can_grow(args.out, '--out')
+    if args.size % 2:
+        raise ConfigError(f'--size {args.size} must be even')
+    for seconds in args.seconds:
+        if not seconds > 0:
+            raise ConfigError(f'--seconds {seconds:g} must be more than 0')
+    for overlap in args.overlaps:
+        if not 0 <= overlap < 1:
+            raise ConfigError(f'--overlaps {overlap:g} must be from 0 to less than 1')
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,7 +13,15 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from mmcma.cli.arguments import add_config_options, add_worker_arguments, checked_config, run_tool
+from mmcma.cli.arguments import (
+    add_config_options,
+    add_worker_arguments,
+    check_at_least,
+    check_can_be_folder,
+    checked_config,
+    run_tool,
+)
+from mmcma.utils.errors import ConfigError
 
 #: Clips whose length is measured without --check.
 LENGTHS = 200
@@ -34,8 +42,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_at_least(args, num=0, workers=1, timeout=0.001)
+    check_can_be_folder(args.out, '--out')
     cfg = checked_config(args)
-    dataset = build_dataset(cfg[f'{args.split}_dataloader'].dataset, skip_missing=args.check)
+    loader = cfg.get(f'{args.split}_dataloader')
+    if loader is None:
+        raise ConfigError(f'{args.config} has no {args.split}_dataloader')
+    dataset = build_dataset(loader.dataset, skip_missing=args.check)
     size = len(dataset)
     on_sheet = spread(size, args.num)
     read = range(size) if args.check else on_sheet

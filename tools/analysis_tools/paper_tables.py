@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from mmcma.cli.arguments import run_tool
-from mmcma.utils.errors import ConfigError, did_you_mean
+from mmcma.utils.errors import ConfigError, cause, did_you_mean
 
 PAPER = Path(__file__).with_name('paper.yml')
 
@@ -19,14 +19,16 @@ PAPER = Path(__file__).with_name('paper.yml')
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--configs', metavar='TABLE', help='print the configs of a table, or of all')
-    parser.add_argument('--work-dirs', type=Path, default=Path('work_dirs'), help='where the runs are')
+    parser.add_argument('--work-dirs', type=Path, help='where the runs are (default: work_dirs)')
     args = parser.parse_args()
+    if args.work_dirs is not None and not args.work_dirs.is_dir():
+        raise ConfigError(f'--work-dirs {args.work_dirs} is no folder')
     import mmengine
     tables = mmengine.load(PAPER)
     if args.configs:
         print('\n'.join(configs(tables, args.configs)))
     else:
-        print('\n'.join(markdown(table, args.work_dirs) for table in tables.values()))
+        print('\n'.join(markdown(table, args.work_dirs or Path('work_dirs')) for table in tables.values()))
 
 
 def configs(tables: dict, name: str) -> list[str]:
@@ -51,17 +53,25 @@ def markdown(table: dict, work_dirs: Path) -> str:
             rows.append([f'{name}, **paper**', f'{row["trained"]} M', *map(str, row['paper'])])
         if 'config' in row:
             report = work_dirs / Path(row['config']).stem / 'report.json'
-            rows.append(measured(name, json.loads(report.read_text()), columns) if report.is_file() else
+            rows.append(measured(name, report, columns) if report.is_file() else
                         [f'{name}, measured', *[''] * (len(columns) + 1)])
     lines = ['| ' + ' | '.join(cells) + ' |' for cells in rows]
     return f'## {table["title"]}\n\n' + '\n'.join(lines) + '\n'
 
 
-def measured(name: str, report: dict, columns: list[str]) -> list[str]:
-    """Cells of a run, from its report."""
-    present, expected = report['gallery']['present'], report['gallery']['expected']
+def measured(name: str, path: Path, columns: list[str]) -> list[str]:
+    """Cells of a run, from its report.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        report = json.loads(path.read_text())
+        present, expected = report['gallery']['present'], report['gallery']['expected']
+        results = list(report['results'].values())[-1]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ConfigError(f'{path}: no report of a run ({cause(error)})') from error
     shrunken = '' if present == expected else f' (gallery {present:,} of {expected:,})'
-    results = list(report['results'].values())[-1]
     return [f'{name}, measured{shrunken}', f'{report["parameters"]["trainable"] / 1e6:.3g} M',
             *(f'{results[column]:.1f}' for column in columns)]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from campaigns import Outcome, Verdict
 
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import check_at_least, check_can_grow, run_tool
 
 #: Kinds, each a module of campaigns/.
 KINDS = sorted(path.stem for path in (Path(__file__).parent / 'campaigns').glob('[a-z]*.py'))
@@ -25,6 +25,8 @@ KINDS = sorted(path.stem for path in (Path(__file__).parent / 'campaigns').glob(
 
 def main() -> None:
     args = parser().parse_args()
+    check_at_least(args, trials=1)
+    check_can_grow(args.out, '--out')
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         trials = import_module(f'campaigns.{args.kind}').trials

@@ -19,7 +19,16 @@ import json
 import sys
 from pathlib import Path
 
-from mmcma.cli.arguments import add_config_options, add_worker_arguments, checked_config, items_bar, run_tool
+from mmcma.cli.arguments import (
+    add_config_options,
+    add_worker_arguments,
+    check_at_least,
+    check_can_be_folder,
+    checked_config,
+    items_bar,
+    run_tool,
+)
+from mmcma.utils.errors import ConfigError
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,17 +37,28 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the cache')
     parser.add_argument('--splits', nargs='+', choices=['train', 'val', 'test'], default=['train', 'val', 'test'],
                         help='whose dataloaders (default: all)')
-    parser.add_argument('--jpeg', type=int, metavar='QUALITY', choices=range(1, 101), help='store JPEG, e.g. 95')
+    parser.add_argument('--jpeg', type=int, metavar='QUALITY', help='store JPEG, of 1 to 100, e.g. 95')
     add_worker_arguments(parser, timeout=300)
     add_config_options(parser)
     return parser.parse_args()
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuses figures and places that cannot be, with a ConfigError."""
+    check_at_least(args, workers=1, timeout=0.001)
+    check_can_be_folder(args.out, '--out')
+    if args.jpeg is not None and not 1 <= args.jpeg <= 100:
+        raise ConfigError(f'--jpeg {args.jpeg} must be from 1 to 100')
+
+
 def main() -> None:
     args = parse_args()
+    check_arguments(args)
     from mmcma.datasets.video.cache import FrameCache
     cfg = checked_config(args)
     loaders = [f'{split}_dataloader' for split in args.splits if cfg.get(f'{split}_dataloader')]
+    if not loaders:
+        raise ConfigError(f'{args.config} has no data loader of --splits {" ".join(args.splits)}')
     steps, rest = split_pipeline(cfg, loaders)
     items = all_items(cfg, loaders)
     cache = FrameCache.create(args.out, steps, quality=args.jpeg, config=args.config)
@@ -59,7 +79,6 @@ def split_pipeline(cfg, loaders: list[str]) -> tuple[list[dict], list[dict]]:
         ConfigError: When there is no such step, or the data loaders make frames in different ways.
     """
     from mmcma.datasets.video.cache import frame_settings
-    from mmcma.utils.errors import ConfigError
     found = {}
     for loader in loaders:
         pipeline = uncached([dict(step) for step in cfg[loader].dataset.get('pipeline', [])])
@@ -139,7 +158,7 @@ def fill(cache, steps: list[dict], todo: list[dict], args: argparse.Namespace) -
     from mmcma.utils.jobs import watched_jobs
     torch.set_num_threads(1)  # the processes are as many as the cores
     failed = 0
-    outcomes = watched_jobs(MakeFrames(cache, steps), todo, workers=max(args.workers, 1), seconds=args.timeout)
+    outcomes = watched_jobs(MakeFrames(cache, steps), todo, workers=args.workers, seconds=args.timeout)
     with open(cache.folder / 'failures.jsonl', 'w', encoding='utf-8') as failures, items_bar('decoding') as show:
         for done, outcome in enumerate(outcomes, 1):
             if outcome.error is not None:

@@ -10,7 +10,8 @@ import argparse
 import json
 from pathlib import Path
 
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import check_can_be_folder, run_tool
+from mmcma.utils.errors import ConfigError
 
 # image side and patch; vision width, layers, heads; text width, layers, heads; joint dimensions; vocabulary
 # (Radford et al., 2021, table 20; the tiny one is for trying whether something runs)
@@ -26,6 +27,9 @@ def main() -> None:
     parser.add_argument('folder', type=Path)
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
+    check_can_be_folder(args.folder, 'FOLDER')
+    if (args.folder / 'config.json').exists():
+        raise ConfigError(f'{args.folder} holds a model already; choose another folder or remove it.')
     write(args.size, args.folder, seed=args.seed)
     print(f'random {args.size} in {args.folder}')
 

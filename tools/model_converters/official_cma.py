@@ -10,15 +10,17 @@ or a folder), so that its fingerprint guards the checkpoint; without it the
 fingerprint stays open and is not checked on loading.
 """
 import argparse
-import sys
+import re
 from pathlib import Path
 
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import add_trust_arguments, check_can_be_written, run_tool, trusting
 
 # Parameter of the released code -> (modality, part) of a slot; row i of each stack is slot i.
 STACKS = {
     'visual_adapter_down': 'vision.down', 'visual_adapter_up_unique': 'vision.up',
     'text_adapter_down': 'text.down', 'text_adapter_up_unique': 'text.up', 'vt_adapter_up_share': 'shared'}
+# Ours: number of the slot, part, and kind.
+SLOT = re.compile(r'neck\.slots\.(\d+)\.(.+)\.(weight|bias)')
 
 
 def to_ours(official: dict) -> dict:
@@ -36,7 +38,7 @@ def to_ours(official: dict) -> dict:
         if '_adapter_' not in name:
             continue
         stem, _, kind = name.removeprefix('clip.').rpartition('_')
-        if stem not in STACKS:
+        if stem not in STACKS or stack.dim() < 2:
             raise WeightsError(f'{name} is no parameter of the released Cross-Modal Adapter.')
         for slot, tensor in enumerate(stack.float()):
             ours[f'neck.slots.{slot}.{STACKS[stem]}.{kind}'] = tensor.clone()
@@ -49,15 +51,18 @@ def to_official(ours: dict) -> dict:
     """``neck.slots.*`` tensors -> stacks of the released code, without the frozen CLIP weights.
 
     Raises:
-        WeightsError: The towers' depths differ, or what is shared, which the released code does not know.
+        WeightsError: It holds none, or what the released code does not know: towers of different depth, other sharing.
     """
     import torch
 
     from mmcma.utils.errors import WeightsError
-    for name in ours:
-        if name.startswith('neck.slots.') and name.split('.', 3)[3].rpartition('.')[0] not in STACKS.values():
+    slots = {name: SLOT.fullmatch(name) for name in ours if name.startswith('neck.slots.')}
+    if not slots:
+        raise WeightsError('the checkpoint holds no neck.slots.*: it is none of a CrossModalAdapter.')
+    for name, slot in slots.items():
+        if slot is None or slot[2] not in STACKS.values():
             raise WeightsError(f'{name} has no counterpart in the released code, which shares up-projections alone.')
-    depth = 1 + max(int(name.split('.')[2]) for name in ours if name.startswith('neck.slots.'))
+    depth = 1 + max(int(slot[1]) for slot in slots.values())
     official = {}
     for stem, part in STACKS.items():
         for kind in ('weight', 'bias'):
@@ -87,41 +92,44 @@ def _fingerprint(pretrained: str) -> str:
         return fingerprint(dict(vision=HFVisionTower(pretrained=pretrained), text=HFTextTower(pretrained=pretrained)))
 
 
+def read(path: Path) -> dict:
+    """The checkpoint; the released code's also pickles its argparse.Namespace.
+
+    Raises:
+        WeightsError: It is missing, cannot be read, or is of neither kind.
+    """
+    import torch
+
+    from mmcma.utils.errors import WeightsError
+    from mmcma.utils.plain_loading import load_plain
+    if not path.is_file():
+        raise WeightsError(f'{path}: no such file.')
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        checkpoint = load_plain(path)
+    state = checkpoint.get('model', checkpoint.get('state_dict')) if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise WeightsError(f"{path} holds tensors neither as 'model' (released code) nor as 'state_dict' (ours).")
+    return checkpoint
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='IN', type=Path)
     parser.add_argument('target', metavar='OUT', type=Path)
     parser.add_argument('--backbone', help='model that the adapters belong to: Hub name or folder')
+    add_trust_arguments(parser)
     args = parser.parse_args()
-
-    import torch
-
-    from mmcma.utils.errors import UserError
-    try:
-        checkpoint = _read(args.source)
-        torch.save(convert(checkpoint, args.backbone), args.target)
-    except UserError as error:
-        sys.exit(f'error: {args.source}: {error}')
-    print(f'{args.source} -> {args.target}')
-
-
-def _read(path: Path) -> dict:
-    """The checkpoint; the released code's also pickles its argparse.Namespace."""
-    import pickle
-
+    check_can_be_written(args.target, 'OUT')
     import torch
 
     from mmcma.utils.errors import WeightsError
+    with trusting(args):
+        checkpoint = read(args.source)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError('no such file.') from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise WeightsError(f'is no checkpoint that can be read safely: {str(error).splitlines()[0]}') from error
-    if not isinstance(checkpoint, dict) or not {'model', 'state_dict'} & set(checkpoint):
-        raise WeightsError("holds neither 'model' (released code) nor 'state_dict' (ours).")
-    return checkpoint
+        torch.save(convert(checkpoint, args.backbone), args.target)
+    except WeightsError as error:
+        raise WeightsError(f'{args.source}: {error}') from error
+    print(f'{args.source} -> {args.target}')
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@
 SRC is OpenAI's TorchScript archive or its state dict, a checkpoint of open_clip (.safetensors, .pt, .bin) or the folder
 that it is distributed as, or mmpretrain's CLIPZeroShot; with a Vision Transformer. The sizes are read from the weights.
 The activation is QuickGELU for OpenAI and mmpretrain. For open_clip it is what open_clip_config.json says, or what the
-name of --model, or of SRC, tells. Where neither does, it has to be given. Code in archives and pickles is not run.
+name of --model, or of SRC, tells. Where neither does, it has to be given. Only --trust-checkpoint runs code of pickles.
 """
 import argparse
 import json
@@ -15,8 +15,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from mmcma.cli.arguments import run_tool
-from mmcma.utils.errors import WeightsError
+from mmcma.cli.arguments import add_trust_arguments, check_can_be_folder, run_tool, trusting
+from mmcma.utils.errors import WeightsError, cause
 
 # From the parameters of transformers' CLIPModel to OpenAI's names, which the other layouts are brought to as well.
 TO_OPENAI = [
@@ -70,8 +70,10 @@ def read(source: Path) -> Checkpoint:
     """Reads a checkpoint of any layout.
 
     Raises:
+        DataError: The config of a folder is no JSON.
         WeightsError: It cannot be read, or is no CLIP with a Vision Transformer.
     """
+    from mmcma.datasets.annotations.reading import read_json
     config = {}
     if source.is_dir():
         folder, names = source, ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
@@ -79,7 +81,7 @@ def read(source: Path) -> Checkpoint:
         if source is None:
             raise WeightsError(f'{folder} holds none of {", ".join(names)}.')
         if (folder / 'open_clip_config.json').is_file():
-            config = json.loads((folder / 'open_clip_config.json').read_text(encoding='utf-8'))
+            config = dict(read_json(folder / 'open_clip_config.json'))
     tensors = read_tensors(source)
     layout = ('mmpretrain' if 'visual_proj.proj' in tensors else
               'openai' if {'input_resolution', 'vocab_size'} <= tensors.keys() else 'open_clip')
@@ -89,8 +91,7 @@ def read(source: Path) -> Checkpoint:
     if 'visual.layer1.0.conv1.weight' in state or 'visual.attnpool.positional_embedding' in state:
         raise WeightsError(f'{source}: a CLIP with a ResNet, which has no transformer layers to adapt; take a ViT.')
     if 'visual.class_embedding' not in state or 'positional_embedding' not in state:
-        raise WeightsError(f'{source}: no CLIP with a Vision Transformer and a text transformer of its own; it holds '
-                           f'{some(tensors)}.')
+        raise WeightsError(f'{source}: no CLIP with a Vision Transformer; it holds {some(tensors)}.')
     for name in ('visual.class_embedding', 'visual.positional_embedding'):  # mmpretrain stores them as a batch of one
         state[name] = state[name].squeeze()
     return Checkpoint(state, layout, config)
@@ -100,7 +101,7 @@ def read_tensors(source: Path) -> dict:
     """Name -> tensor of a file.
 
     Raises:
-        WeightsError: It is missing, or cannot be read safely.
+        WeightsError: It is missing, cannot be read safely, or holds no state dict.
     """
     import pickle
 
@@ -109,6 +110,7 @@ def read_tensors(source: Path) -> dict:
     from safetensors.torch import load_file
 
     from mmcma.checkpoints.torchscript import is_torchscript, read_torchscript
+    from mmcma.utils.plain_loading import load_plain
     if not source.is_file():
         raise WeightsError(f'{source}: no such file or folder.')
     try:
@@ -116,9 +118,9 @@ def read_tensors(source: Path) -> dict:
             return load_file(source)
         if is_torchscript(source):
             return read_torchscript(source)
-        content = torch.load(source, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
-        raise WeightsError(f'{source} cannot be read safely: {str(error).splitlines()[0]}') from error
+        raise WeightsError(f'{source} cannot be read safely ({cause(error)}).') from error
+    content = load_plain(source)
     state = content.get('state_dict', content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor | int) for value in state.values()):
         raise WeightsError(f'{source}: no state dict, that is, names of weights and tensors.')
@@ -145,9 +147,8 @@ def activation_of(checkpoint: Checkpoint, name: str) -> str:
     words = name.lower().replace('_', '-')
     quick, exact = (any(part in words for part in parts) for parts in (QUICK_GELU, EXACT_GELU))
     if quick == exact:
-        raise WeightsError(f'{name!r} does not tell the activation, and the weights do not either; give --activation '
-                           'quick_gelu or gelu, or open_clip\'s name as --model, such as ViT-B-32-quickgelu or '
-                           'ViT-B-16/laion2b_s34b_b88k.')
+        raise WeightsError(f'{name!r} does not tell the activation, nor do the weights; give --activation quick_gelu '
+                           "or gelu, or open_clip's name as --model, such as ViT-B-32-quickgelu.")
     return 'quick_gelu' if quick else 'gelu'
 
 
@@ -175,9 +176,8 @@ def clip_config(state: dict, activation: str, tokenizer):
     except KeyError as error:
         raise WeightsError(f'the checkpoint lacks {error}: no complete CLIP.') from None
     if len(tokenizer) != vocabulary or tokenizer.eos_token_id != vocabulary - 1:
-        raise WeightsError(f'the tokenizer has {len(tokenizer)} tokens and ends captions with number '
-                           f'{tokenizer.eos_token_id}, the weights know {vocabulary} and end with the last: name '
-                           'their own with --tokenizer.')
+        raise WeightsError(f'the tokenizer has {len(tokenizer)} tokens, the end number {tokenizer.eos_token_id}; '
+                           f'the weights know {vocabulary}, the end is the last: give their own as --tokenizer.')
     special = {name: getattr(tokenizer, name) for name in ('bos_token_id', 'eos_token_id', 'pad_token_id')}
     return CLIPConfig(
         projection_dim=joint,
@@ -247,9 +247,8 @@ def read_tokenizer(source: str):
             return CLIPTokenizer.from_pretrained(folder)
     except (OSError, ValueError):
         pass
-    raise WeightsError(f'--tokenizer {source}: neither a folder with tokenizer.json, or vocab.json and merges.txt, nor '
-                       'reachable on the Hugging Face Hub. Offline, run `hf download openai/clip-vit-base-patch16 '
-                       '--local-dir DIR` where there is a network, and give --tokenizer DIR.')
+    raise WeightsError(f'--tokenizer {source}: no folder with a tokenizer, and not reachable on the Hub; run `hf '
+                       'download openai/clip-vit-base-patch16 --local-dir DIR` elsewhere, and give --tokenizer DIR.')
 
 
 def convert(source: Path, target: Path, *, model: str | None = None, activation: str | None = None,
@@ -288,9 +287,12 @@ def main() -> None:
     parser.add_argument('--model', help="open_clip's name of the model, of its weights, or both (default: SRC's name)")
     parser.add_argument('--activation', choices=['quick_gelu', 'gelu'], help='where nothing tells it')
     parser.add_argument('--tokenizer', default='openai/clip-vit-base-patch16', help='folder or Hub name')
+    add_trust_arguments(parser)
     args = parser.parse_args()
-    print(f'{args.source} -> {args.target}: ' + convert(
-        args.source, args.target, model=args.model, activation=args.activation, tokenizer=args.tokenizer))
+    check_can_be_folder(args.target, 'DST')
+    with trusting(args):
+        print(f'{args.source} -> {args.target}: ' + convert(
+            args.source, args.target, model=args.model, activation=args.activation, tokenizer=args.tokenizer))
 
 
 if __name__ == '__main__':

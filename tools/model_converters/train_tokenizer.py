@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from mmcma.cli.arguments import run_tool
+from mmcma.cli.arguments import check_at_least, check_can_be_folder, run_tool
 
 EVERYDAY = """
 a an the this that these those it its he she they we you his her their there here is are was be been being has have
@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument('out', type=Path, help='folder for the tokenizer files')
     parser.add_argument('--vocab-size', type=int, default=1536)
     args = parser.parse_args()
+    check_can_be_folder(args.out, 'OUT')
+    check_at_least(args, vocab_size=2 * 256 + 2)  # every byte in both forms, start and end
 
     from mmcma.datasets.glyph_motion.glyph_pictures import GlyphPictures
     images = GlyphPictures(length=20000)

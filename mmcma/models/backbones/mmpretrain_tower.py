@@ -1,10 +1,8 @@
 """A vision tower on a transformer image backbone of ``mmpretrain``, which is imported when one is built."""
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
@@ -12,6 +10,7 @@ from mmcma.models.backbones.sites import Site
 from mmcma.models.backbones.tower import VisionTower
 from mmcma.registry import MODELS
 from mmcma.utils.errors import ConfigError, WeightsError, argument_error, did_you_mean, short
+from mmcma.utils.plain_loading import load_plain, load_plain_from_web
 
 #: Mean and standard deviation that mmpretrain normalises with unless a config says otherwise, per RGB channel,
 #: of pixels in [0, 1].
@@ -174,16 +173,13 @@ def _load(backbone: nn.Module, checkpoint: str) -> None:
 
 def _read(checkpoint: str) -> dict:
     path = Path(checkpoint).expanduser()
-    address = None if path.is_file() else _address(checkpoint)
+    if path.is_file():
+        return load_plain(path)
+    address = _address(checkpoint)
     try:
-        if address is None:
-            return torch.load(path, map_location='cpu', weights_only=True)
-        return torch.hub.load_state_dict_from_url(address, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise WeightsError(f'checkpoint={checkpoint!r} cannot be read safely ({str(error).splitlines()[0]}); save its '
-                           "state_dict alone: torch.save(dict(state_dict=...), path).") from error
+        return load_plain_from_web(address)
     except OSError as error:
-        raise WeightsError(f'checkpoint={checkpoint!r}: no reading {address or path} ({error}). Fetch it where there '
+        raise WeightsError(f'checkpoint={checkpoint!r}: no reading {address} ({error}). Fetch it where there '
                            'is a network and set MMPretrainTower.checkpoint to the file.') from error
 
 

@@ -81,7 +81,8 @@ def names_beside(name: str) -> str:
     """`` Did you mean 'x'?`` for what lies where a path that leads nowhere would lie, else ``''``."""
     folder = os.path.dirname(os.path.expanduser(name)) or '.'
     try:
-        return did_you_mean(name, [os.path.join(os.path.dirname(name), other) for other in os.listdir(folder)])
+        others = [os.path.join(os.path.dirname(name), other) for other in os.listdir(folder)]
+        return did_you_mean(name, [other for other in others if other != name])
     except OSError:
         return ''
 

@@ -23,6 +23,7 @@ from mmcma.search.moment_table import MomentTable
 from mmcma.search.rows import first_stage_vectors
 from mmcma.search.writer import GalleryWriter
 from mmcma.structures import Features
+from mmcma.utils.errors import ConfigError
 
 #: Rows of a commit.
 ROWS = 4096
@@ -32,6 +33,8 @@ def search(args: argparse.Namespace) -> None:
     """Measures, prints and saves."""
     if args.tiny:
         args.items = min(args.items, 50)
+    if args.gallery and args.queries is None:
+        raise ConfigError(f'--gallery {args.gallery} needs --queries FILE, with a text in each line')
     if args.gallery:
         save(args, 'recall', measure_recall(args))
     else:

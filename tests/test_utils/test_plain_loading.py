@@ -12,9 +12,9 @@ from torch import nn
 
 from mmcma.apis import trusted_checkpoints
 from mmcma.checkpoints.checkpoint_file import check_resumable, newest_checkpoint, read_checkpoint
-from mmcma.checkpoints.plain_loading import UntrustedError, load_plain
 from mmcma.checkpoints.torchscript import is_torchscript, read_torchscript
 from mmcma.utils.errors import WeightsError
+from mmcma.utils.plain_loading import UntrustedError, load_plain
 
 
 class Makes:

@@ -1,7 +1,7 @@
 """Files of PyTorch as tensors and plain data: reading one runs nothing that is in it.
 
-This is the one way in for checkpoints: mmengine's runner reads through it as
-well (mmcma/engine/runner_loading.py).
+This is the one way in for checkpoints and pretrained weights: mmengine's runner
+reads through it as well (mmcma/engine/runner_loading.py).
 """
 import re
 from collections.abc import Iterator
@@ -82,6 +82,20 @@ def load_plain(path: str | Path, map_location: Any = 'cpu') -> Any:
     if isinstance(content, dict) and isinstance(content.get('meta'), dict) and not are_trusted():
         content['meta'].pop('config', None)  # mmengine runs this entry of its first versions as a program
     return content
+
+
+def load_plain_from_web(address: str, map_location: Any = 'cpu') -> Any:
+    """The content of a file of the web, which is fetched into PyTorch's cache once and read as :func:`load_plain` does.
+
+    Raises:
+        OSError: It cannot be fetched.
+        WeightsError: As :func:`load_plain` raises it.
+    """
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(address).name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(path), progress=False)
+    return load_plain(path, map_location)
 
 
 def _damaged_record(path: Path) -> str | None:
