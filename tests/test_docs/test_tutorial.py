@@ -41,5 +41,6 @@ def test_it_runs_from_data_to_search(notebook, tmp_path, monkeypatch):
     from_python = next(ast.literal_eval(output.data['text/plain']) for output in outputs
                        if "'R@1'" in output.get('data', {}).get('text/plain', ''))
     report = json.loads((tmp_path / 'work_dirs' / 'tutorial' / 'report.json').read_text())
-    assert from_python == {name: report['results']['adapted'][f't2v/{name}'] for name in from_python}
+    tested = {name: report['results']['adapted'][f't2v/{name}'] for name in from_python}
+    assert from_python == pytest.approx(tested, abs=0.05)  # a mean rank is reported with one decimal
     assert (tmp_path / 'glyph-adapter' / 'adapter_model.safetensors').stat().st_size < 200_000
