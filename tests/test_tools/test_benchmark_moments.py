@@ -54,7 +54,8 @@ def test_all_of_it(tool, tmp_path, monkeypatch, capsys):
         write_video(tmp_path / f'{number}.mp4', num_frames=15, paint=lambda frame, number=number: 80 * number + frame)
     (tmp_path / 'list.csv').write_text('path,caption\n' + ''.join(f'{n}.mp4,a dark {n}\n' for n in range(3)))
     monkeypatch.setattr(sys, 'argv', ['x', '--data-root', str(tmp_path), '--ann-file', 'list.csv', '--seconds', '1',
-                                      '--overlaps', '0.5', '--fast', '--name', 'greys', '--out', str(tmp_path / 'out.json')])
+                                      '--overlaps', '0.5', '--fast', '--name', 'greys',
+                                      '--out', str(tmp_path / 'out.json')])
     import benchmark_moments
     benchmark_moments.main()
     rows = json.loads((tmp_path / 'out.json').read_text())['greys']['rows']
