@@ -1,13 +1,51 @@
 """Files put together from their moments, which come one by one."""
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from mmcma.search.encoding import Encoded, FileResult
 from mmcma.search.listing import ListedFile
-from mmcma.search.reading import Unchanged
+from mmcma.search.reading import Failed, Unchanged
 from mmcma.search.rows import Moment
 from mmcma.search.writer import Written
 from mmcma.utils.spans import Span
+
+
+class Encoded(NamedTuple):
+    """A moment that was read and encoded.
+
+    Attributes:
+        found: Its file.
+        moment: The row of the gallery.
+    """
+    found: ListedFile
+    moment: Moment
+
+    @property
+    def moments(self) -> int:
+        """How many the file has."""
+        return self.moment.moments
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """When it begins and ends, one span."""
+        return Span(self.moment.start, self.moment.end),
+
+
+class WrittenPart(NamedTuple):
+    """Moments of one file that were encoded and written where they were encoded.
+
+    Attributes:
+        found: The file.
+        moments: How many it has.
+        spans: Of those that were written.
+        written: Where they lie.
+    """
+    found: ListedFile
+    moments: int
+    spans: tuple[Span, ...]
+    written: Written
+
+
+FileResult = Encoded | WrittenPart | Unchanged | Failed
 
 
 @dataclass
@@ -47,45 +85,39 @@ class Gathered:
 
 
 class Assembly:
-    """Files whose moments come in any order, perhaps twice, until they are complete.
+    """Files whose moments come in any order, perhaps twice, until they are complete."""
 
-    Args:
-        write: Puts moments where they take no memory.
-        most: Moments of a file that are kept until they are written.
-    """
-
-    def __init__(self, write: Callable[[list[Moment]], Written], most: int) -> None:
-        self._write, self._most = write, most
+    def __init__(self) -> None:
         self._open: dict[str, Gathered] = {}
         self._done: set[str] = set()
 
     def take(self, result: FileResult) -> Gathered | None:
-        """What there is of a file with what became of it or of one of its moments; None where that is known already."""
+        """What there is of a file with what became of it or of some of its moments.
+
+        None where some of that is known already: what was written together can only be taken together.
+        """
         path = result.found.path
         file = self._open.get(path) or Gathered(result.found)
-        if path in self._done or result.span in file.seen:
+        if path in self._done or not file.seen.isdisjoint(result.spans):
             return None
         self._open[path] = file
         if isinstance(result, Encoded):
-            self._add(file, result.moment)
+            file.rows.append(result.moment)
+            file.seconds += result.moment.duration / result.moments
+        elif isinstance(result, WrittenPart):
+            file.written.append(result.written)
+            file.seconds += result.written.seconds
         elif isinstance(result, Unchanged):
             file.unchanged = True
         else:
             file.faults.append(result.error)
-        if result.span is None:  # all of it
-            file.complete, file.rows, file.written = True, [], []
-        else:
-            file.seen.add(result.span)
+        if result.spans:
+            file.seen.update(result.spans)
             file.moments = result.moments or 1
             file.complete = len(file.seen) == file.moments
+        else:  # all of it
+            file.complete, file.rows, file.written = True, [], []
         if file.complete:
             self._done.add(path)
             del self._open[path]
         return file
-
-    def _add(self, file: Gathered, row: Moment) -> None:
-        file.seconds += row.duration / row.moments
-        file.rows.append(row)
-        if len(file.rows) == self._most:
-            file.written.append(self._write(file.rows))
-            file.rows = []

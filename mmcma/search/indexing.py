@@ -10,7 +10,7 @@ from pathlib import Path
 from mmcma.apis import RetrievalInferencer
 from mmcma.apis.media import frame_pipeline
 from mmcma.datasets.video.moments import AUTO, check_plan
-from mmcma.search.assembly import Assembly, Gathered
+from mmcma.search.assembly import Gathered
 from mmcma.search.encoding import Encoder, encode_here
 from mmcma.search.gallery import check_fingerprint
 from mmcma.search.listing import ListedFile, Listing, list_folder
@@ -156,7 +156,6 @@ class _Indexing:
         self.writer, self.found, self.failures = writer, listing.found, dict(listing.failed)
         self.report = IndexReport(skipped=dict(listing.skipped.most_common()))
         self.progress, self.before = IndexProgress(), writer.failures()
-        self.assembly = Assembly(self._write, ROWS_AT_ONCE)
         #: Of whole files: encoded but not yet written; written but not yet committed; when there was neither.
         self.moments: list[Moment] = []
         self.written: list[Written] = []
@@ -185,17 +184,23 @@ class _Indexing:
                 self._count(result.files)
                 self.written.append(result)
                 self.progress.take_written(result)
-            elif (file := self.assembly.take(result)) is not None:
-                if file.complete:
-                    self._settle(file)
-                self.progress.take(file)
+            else:
+                self._take(result)
+                self.progress.take(result)
             self._store_in_time()
             self.progress.failed = len(self.failures)
             progress(self.progress)
         self._store()
 
+    def _take(self, file: Gathered) -> None:
+        """Writes moments of a long file before they are too many, and takes it up when it is complete."""
+        if len(file.rows) >= ROWS_AT_ONCE:
+            file.written.append(self._write(file.rows))
+            file.rows = []
+        if file.complete:
+            self._settle(file)
+
     def _settle(self, file: Gathered) -> None:
-        """Takes a file up that is complete."""
         path = file.found.path
         if file.faults:
             self.failures[path] = file.faults[0] if file.failed or len(file.faults) == 1 else \

@@ -31,6 +31,7 @@ class GalleryManifest:
         version: The version of the table ``moments`` that is meant, so that all tables change in one moment.
         rows: How many rows that has.
         checksum: Sum of their checksums.
+        index: Checksum of its index of vectors; 0 where there is none.
         written: When it was committed, seconds since 1970.
     """
     form: int
@@ -44,6 +45,7 @@ class GalleryManifest:
     version: int = 0
     rows: int = 0
     checksum: int = 0
+    index: int = 0
     written: float = 0
 
     def write(self, gallery: str, table: lance.LanceDataset | None = None) -> lance.LanceDataset:

@@ -8,11 +8,10 @@ import pyarrow as pa
 from mmcma.search.manifest import GalleryManifest, repair_command
 from mmcma.search.rows import FACTS, Moment, check_first_stage, from_table
 from mmcma.search.tables import lance, latest, one_line_errors, table_uri
+from mmcma.search.vector_index import index_checksum, indexed_fragments
 from mmcma.utils.errors import DataError
 
-#: Rows from which the first stage asks an index, IVF_PQ, in place of every row; docs/scale.md has what was measured.
-INDEXED_FROM = 50_000
-#: Of the index, how many cells a query looks into, and how many times as many rows as are wanted it compares exactly.
+#: Of an index, how many cells a query looks into, and how many times as many rows as are wanted are compared exactly.
 _PROBES, _REFINED = 50, 5
 
 
@@ -33,35 +32,39 @@ class MomentTable:
         if table is None:
             raise DataError(f'{self.uri}: version {manifest.version} is missing. {self.remedy}')
         self._table: lance.LanceDataset = table
-        self._indexed = bool(table.describe_indices())
+        with one_line_errors(self.uri, self.remedy):
+            self._indexed = indexed_fragments(table)
 
     def __len__(self) -> int:
         with one_line_errors(self.uri, self.remedy):
             return self._table.count_rows()
 
     def verify(self, manifest: GalleryManifest) -> None:
-        """Reads what an exact first stage reads, and compares it with what was written.
+        """Compares with what was written what decides which rows a query finds.
 
-        Where there is an index, only the number of rows; each row that a query finds is compared anyway.
+        Without an index that is all that the first stage reads; with one, the index, how many rows there are, and those
+        that are not in it. Each row that a query finds is compared anyway.
 
         Raises:
             DataError: It differs; the message names the file.
         """
-        if self._indexed:
-            rows, total = len(self), manifest.checksum
-        else:
-            rows, total = self._sums()
+        with one_line_errors(self.uri, self.remedy):
+            index = index_checksum(self._table)
+        if index != manifest.index:
+            raise DataError(f'{self.uri}/_indices: the index of vectors is not what was written. {self.remedy}')
+        rows, total = self._sums()
         if (rows, total) != (manifest.rows, manifest.checksum):
             raise DataError(f'{self.uri}: {rows:,} rows where there were {manifest.rows:,}, or others. {self.remedy}')
 
     def _sums(self) -> tuple[int, int]:
-        """How many rows there are, and the sum of their checksums, once each is compared with its own."""
+        """How many rows there are, and the sum of their checksums; those that are in no index agree with theirs."""
         rows = total = 0
         for fragment in self._table.get_fragments():
+            compared = fragment.fragment_id not in self._indexed
             file = f'{self.uri}/data/{fragment.data_files()[0].path}'
             with one_line_errors(file, self.remedy):
-                for batch in fragment.to_batches(columns=[*FACTS, 'vector', 'checksum']):
-                    total += check_first_stage(batch)
+                for batch in fragment.to_batches(columns=[*FACTS, 'vector', 'checksum'] if compared else ['checksum']):
+                    total += check_first_stage(batch) if compared else int(batch['checksum'].to_numpy().sum())
                     rows += len(batch)
         return rows, total
 
@@ -87,19 +90,40 @@ class MomentTable:
         if seconds:
             terms += [f'duration {sign} {float(bound)!r}'
                       for sign, bound in zip(('>=', '<='), seconds) if isfinite(bound)]
-        near = dict(column='vector', q=vector, k=limit, metric='dot')
+        near = dict(column='vector', q=vector, metric='dot')
+        condition = ' and '.join(terms) or None
         if self._indexed:
-            near.update(nprobes=_PROBES, refine_factor=_REFINED)
-        return self._read(filter=' and '.join(terms) or None, prefilter=True, nearest=near)
+            return self._refined(near, limit, condition)
+        return self._read(self._scan(self._table.schema.names, condition, dict(near, k=limit)))
+
+    def _refined(self, near: dict, limit: int, condition: str | None) -> list[Moment]:
+        """The best of those that the index finds, once their vectors are what was written."""
+        names = [*FACTS, 'vector', 'checksum', '_rowid']
+        rows = self._scan(names, condition, dict(near, k=limit * _REFINED, nprobes=_PROBES))
+        with one_line_errors(self.uri, self.remedy):
+            for batch in rows.to_batches():
+                check_first_stage(batch)
+        vectors = rows['vector'].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
+        order = np.argsort(-(vectors @ near['q']), kind='stable')[:limit]
+        places = {row: place for place, row in enumerate(rows['_rowid'].to_numpy()[order].tolist())}
+        if not places:
+            return []
+        found = self._scan([*self._table.schema.names, '_rowid'], f'_rowid in ({", ".join(map(str, places))})')
+        in_order = sorted(zip(found['_rowid'].to_pylist(), self._read(found)), key=lambda row: places[row[0]])
+        return [moment for _, moment in in_order]
 
     def of_path(self, path: str) -> list[Moment]:
         """The moments of a file, in the order of time."""
-        return sorted(self._read(filter=f'path = {text_literal(path)}'), key=lambda moment: moment.start)
+        return sorted(self._read(self._scan(self._table.schema.names, f'path = {text_literal(path)}')),
+                      key=lambda moment: moment.start)
 
-    def _read(self, **which) -> list[Moment]:
+    def _scan(self, names: list[str], condition: str | None = None, near: dict | None = None) -> pa.Table:
         with one_line_errors(self.uri, self.remedy):
-            rows: pa.Table = self._table.scanner(self._table.schema.names, disable_scoring_autoprojection=True,
-                                                 **which).to_table()
+            return self._table.scanner(names, condition, nearest=near, prefilter=True,
+                                       disable_scoring_autoprojection=True).to_table()
+
+    def _read(self, rows: pa.Table) -> list[Moment]:
+        with one_line_errors(self.uri, self.remedy):
             return from_table(rows)
 
 

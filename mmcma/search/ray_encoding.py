@@ -4,7 +4,7 @@ import os
 import pickle
 import socket
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -15,9 +15,11 @@ import torch
 
 from mmcma.apis import RetrievalInferencer
 from mmcma.checkpoints.config_data import required_modules
-from mmcma.search.encoding import Encoded, Encoder, FileResult, encode_read
+from mmcma.search.assembly import Assembly, Encoded, FileResult, Gathered, WrittenPart
+from mmcma.search.encoding import Encoder, encode_read
 from mmcma.search.listing import ListedFile
 from mmcma.search.reading import ReadFile
+from mmcma.search.rows import Moment
 from mmcma.search.tables import is_local
 from mmcma.search.writer import Written, write_rows
 from mmcma.utils.errors import ConfigError, DataError
@@ -76,35 +78,37 @@ def _last_line(error: Exception) -> str:
 
 
 def _encode(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, gallery: str,
-            workers: int | None, timeout: float) -> Iterator[FileResult | Written]:
+            workers: int | None, timeout: float) -> Iterator[Gathered | Written]:
     """What ended with its process or machine is repeated, and may then come in other company.
 
-    So rows that are written with those of a file that is stored already are not taken, and their other files are
-    done once more.
+    So rows that are written with those that were taken already are not taken, and the files of which something
+    is missing in the end are done once more, from their beginning.
     """
     waiting = {found.path: found for found in todo}
-    seen: dict[str, set[Span | None]] = defaultdict(set)
     model = ray.put(deepcopy(inferencer.model).to('cpu'))
     while waiting:
-        before = len(waiting)
+        before, assembly, refused = len(waiting), Assembly(), False
         try:
             for result in _encode_once(job, list(waiting.values()), model, inferencer, gallery, workers, timeout):
-                if isinstance(result, Written):
-                    done, fits = set(result.files), result.files.keys() <= waiting.keys()
-                else:
-                    path = result.found.path
-                    seen[path].add(result.span)
-                    done = {path} if result.moments in (None, len(seen[path])) else set()
-                    fits = path in waiting
-                if fits:
-                    yield result
-                    for path in done:
-                        del waiting[path]
+                taken = _taken(result, waiting, assembly)
+                if taken is None:
+                    refused = True
+                    continue
+                yield taken
+                for path in taken.files if isinstance(taken, Written) else [taken.found.path] * taken.complete:
+                    del waiting[path]
         except ray.exceptions.RayError as error:
             raise DataError(f'the Ray cluster gave up: {_last_line(error)}. What was indexed so far is whole; mend it '
                             'and run mmcma index again to go on') from error
-        if len(waiting) == before:
+        if len(waiting) == before and not refused:
             raise DataError(f'the Ray cluster says nothing of {next(iter(waiting))} and {before - 1:,} others')
+
+
+def _taken(result: FileResult | Written, waiting: Container[str], assembly: Assembly) -> Gathered | Written | None:
+    """What comes of a result; nothing where some of it was taken already."""
+    if isinstance(result, Written):
+        return result if all(path in waiting for path in result.files) else None
+    return assembly.take(result) if result.found.path in waiting else None
 
 
 def _encode_once(job: ReadFile, todo: Sequence[ListedFile], model: 'ray.ObjectRef', inferencer: RetrievalInferencer,
@@ -151,11 +155,19 @@ class _EncodeRead:
         self.gallery, self.fingerprint = gallery, fingerprint
 
     def __call__(self, read: pyarrow.Table) -> pyarrow.Table:
-        results = list(encode_read(_unpacked(read), self.model, self.batch_size))
-        # Whole files; of a long one the moments meet at the driver.
-        rows = [result.moment for result in results if isinstance(result, Encoded) and result.moments == 1]
-        others = [result for result in results if not isinstance(result, Encoded) or result.moments > 1]
-        return _packed([write_rows(self.gallery, rows, self.fingerprint), *others] if rows else others)
+        """Files of one moment share a fragment; those of more have their own, since more of them is to come."""
+        results: list[FileResult | Written] = []
+        fragments: dict[ListedFile | None, list[Moment]] = defaultdict(list)
+        for result in encode_read(_unpacked(read), self.model, self.batch_size):
+            if isinstance(result, Encoded):
+                fragments[result.found if result.moments > 1 else None].append(result.moment)
+            else:
+                results.append(result)
+        for found, moments in fragments.items():
+            written = write_rows(self.gallery, moments, self.fingerprint)
+            spans = tuple(Span(moment.start, moment.end) for moment in moments)
+            results.append(WrittenPart(found, moments[0].moments, spans, written) if found else written)
+        return _packed(results)
 
 
 def _check_seen(place: str) -> None:

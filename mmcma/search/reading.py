@@ -38,7 +38,7 @@ class Unchanged(NamedTuple):
     """A file whose content is the one that the gallery has; no moment of it was read."""
     found: ListedFile
     moments: None = None
-    span: None = None
+    spans: tuple[()] = ()
 
 
 class Failed(NamedTuple):
@@ -48,12 +48,12 @@ class Failed(NamedTuple):
         found: The file.
         error: Names it.
         moments: How many moments the file has, of which this is one; None where nothing of it counts.
-        span: Of the moment.
+        spans: Of the moment, one; none where nothing of the file counts.
     """
     found: ListedFile
     error: str
     moments: int | None = None
-    span: Span | None = None
+    spans: tuple[Span, ...] = ()
 
 
 class ReadFile:
@@ -86,7 +86,7 @@ class ReadFile:
         for span, moments, clip in moment_clips(path, self.pipeline, self.cut, key_frames=self.key_frames):
             span = Span(round(span.start, 3), round(span.end, 3))
             if isinstance(clip, MediaError):
-                yield Failed(found, str(clip), moments, span)
+                yield Failed(found, str(clip), moments, (span,))
             else:
                 yield Content(digest, round(clip.duration, 3), moments, span, clip.frames, clip.mask,
                               clip.times.round(3).tolist())

@@ -4,17 +4,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 import pyarrow as pa
 
 from mmcma.search.manifest import GalleryManifest, find_manifest
 from mmcma.search.moment_table import MomentTable
 from mmcma.search.rows import intact
-from mmcma.search.tables import is_local, lance, latest, one_line_errors, table_uri
+from mmcma.search.tables import is_local, lance, latest, one_line_errors, table_uri, write_fragments
+from mmcma.search.vector_index import index_checksum
 from mmcma.utils.errors import DataError
 
 #: Rows that are read at once, and lost at once where their bytes cannot be decoded.
 _ROWS_AT_ONCE = 64
+#: So many times as many are a fragment of what is written.
+_BATCHES_OF_A_FRAGMENT = 64
 
 
 def repaired(gallery: str, new: GalleryManifest) -> GalleryManifest:
@@ -37,13 +41,14 @@ def repaired(gallery: str, new: GalleryManifest) -> GalleryManifest:
     try:
         table = latest(uri, manifest.version or None)
         if table is not None and table.schema.metadata[b'fingerprint'].decode() == manifest.fingerprint:
-            manifest = replace(manifest, version=_keep_intact(table).version)
+            table = _without_damaged_index(_keep_intact(table), manifest.index)
+            manifest = replace(manifest, version=table.version, index=index_checksum(table))
             sums = [checksum for checksum, in MomentTable(gallery, manifest).facts('checksum')]
             return replace(manifest, rows=len(sums), checksum=sum(sums))
     except DataError:
         pass
     _drop(uri)
-    return replace(manifest, version=0, rows=0, checksum=0)
+    return replace(manifest, version=0, rows=0, checksum=0, index=0)
 
 
 def _keep_intact(table: lance.LanceDataset) -> lance.LanceDataset:
@@ -56,9 +61,24 @@ def _keep_intact(table: lance.LanceDataset) -> lance.LanceDataset:
         whole = {path for path, count in kept.items() if count == wanted[path]}
         if sum(wanted[path] for path in whole) == total:
             return table
-        batches = (batch.filter(pa.array([path in whole for path in batch['path'].to_pylist()], pa.bool_()))
-                   for batch in _intact_batches(table, table.schema.names))
-        return lance.write_dataset(batches, table.uri, table.schema, mode='overwrite')
+        batches = filter(len, (batch.filter(pa.array([path in whole for path in batch['path'].to_pylist()], pa.bool_()))
+                               for batch in _intact_batches(table, table.schema.names)))
+        # Part by part: a generator that Lance calls would abort the process where it is interrupted.
+        fragments = [fragment for part in iter(lambda: list(islice(batches, _BATCHES_OF_A_FRAGMENT)), [])
+                     for fragment in write_fragments(pa.Table.from_batches(part, table.schema), table.uri,
+                                                     mode='overwrite')]
+        return lance.LanceDataset.commit(table.uri, lance.LanceOperation.Overwrite(table.schema, fragments))
+
+
+def _without_damaged_index(table: lance.LanceDataset, checksum: int) -> lance.LanceDataset:
+    """The table; its index goes if it is another than the one with this checksum."""
+    with suppress(DataError), one_line_errors(table.uri):
+        if index_checksum(table) == checksum:
+            return table
+    with one_line_errors(table.uri):
+        for index in table.describe_indices():
+            table.drop_index(index.name)
+    return table
 
 
 def _intact_batches(table: lance.LanceDataset, columns: list[str]) -> Iterator[pa.RecordBatch]:

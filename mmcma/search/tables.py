@@ -12,6 +12,7 @@ os.environ.setdefault('LANCE_LOG', 'error')  # what fails is raised here
 try:
     import lance
     from lance.commit import CommitConflictError
+    from lance.file import LanceFileSession
     from lance.fragment import FragmentMetadata, write_fragments
 except ImportError as error:
     raise ConfigError(f"galleries need Lance ({error}); install it with pip install 'mmcma[search]'") from error
@@ -21,8 +22,8 @@ warnings.filterwarnings('ignore', message='lance is not fork-safe')
 
 #: What follows from a commit that failed.
 GO_ON = 'What was indexed so far is whole; mmcma index goes on where it stopped'
-__all__ = ['GO_ON', 'FragmentMetadata', 'append', 'create', 'is_local', 'lance', 'latest', 'one_line_errors',
-           'overwrite', 'table_uri', 'write_fragments']
+__all__ = ['GO_ON', 'FragmentMetadata', 'LanceFileSession', 'append', 'create', 'is_local', 'lance', 'latest',
+           'one_line_errors', 'overwrite', 'table_uri', 'write_fragments']
 
 
 def is_local(uri: str) -> bool:
@@ -37,10 +38,15 @@ def table_uri(gallery: str, name: str) -> str:
 
 @contextmanager
 def one_line_errors(uri: str, remedy: str = '') -> Iterator[None]:
-    """A context in which whatever Lance raises, its panics too, is a DataError that names ``uri``."""
+    """A context in which whatever Lance raises, its panics too, is a DataError that names ``uri``.
+
+    An interruption stays one, also where Lance makes an error of its own of it.
+    """
     try:
         yield
     except BaseException as error:
+        if 'error: KeyboardInterrupt' in str(error):
+            raise KeyboardInterrupt from error
         panic = type(error).__name__ == 'PanicException'  # of Rust, and no Exception
         if not panic and not isinstance(error, (OSError, ValueError, RuntimeError, KeyError, pa.ArrowException)):
             raise

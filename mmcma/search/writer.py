@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from mmcma.search import moment_table
 from mmcma.search.manifest import GalleryManifest
 from mmcma.search.moment_table import MomentTable, text_literal
 from mmcma.search.rows import Moment, row_schema, to_table
@@ -23,11 +22,12 @@ from mmcma.search.tables import (
     table_uri,
     write_fragments,
 )
+from mmcma.search.vector_index import index_checksum, keep_index
 
 #: Paths of one predicate.
 _PATHS_AT_ONCE = 1000
-#: Fragments of a table, above which they are joined; values of a vector that the index keeps as one byte.
-_FRAGMENTS, _VALUES_OF_A_CODE = 64, 16
+#: Fragments of a table, above which they are joined.
+_FRAGMENTS = 64
 #: Seconds after an indexing that what it replaced can be read by those who opened the gallery before.
 KEPT_SECONDS = 3600
 _FILE_FACTS = ('path', 'digest', 'size', 'modified', 'checksum')
@@ -167,21 +167,16 @@ class GalleryWriter:
         """Lists what failed, with the reason, and says that the gallery is complete."""
         uri, paths = table_uri(self.gallery, 'failures'), sorted(failures)
         overwrite(uri, pa.table([paths, [failures[path] for path in paths]], schema=_FAILURES), latest(uri))
-        if self._table is not None:
-            self._optimize(self._table)
-        self._publish(complete=True)
+        index = 0 if self._table is None else self._optimize(self._table)
+        self._publish(complete=True, index=index)
 
-    def _optimize(self, table: lance.LanceDataset) -> None:
-        """Joins small fragments, drops deleted rows, and keeps the index of a large table."""
+    def _optimize(self, table: lance.LanceDataset) -> int:
+        """Joins small fragments, drops deleted rows, and keeps the index of a large table; the checksum of that."""
         with one_line_errors(self.uri, GO_ON):
             if len(table.get_fragments()) > _FRAGMENTS:
                 table.optimize.compact_files()
-            if table.describe_indices():
-                table.optimize.optimize_indices()
-            elif table.count_rows() >= moment_table.INDEXED_FROM:
-                width = table.schema.field('vector').type.list_size
-                table.create_index('vector', 'IVF_PQ', metric='dot', num_partitions=round(table.count_rows()**0.5),
-                                   num_sub_vectors=max(1, width // _VALUES_OF_A_CODE))
+            keep_index(table)
+            return index_checksum(table)
 
     def _forget_old_versions(self) -> None:
         """Deletes what the indexing before the last one replaced, if no reader can be at it any more."""

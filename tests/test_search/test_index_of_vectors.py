@@ -1,10 +1,15 @@
 """A table that is large enough has an index, which finds nearly what comparing every row finds."""
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from mmcma.search import moment_table
+from mmcma.search import moment_table, vector_index
 from mmcma.search.manifest import FORM, GalleryManifest
 from mmcma.search.moment_table import MomentTable
+from mmcma.search.repair import repaired
 from mmcma.search.rows import Moment, first_stage_vectors
 from mmcma.search.writer import GalleryWriter
 from mmcma.utils.errors import DataError
@@ -12,24 +17,32 @@ from mmcma.utils.errors import DataError
 ROWS, DIM = 600, 32
 
 
+FRAMES = np.random.default_rng(0).standard_normal((ROWS, 2, DIM)).astype(np.float16)
+
+
 @pytest.fixture(scope='module')
-def tables(tmp_path_factory) -> tuple[MomentTable, MomentTable, np.ndarray]:
-    """The same random rows with and without an index, and their vectors."""
-    frames = np.random.default_rng(0).standard_normal((ROWS, 2, DIM)).astype(np.float16)
+def writers(tmp_path_factory) -> list[GalleryWriter]:
+    """Of the same random rows with and without an index."""
     moments = [Moment(f'{number % 3}/{number:03}.mp4', 0.0, 4.0, 4.0, [0.0, 1.0], own, 1, 'd', 1, 1)
-               for number, own in enumerate(frames)]
+               for number, own in enumerate(FRAMES)]
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moment_table, '_PROBES', ROWS)
         for rows in (400, 10**6):
-            patch.setattr(moment_table, 'INDEXED_FROM', rows)
+            patch.setattr(vector_index, 'INDEXED_FROM', rows)
             gallery = str(tmp_path_factory.mktemp('gallery'))
             writer = GalleryWriter(gallery, GalleryManifest(FORM, '/videos', 'tiny', None, 'f' * 32))
             writer.add(moments[:500])
             writer.finish({})
             writer.add(moments[500:])  # not in the index yet
-            made.append(MomentTable(gallery, writer.manifest))
-        yield *made, first_stage_vectors(frames)
+            made.append(writer)
+    return made
+
+
+@pytest.fixture
+def tables(writers, monkeypatch) -> tuple[MomentTable, MomentTable, np.ndarray]:
+    """With and without an index, and the rows' vectors."""
+    monkeypatch.setattr(moment_table, '_PROBES', ROWS)
+    return (*(MomentTable(writer.gallery, writer.manifest) for writer in writers), first_stage_vectors(FRAMES))
 
 
 def test_it_is_asked_and_finds_nearly_all(tables):
@@ -50,8 +63,38 @@ def test_rows_behind_it_and_filters_count(tables):
     assert len(found) == 50 and all(moment.path.startswith('2/') for moment in found)
 
 
-def test_lost_rows_are_noticed(tables):
-    indexed, exact, _ = tables
-    for table, rows in ((indexed, 599), (exact, 599)):
+def test_lost_rows_are_noticed(tables, writers):
+    for table, writer in zip(tables, writers):
+        table.verify(writer.manifest)
         with pytest.raises(DataError, match='600 rows where there were 599'):
-            table.verify(GalleryManifest(FORM, '', '', None, '', rows=rows))
+            table.verify(replace(writer.manifest, rows=599))
+
+
+@pytest.mark.parametrize('pattern', ['_indices/*/auxiliary.idx', '_indices/*/index.idx', 'data/*'])
+def test_damage_is_told_before_it_costs_a_hit(tables, writers, pattern, tmp_path):
+    """In the index and in rows behind it when the gallery is opened; in a vector that it finds by the query."""
+    gallery = str(shutil.copytree(writers[0].gallery, tmp_path / 'gallery'))
+    vector = tables[2][7]
+    for path in Path(gallery, 'moments.lance').glob(pattern):
+        content = bytearray(path.read_bytes())
+        place = content.find(vector.tobytes()) if pattern == 'data/*' else len(content) // 2
+        if place >= 0:
+            content[place:place + 4 * DIM] = bytes(4 * DIM)  # as a vector, it would be far from the query
+            path.write_bytes(content)
+    with pytest.raises(DataError, match='_indices: the index.*--repair|row of .1/007.mp4. is not what was written'):
+        damaged = MomentTable(gallery, writers[0].manifest)
+        damaged.verify(writers[0].manifest)
+        damaged.search(vector, 20)
+
+
+def test_a_damaged_index_is_made_anew(writers, tmp_path, monkeypatch):
+    gallery = str(shutil.copytree(writers[0].gallery, tmp_path / 'gallery'))
+    monkeypatch.setattr(vector_index, 'INDEXED_FROM', 400)
+    next(Path(gallery).glob('moments.lance/_indices/*/auxiliary.idx')).unlink()
+    manifest = repaired(gallery, writers[0].manifest)
+    assert (manifest.rows, manifest.checksum, manifest.index) == (ROWS, writers[0].manifest.checksum, 0)
+    writer = GalleryWriter(gallery, manifest)
+    writer.finish({})
+    table = MomentTable(gallery, writer.manifest)
+    table.verify(writer.manifest)
+    assert writer.manifest.index and table.search(first_stage_vectors(FRAMES)[550], 1)[0].path == '1/550.mp4'

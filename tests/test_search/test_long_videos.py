@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from mmcma.apis.media import frame_pipeline
 from mmcma.registry import TRANSFORMS
 from mmcma.search import Gallery, indexing
-from mmcma.search.assembly import Assembly
-from mmcma.search.encoding import Encoded
+from mmcma.search.assembly import Assembly, Encoded, WrittenPart
 from mmcma.search.listing import ListedFile
 from mmcma.search.reading import Failed
 from mmcma.search.rows import Moment
@@ -137,40 +136,61 @@ def test_another_way_to_cut(folder, gallery, tmp_path):
 
 @settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 4), st.randoms(use_true_random=False), st.sets(st.integers(0, 8)))
-def test_files_are_put_together_in_any_order(count, most, order, broken):
-    """Results may come twice, and mixed with those of another file."""
-    def moment(path, number):
-        return Moment(path, float(number), number + 1.0, float(count), [0.0], np.zeros((1, 1)), count, '', 0, 0)
-
+def test_files_are_put_together_in_any_order(count, together, order, broken):
+    """Results may come twice, and mixed with those of another file; some of one are written together."""
     results = []
     for path in 'ab':
         found = ListedFile(path, 1, 1)
-        results += [Failed(found, f'{number}', count, Span(number, number + 1)) if number in broken else
-                    Encoded(found, moment(path, number)) for number in range(count)]
+        results += [Failed(found, f'{number}', count, (Span(number, number + 1),))
+                    for number in broken if number < count]
+        whole = [moment(path, number, count) for number in range(count) if number not in broken]
+        results += [Encoded(found, own) for own in whole[together:]]
+        if whole:
+            results.append(part(found, whole[:together]))
     results += random.Random(0).choices(results, k=3)
     order.shuffle(results)
-    assembly, files = Assembly(lambda rows: Written(1, {}, list(rows), 0), most), {}
+    assembly, files = Assembly(), {}
     for result in results:
         file = assembly.take(result)
         if file is not None and file.complete:
             assert file.found.path not in files
             files[file.found.path] = file
-        assert file is None or len(file.rows) < most
     for path in 'ab':
         rows = files[path].rows + [row for written in files[path].written for row in written.fragments]
         assert sorted(row.start for row in rows) == [number for number in range(count) if number not in broken]
         assert sorted(files[path].faults) == sorted(f'{number}' for number in broken if number < count)
-        assert files[path].failed == (not rows)
+        assert files[path].failed == (not rows) and files[path].seconds == len(rows)
+
+
+def moment(path: str, number: int, count: int) -> Moment:
+    return Moment(path, float(number), number + 1.0, float(count), [0.0], np.zeros((1, 1)), count, '', 0, 0)
+
+
+def part(found: ListedFile, rows: list[Moment]) -> WrittenPart:
+    spans = tuple(Span(row.start, row.end) for row in rows)
+    return WrittenPart(found, rows[0].moments, spans, Written(1, {}, list(rows), len(rows)))
+
+
+def test_rows_that_were_written_with_others_are_not_taken_twice():
+    """What was encoded again comes in other company; the file is not complete, and nothing of it doubled."""
+    found, rows = ListedFile('a', 1, 1), [moment('a', number, 3) for number in range(3)]
+    assembly = Assembly()
+    first = assembly.take(part(found, rows[:2]))
+    assert first is not None and first.share == pytest.approx(2 / 3)
+    assert assembly.take(part(found, rows[1:])) is None and not first.complete
+    whole = assembly.take(part(found, rows[2:]))
+    assert whole is first and whole.complete
+    assert [row for written in whole.written for row in written.fragments] == rows
 
 
 def test_a_file_whose_reader_dies_leaves_nothing(folder):
     found = ListedFile('a', 1, 1)
-    assembly = Assembly(lambda rows: Written(1, {}, [], 0), 2)
-    for number in range(3):
-        assembly.take(Encoded(found, Moment('a', number, number + 1, 5, [0.0], np.zeros((1, 1)), 5, '', 0, 0)))
+    assembly = Assembly()
+    assembly.take(part(found, [moment('a', 0, 5), moment('a', 1, 5)]))
+    assembly.take(Encoded(found, moment('a', 2, 5)))
     file = assembly.take(Failed(found, 'the process died'))
     assert file.complete and file.failed and file.faults == ['the process died']
-    assert assembly.take(Encoded(found, Moment('a', 4, 5, 5, [0.0], np.zeros((1, 1)), 5, '', 0, 0))) is None
+    assert assembly.take(Encoded(found, moment('a', 4, 5))) is None
 
 
 @pytest.mark.slow

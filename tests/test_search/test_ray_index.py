@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -17,10 +18,12 @@ from helpers.media import write_image, write_video
 
 from mmcma.apis import RetrievalInferencer, init_model
 from mmcma.search import indexing
+from mmcma.search.assembly import WrittenPart
 from mmcma.search.listing import ListedFile
 from mmcma.search.progress import IndexProgress
 from mmcma.search.writer import StoredFile, Written
 from mmcma.utils.errors import ConfigError, DataError
+from mmcma.utils.spans import Span
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +61,19 @@ def kill_workers(name: str) -> int:
     return len(found)
 
 
+class PartsSeen:
+    """Counts the steps in which nothing came but moments of a file that is not complete."""
+
+    def __init__(self) -> None:
+        self.count, self.last = 0, IndexProgress()
+
+    def came(self, step: IndexProgress) -> int:
+        """How many so far, where this is one; 0 where it is none."""
+        partly = step.files == self.last.files and step.done > self.last.done
+        self.count, self.last = self.count + partly, replace(step)
+        return self.count if partly else 0
+
+
 def kill_the_first_readers() -> None:
     while not kill_workers('MapBatches(_read)'):
         time.sleep(0.05)
@@ -65,7 +81,7 @@ def kill_the_first_readers() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='finds processes in /proc')
-def test_two_nodes_with_killed_workers_equal_one_process(two_nodes, tmp_path):
+def test_two_nodes_with_killed_workers_equal_one_process(two_nodes, tmp_path, monkeypatch):
     folder = write_folder(tmp_path / 'media', images=3, videos=3)
     inferencer = RetrievalInferencer(init_model('tiny', device='cpu'), batch_size=2)
     index(folder, tmp_path / 'ray', inferencer)
@@ -77,15 +93,20 @@ def test_two_nodes_with_killed_workers_equal_one_process(two_nodes, tmp_path):
     (folder / 'new' / 'broken.mp4').write_bytes(b'nothing')
     readers = Thread(target=kill_the_first_readers, daemon=True)
     readers.start()
-    killed, steps = [], []
+    killed, steps, here, parts = [], [], [], PartsSeen()
 
     def progress(step: IndexProgress) -> None:
         steps.append((step.files, step.of_files, step.failed))
-        if len(steps) == 2:
+        if parts.came(step) == 2 or len(steps) == 2:
             killed.append(kill_workers('_EncodeRead'))
+    write = indexing.write_rows
+    monkeypatch.setattr(indexing, 'write_rows', lambda gallery, moments, *rest: here.extend(
+        moment.path for moment in moments) or write(gallery, moments, *rest))
     report = index(folder, tmp_path / 'ray', inferencer, ray=two_nodes, progress=progress)
+    monkeypatch.undo()
     readers.join()
-    assert killed == [1]
+    assert len(killed) == 2 and sum(killed) >= 1 and parts.count > 2
+    assert here == ['v1.mp4']  # of which the date alone is new; the actors wrote all others
     assert (report.added, report.updated, report.deleted, report.unchanged, report.failed) == (19, 1, 1, 4, 1)
     assert report.moments == report.items + 11
     assert steps[-1] == (22, 22, 1) and steps == sorted(steps)  # the others were not done again
@@ -99,40 +120,59 @@ def test_two_nodes_with_killed_workers_equal_one_process(two_nodes, tmp_path):
 
 
 def killed_in_the_midst(address: str, folder: Path, gallery: Path) -> None:
-    """Indexes in this process, and dies when some of its files are committed and others written."""
-    indexing.ROWS_AT_ONCE = 4
+    """Indexes in this process, and dies when some of its files are committed and others written, one in part."""
+    indexing.ROWS_AT_ONCE, parts = 4, PartsSeen()
     index(folder, gallery, RetrievalInferencer(init_model('tiny', device='cpu'), batch_size=2), ray=address,
-          progress=lambda step: os.kill(os.getpid(), signal.SIGKILL) if step.files >= 8 else None)
+          progress=lambda step: os.kill(os.getpid(), signal.SIGKILL) if parts.came(step) and step.files >= 6 else None)
 
 
 @pytest.mark.slow
 def test_a_driver_that_was_killed(two_nodes, tmp_path):
     folder, inferencer = write_folder(tmp_path / 'media', 12, 2), RetrievalInferencer(init_model('tiny', device='cpu'))
+    write_video(folder / 'images' / '5.mp4', num_frames=130, fps=2)  # in the midst of the others
     driver = multiprocessing.get_context('spawn').Process(
         target=killed_in_the_midst, args=(two_nodes, folder, tmp_path / 'ray'))
     driver.start()
     driver.join()
     assert driver.exitcode == -signal.SIGKILL
     report = index(folder, tmp_path / 'ray', inferencer, ray=two_nodes)
-    assert report.unchanged > 0 and report.added > 0 and report.unchanged + report.added == 14
+    assert report.unchanged > 0 and report.added > 0 and report.unchanged + report.added == 15
     index(folder, tmp_path / 'one', inferencer)
     ours, expected = contents(tmp_path / 'ray', inferencer), contents(tmp_path / 'one', inferencer)
     assert {place: own._replace(frames=[]) for place, own in ours.items()} == {
         place: own._replace(frames=[]) for place, own in expected.items()}
+    assert len(ours) == 14 + 12
 
 
-def test_rows_in_the_company_of_a_stored_file_are_not_taken(tmp_path, monkeypatch):
-    """An actor that was killed encodes its files once more, perhaps together with others."""
+def taken(monkeypatch, names: str, *passes: list) -> Iterator:
+    """What comes of files of these names where the cluster gives this in one pass after another."""
     from mmcma.search import ray_encoding
-    files = {name: ListedFile(name, 1, 1) for name in 'abc'}
-    passes = [[written('a', 'b'), written('b', 'c'), written('a', 'b')], [written('c')], []]
+    left = list(passes)
     monkeypatch.setattr(ray_encoding.ray, 'put', lambda model: None)
-    monkeypatch.setattr(ray_encoding, '_encode_once', lambda job, todo, *_: passes.pop(0))
-    settings = dict(inferencer=SimpleNamespace(model=torch.nn.Linear(1, 1)), gallery='', workers=1, timeout=1)
-    taken = list(ray_encoding._encode(None, list(files.values()), **settings))
-    assert [sorted(own.files) for own in taken] == [['a', 'b'], ['c']]
+    monkeypatch.setattr(ray_encoding, '_encode_once', lambda job, todo, *_: left.pop(0))
+    return ray_encoding._encode(None, [ListedFile(name, 1, 1) for name in names], gallery='', workers=1, timeout=1,
+                                inferencer=SimpleNamespace(model=torch.nn.Linear(1, 1)))
+
+
+def test_rows_in_the_company_of_a_stored_file_are_not_taken(monkeypatch):
+    """An actor that was killed encodes its files once more, perhaps together with others."""
+    found = list(taken(monkeypatch, 'abc', [written('a', 'b'), written('b', 'c'), written('a', 'b')], [written('c')]))
+    assert [sorted(own.files) for own in found] == [['a', 'b'], ['c']]
     with pytest.raises(DataError, match='says nothing of a and 2 others'):
-        list(ray_encoding._encode(None, list(files.values()), **settings))
+        list(taken(monkeypatch, 'abc', []))
+
+
+def test_a_long_file_of_which_a_part_came_in_other_company_is_done_again(monkeypatch):
+    """Parts of one pass fit together, those of two need not."""
+    passes = [part('a', 0, 1), part('a', 1, 2), part('a', 0, 1)], [part('a', 0), part('a', 1, 2), part('a', 2)]
+    found = [(file.complete, len(file.written)) for file in taken(monkeypatch, 'a', *passes)]
+    assert found == [(False, 1), (False, 1), (True, 2)]
+
+
+def part(path: str, *places: int) -> WrittenPart:
+    """The moments of a film of three seconds that begin then."""
+    own = Written(4, {path: StoredFile('', 1, 1, len(places), 0)}, [], len(places))
+    return WrittenPart(ListedFile(path, 1, 1), 3, tuple(Span(place, place + 1) for place in places), own)
 
 
 def written(*paths: str) -> Written:

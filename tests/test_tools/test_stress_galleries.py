@@ -6,6 +6,7 @@ from campaigns import Verdict, galleries
 from mmcma.search import rows
 
 
+@pytest.mark.slow
 def test_a_damaged_gallery_is_right_or_refused(monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', ['stress.py', 'galleries', '--trials', '25', '--seed', '3'])
     stress.main()

@@ -1,6 +1,7 @@
 """How well moments of a long video are found: a test set's clips joined into one, and every caption asked.
 
     python tools/analysis_tools/benchmark_moments.py --seconds 1 2 4 10 --overlaps 0 0.5 --out moments.json
+    python tools/analysis_tools/benchmark_moments.py --seconds 2 10 --overlaps 0.5 --fast --key-frames 2
     python tools/analysis_tools/benchmark_moments.py --data-root clips --ann-file captions.jsonl --seconds 5 10 20
 
 Between the clips lie random pauses of black, so that no grid of windows fits them. The first row is clip retrieval:
@@ -48,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--seconds', nargs='+', type=float, default=[1, 2, 4, 10], metavar='S', help='of a window')
     result.add_argument('--overlaps', nargs='+', type=float, default=[0, 0.5, 0.75], metavar='SHARE')
     result.add_argument('--pause', type=float, default=2, metavar='S', help='the longest between clips (default: 2)')
+    result.add_argument('--fast', action='store_true', help='measure everything with key frames alone as well')
+    result.add_argument('--key-frames', type=float, default=10, metavar='S',
+                        help="the longest time between two of the video; x264 adds some at cuts (default: 10)")
     result.add_argument('--size', type=int, default=128, metavar='PIXELS', help='side of the video (default: 128)')
     result.add_argument('--seed', type=int, default=0, help='of the pauses')
     result.add_argument('--batch-size', type=int, default=32, metavar='N')

@@ -42,17 +42,21 @@ def run(args: argparse.Namespace) -> None:
     items = test_items(args)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'joined.mp4')
-        spans, duration = join_clips([item['path'] for item in items], path, args.size, args.pause, args.seed)
+        spans, duration = join_clips([item['path'] for item in items], path, args)
         asked = [Asked(caption, span) for item, span in zip(items, spans) for caption in item['captions']]
         text = inferencer.encode_text([caption for caption, _ in asked])
         plans = {'clips cut apart': spans} | {
             f'{seconds:g} s, overlap {overlap:g}': windows(duration, seconds, overlap)
             for seconds in args.seconds for overlap in args.overlaps}
-        rows = {name: row for plan, moments in plans.items()
-                for name, row in measure(inferencer, text, path, plan, moments, asked).items()}
-    title = f'{len(asked):,} captions of {len(items):,} clips in {duration / 60:.1f} minutes'
+        rows = {name: row for plan, moments in plans.items() for fast in sorted({False, args.fast})
+                for name, row in measure(inferencer, text, path, plan, moments, asked, fast).items()}
+        with open_video(str(path), key_frames=True) as video:
+            apart = round(duration / len(video.timestamps), 2)
+    title = (f'{len(asked):,} captions of {len(items):,} clips in {duration / 60:.1f} minutes, a key frame every '
+             f'{apart:g} s')
     print_table(title, ('moments', *next(iter(rows.values()))), [(name, *row.values()) for name, row in rows.items()])
-    save(args, args.name, dict(clips=len(items), captions=len(asked), seconds=round(duration, 1), rows=rows))
+    save(args, args.name, dict(clips=len(items), captions=len(asked), seconds=round(duration, 1),
+                              seconds_between_key_frames=apart, rows=rows))
 
 
 def test_items(args: argparse.Namespace) -> list[dict]:
@@ -62,11 +66,12 @@ def test_items(args: argparse.Namespace) -> list[dict]:
     return list(dataset.items)[:args.clips]
 
 
-def join_clips(paths: list[str], target: Path, size: int, pause: float, seed: int) -> tuple[list[Span], float]:
+def join_clips(paths: list[str], target: Path, args: argparse.Namespace) -> tuple[list[Span], float]:
     """Writes one video of all clips, whole and in the middle of a square; when each is shown, and the length in all."""
-    random, spans, number = np.random.default_rng(seed), [], 0
+    random, size, spans, number = np.random.default_rng(args.seed), args.size, [], 0
     with av.open(str(target), 'w') as container:
         stream = container.add_stream('libx264', rate=RATE, options=dict(crf='18', preset='veryfast'))
+        stream.gop_size = round(args.key_frames * RATE)
         stream.width = stream.height = size
         stream.pix_fmt, stream.codec_context.thread_count = 'yuv420p', 1
 
@@ -78,7 +83,7 @@ def join_clips(paths: list[str], target: Path, size: int, pause: float, seed: in
                 container.mux(stream.encode(frame))
                 number += 1
         for path in paths:
-            show([np.zeros((size, size, 3), np.uint8)] * round(random.uniform(0, pause) * RATE))
+            show([np.zeros((size, size, 3), np.uint8)] * round(random.uniform(0, args.pause) * RATE))
             first = number
             with open_video(path) as video:
                 indices = frame_at(video.timestamps, np.arange(0, video.duration - 0.5 / RATE, 1 / RATE))
@@ -102,11 +107,11 @@ def in_square(frame: np.ndarray, size: int) -> np.ndarray:
 
 @torch.inference_mode()
 def measure(inferencer: RetrievalInferencer, text: Features, path: Path, plan: str, moments: list[Span],
-            asked: list[Asked]) -> dict[str, dict[str, float]]:
+            asked: list[Asked], fast: bool) -> dict[str, dict[str, float]]:
     """The figures of one way to cut the video, by the model's similarity and by pooled vectors."""
-    read, batches = [], []
-    for spans, clips in readable(moment_clips(path, frame_pipeline(inferencer.model.cfg), moments),
-                                 inferencer.batch_size):
+    read, batches, plan = [], [], f'{plan}, key frames alone' if fast else plan
+    for spans, clips in readable(moment_clips(path, frame_pipeline(inferencer.model.cfg), moments,
+                                              key_frames=fast), inferencer.batch_size):
         read += spans
         batches.append(inferencer.model.encode_visual(*(torch.stack([getattr(clip, name) for clip in clips])
                                                         for name in ('frames', 'mask'))).to('cpu'))

@@ -2,6 +2,7 @@
 
 A trial is wrong if an answer is another than that of the gallery as it was: other files, order, moments or scores.
 """
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,41 +11,45 @@ from PIL import Image
 
 from campaigns import Outcome, Verdict
 from mmcma.apis import RetrievalInferencer, init_model
-from mmcma.search import Gallery, Hit, index_folder, indexing
+from mmcma.search import Gallery, Hit, index_folder, indexing, vector_index
 from mmcma.utils.errors import UserError
 
-IMAGES = 40
+#: Images of a gallery whose rows are compared all, and of one with an index of vectors, which needs as many.
+IMAGES, INDEXED_IMAGES = 40, 320
 QUERIES = ('a red square', 'a dark picture', 'something green')
 
 
 def trials(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
-    """In turn a file of rows and any other one, which is put back afterwards."""
+    """In turn of two galleries, a file of rows and any other one, which is put back afterwards."""
     generator, inferencer = random.Random(seed), RetrievalInferencer(init_model('tiny', device='cpu'))
-    gallery = _made(folder, inferencer, generator)
-    right = _answers(gallery, inferencer)
-    files = sorted((path for path in gallery.rglob('*') if path.is_file() and path.stat().st_size),
-                   key=lambda path: path.stat().st_mtime_ns)  # their names are random
-    rows = [path for path in files if path.parent == gallery / 'moments.lance' / 'data']
+    galleries = [_made(folder / str(images), inferencer, generator, images) for images in (IMAGES, INDEXED_IMAGES)]
+    right = [_answers(gallery, inferencer) for gallery in galleries]
     for number in range(count):
+        gallery = galleries[number // 2 % 2]
+        files = sorted((path for path in gallery.rglob('*') if path.is_file() and path.stat().st_size),
+                       key=lambda path: path.stat().st_mtime_ns)  # their names are random
+        rows = [path for path in files if path.parent == gallery / 'moments.lance' / 'data']
         path = generator.choice(rows if number % 2 else files)
-        content = path.read_bytes()
+        content, stat = path.read_bytes(), path.stat()
         damage, damaged = _damaged(content, generator)
         path.write_bytes(damaged)
-        yield _outcome(f'{path.relative_to(gallery)}, {damage}', gallery, inferencer, right)
+        yield _outcome(f'{path.relative_to(folder)}, {damage}', gallery, inferencer, right[number // 2 % 2])
         path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def _made(folder: Path, inferencer: RetrievalInferencer, generator: random.Random) -> Path:
+def _made(folder: Path, inferencer: RetrievalInferencer, generator: random.Random, images: int) -> Path:
     """A gallery of several commits, with rows that were replaced and deleted."""
     media, gallery = folder / 'media', folder / 'gallery'
-    media.mkdir()
-    at_once, indexing.ROWS_AT_ONCE = indexing.ROWS_AT_ONCE, 16
+    media.mkdir(parents=True)
+    before = indexing.ROWS_AT_ONCE, vector_index.INDEXED_FROM
+    indexing.ROWS_AT_ONCE, vector_index.INDEXED_FROM = 16, INDEXED_IMAGES * 4 // 5
     for _ in range(2):
-        for number in generator.sample(range(IMAGES), IMAGES // 2):
+        for number in generator.sample(range(images), images * 9 // 10):
             Image.new('RGB', (64, 64), tuple(generator.choices(range(256), k=3))).save(media / f'{number}.png')
         index_folder(media, gallery, inferencer, model='tiny', workers=1)
         next(media.iterdir()).unlink()
-    indexing.ROWS_AT_ONCE = at_once
+    indexing.ROWS_AT_ONCE, vector_index.INDEXED_FROM = before
     return gallery
 
 

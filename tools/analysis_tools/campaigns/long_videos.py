@@ -17,7 +17,7 @@ from mmcma.search import Gallery, index_folder, indexing
 from mmcma.utils.errors import DataError
 
 #: Seconds of each video, two frames each; rows of a commit.
-LENGTHS, ROWS = (70, 130, 200, 30), 8
+LENGTHS, ROWS = (65, 130, 20), 8
 
 
 def trials(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
@@ -49,8 +49,10 @@ def trials(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
 
 
 def _in_a_process(media: Path, gallery: Path):
-    """Lance's threads do not survive a fork."""
-    process = multiprocessing.get_context('spawn').Process(target=_index, args=(media, gallery))
+    """Lance's threads do not survive a fork: of a process that has imported what is heavy and has run nothing yet."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mmcma.apis', 'mmcma.search', 'mmcma.models', 'transformers.models.clip'])
+    process = context.Process(target=_index, args=(media, gallery))
     process.start()
     return process
 
