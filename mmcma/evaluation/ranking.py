@@ -81,7 +81,7 @@ class TiledScores:
 
     @property
     def groups(self) -> tuple[Tensor | None, Tensor | None]:
-        """The text of each caption: see :func:`~mmcma.evaluation.sweeps.groups_of`."""
+        """The text of each caption, as :func:`~mmcma.evaluation.sweeps.groups_of` takes it."""
         return self.caption_text, None
 
     def __getitem__(self, block: tuple[Index, Index]) -> Tensor:

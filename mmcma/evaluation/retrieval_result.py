@@ -49,7 +49,7 @@ class RetrievalResult:
 
     @property
     def test_set(self) -> str:
-        """Digest of ids and captions in their order: query by query, only results with the same one can be compared."""
+        """Digest of ids and captions in their order; only results of one digest can be compared query by query."""
         return text_digest(json.dumps([self.item_ids, self.captions, self.caption_item.tolist()]))
 
     def best_own_captions(self) -> Tensor:

@@ -78,10 +78,11 @@ def test_an_entry_with_options_is_no_result_of_its_config(tool):
     assert [entry['entry'] for entry in tool.read_runs()['cma_tiny_glyphmotion']] == ['cma'] * 3
 
 
-def test_a_damaged_file_of_a_run_is_named(tool, monkeypatch):
+@pytest.mark.parametrize('text', ['{', '[{"results": {}}]', '[1]'])
+def test_a_damaged_file_of_a_run_is_named(tool, monkeypatch, text):
     study = importlib.import_module('study')
-    monkeypatch.setattr(study.Study, 'results', lambda *_: study.json.loads('{'))
-    with pytest.raises(DataError, match="docs/results/glyphmotion/runs: a file of 'zero-shot' is no JSON"):
+    monkeypatch.setattr(study.Study, 'results', lambda *_: study.json.loads(text))
+    with pytest.raises(DataError, match="docs/results/glyphmotion/runs: a file of 'zero-shot' is damaged"):
         tool.read_runs()
 
 

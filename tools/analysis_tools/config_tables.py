@@ -58,8 +58,9 @@ def read_runs() -> Runs:
         for entry in study.entries.values():
             try:
                 found = study.results('run', entry.name)
-            except ValueError as error:
-                raise DataError(f'docs/results/{name}/runs: a file of {entry.name!r} is no JSON ({cause(error)}). '
+                _ = [run['results'][key] for run in found for key in RECALLS]
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f'docs/results/{name}/runs: a file of {entry.name!r} is damaged ({cause(error)}). '
                                 'Delete it and run the study again.') from error
             if found and not entry.options:
                 runs[Path(entry.config).stem] = found
