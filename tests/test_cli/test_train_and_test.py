@@ -12,7 +12,7 @@ import torch
 from helpers.clip import write_clip
 from helpers.commands import run
 from helpers.processes import context
-from helpers.tiny_run import write_config
+from helpers.tiny_run import NoiseClips, write_config
 
 from mmcma.config import load_config
 
@@ -39,6 +39,15 @@ def test_help_answers_without_heavy_imports(tool):
     shown = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith('usage: ')
+
+
+def test_a_test_leaves_the_training_data_alone(tiny_clip, here, monkeypatch, capfd):
+    config = write_config(here, tiny_clip, extra='custom_hooks = _base_.custom_hooks')
+    built, build = [], NoiseClips.__init__
+    monkeypatch.setattr(NoiseClips, '__init__', lambda self, **options: built.append(options) or build(self, **options))
+    assert run('test', config) == 0
+    assert [options['seed'] for options in built] == [3] and 'No query panels' not in capfd.readouterr().out
+    assert next((here / 'work_dirs' / 'tiny').glob('*/query_panels.png'))
 
 
 def test_the_package_alone_imports_nothing_heavy():

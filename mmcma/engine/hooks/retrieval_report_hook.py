@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmcma.checkpoints.identity import backbone_identity
@@ -143,7 +143,9 @@ class RetrievalReportHook(Hook):
         try:
             image = write_panels(path, unwrapped(runner.model), result, runner.test_dataloader.dataset.__getitem__,
                                  self.num_panels)
-            runner.visualizer.add_image(path.stem, image, runner.epoch)
+            # Asking a runner that does not train for its epoch would build the training data.
+            epoch = runner.epoch if isinstance(runner._train_loop, BaseLoop) else 0
+            runner.visualizer.add_image(path.stem, image, epoch)
         except Exception as error:  # a run does not end for want of an image, whatever the model and its data are
             runner.logger.warning(f'No query panels: {type(error).__name__}: {error}')
 
