@@ -18,7 +18,7 @@ Encoder = Callable[[ReadFile, Sequence[ListedFile]], Iterator[Gathered | Written
 
 
 def encode_here(job: ReadFile, todo: Sequence[ListedFile], *, inferencer: RetrievalInferencer, workers: int,
-                    timeout: float) -> Iterator[Gathered]:
+                timeout: float) -> Iterator[Gathered]:
     """An :data:`Encoder` on this machine: ``workers`` processes read, this one encodes."""
     read = watched_jobs(job, todo, workers=workers, seconds=timeout)
     return filter(None, map(Assembly().take, encode_read(read, inferencer.model, inferencer.batch_size)))

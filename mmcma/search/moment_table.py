@@ -90,37 +90,46 @@ class MomentTable:
         if seconds:
             terms += [f'duration {sign} {float(bound)!r}'
                       for sign, bound in zip(('>=', '<='), seconds) if isfinite(bound)]
-        near = dict(column='vector', q=vector, metric='dot')
+        near: dict = dict(column='vector', q=vector, metric='dot')
         condition = ' and '.join(terms) or None
         if self._indexed:
             return self._refined(near, limit, condition)
-        return self._read(self._scan(self._table.schema.names, condition, dict(near, k=limit)))
+        return self._read(self._scan(self._table.schema.names, condition, nearest=dict(near, k=limit)))
 
     def _refined(self, near: dict, limit: int, condition: str | None) -> list[Moment]:
-        """The best of those that the index finds, once their vectors are what was written."""
+        """The best of those that the index finds, once their vectors are what was written, and of rows not in it."""
         names = [*FACTS, 'vector', 'checksum', '_rowid']
-        rows = self._scan(names, condition, dict(near, k=limit * _REFINED, nprobes=_PROBES))
+        # Asked for both at once, Lance would compare vectors of the first that nobody has checked.
+        parts = [self._scan(names, condition, fast_search=True,
+                            nearest=dict(near, k=limit * _REFINED, nprobes=_PROBES))]
+        if others := [fragment for fragment in self._table.get_fragments()
+                      if fragment.fragment_id not in self._indexed]:
+            parts.append(self._scan(names, condition, fragments=others, nearest=dict(near, k=limit, use_index=False)))
+        rows = pa.concat_tables(parts)
         with one_line_errors(self.uri, self.remedy):
             for batch in rows.to_batches():
                 check_first_stage(batch)
-        vectors = rows['vector'].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
-        order = np.argsort(-(vectors @ near['q']), kind='stable')[:limit]
-        places = {row: place for place, row in enumerate(rows['_rowid'].to_numpy()[order].tolist())}
-        if not places:
+        vectors = rows['vector'].combine_chunks().flatten().to_numpy().reshape(-1, len(near['q']))
+        best = np.argsort(-(vectors @ near['q']), kind='stable')[:limit]
+        return self._rows(rows['_rowid'].to_numpy()[best].tolist())
+
+    def _rows(self, numbers: list[int]) -> list[Moment]:
+        """The moments with these numbers of Lance's, in this order."""
+        if not numbers:
             return []
-        found = self._scan([*self._table.schema.names, '_rowid'], f'_rowid in ({", ".join(map(str, places))})')
-        in_order = sorted(zip(found['_rowid'].to_pylist(), self._read(found)), key=lambda row: places[row[0]])
-        return [moment for _, moment in in_order]
+        found = self._scan([*self._table.schema.names, '_rowid'], f'_rowid in ({", ".join(map(str, numbers))})')
+        moments = dict(zip(found['_rowid'].to_pylist(), self._read(found)))
+        return [moments[number] for number in numbers]
 
     def of_path(self, path: str) -> list[Moment]:
         """The moments of a file, in the order of time."""
         return sorted(self._read(self._scan(self._table.schema.names, f'path = {text_literal(path)}')),
                       key=lambda moment: moment.start)
 
-    def _scan(self, names: list[str], condition: str | None = None, near: dict | None = None) -> pa.Table:
+    def _scan(self, names: list[str], condition: str | None = None, **options) -> pa.Table:
         with one_line_errors(self.uri, self.remedy):
-            return self._table.scanner(names, condition, nearest=near, prefilter=True,
-                                       disable_scoring_autoprojection=True).to_table()
+            return self._table.scanner(names, condition, prefilter=True, disable_scoring_autoprojection=True,
+                                       **options).to_table()
 
     def _read(self, rows: pa.Table) -> list[Moment]:
         with one_line_errors(self.uri, self.remedy):

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from helpers.media import write_image, write_video
 from mmcma.models.similarities import QueryScore
 from mmcma.search import Gallery, indexing, manifest, writer
+from mmcma.search.rows import Moment
 from mmcma.search.tables import lance
 from mmcma.structures import Features
 from mmcma.utils.errors import DataError
@@ -71,6 +72,12 @@ def write_folder(folder: Path, images: int = 5, videos: int = 2) -> Path:
 
 def index(folder: Path, gallery: Path, inferencer=None, **settings):
     return indexing.index_folder(folder, gallery, inferencer or StandIn(), model='stand-in', **settings)
+
+
+def moments_of(frames: np.ndarray) -> list[Moment]:
+    """Rows with these embeddings, float16 ``(N, T, D)``, of files in three folders."""
+    return [Moment(f'{number % 3}/{number:03}.mp4', 0.0, 4.0, 4.0, [float(second) for second in range(len(own))], own,
+                   1, 'd', 1, 1) for number, own in enumerate(frames)]
 
 
 def contents(path: Path, inferencer=None) -> dict:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.galleries import moments_of
 
 from mmcma.search import moment_table, vector_index
 from mmcma.search.manifest import FORM, GalleryManifest
 from mmcma.search.moment_table import MomentTable
 from mmcma.search.repair import repaired
-from mmcma.search.rows import Moment, first_stage_vectors
+from mmcma.search.rows import first_stage_vectors
 from mmcma.search.writer import GalleryWriter
 from mmcma.utils.errors import DataError
 
@@ -23,8 +24,7 @@ FRAMES = np.random.default_rng(0).standard_normal((ROWS, 2, DIM)).astype(np.floa
 @pytest.fixture(scope='module')
 def writers(tmp_path_factory) -> list[GalleryWriter]:
     """Of the same random rows with and without an index."""
-    moments = [Moment(f'{number % 3}/{number:03}.mp4', 0.0, 4.0, 4.0, [0.0, 1.0], own, 1, 'd', 1, 1)
-               for number, own in enumerate(FRAMES)]
+    moments = moments_of(FRAMES)
     made = []
     with pytest.MonkeyPatch.context() as patch:
         for rows in (400, 10**6):
@@ -61,6 +61,7 @@ def test_rows_behind_it_and_filters_count(tables):
     assert indexed.search(vectors[550], 1)[0].path == '1/550.mp4'
     found = indexed.search(vectors[0], 50, folder='2')
     assert len(found) == 50 and all(moment.path.startswith('2/') for moment in found)
+    assert indexed.search(vectors[0], 50, folder='absent') == []
 
 
 def test_lost_rows_are_noticed(tables, writers):

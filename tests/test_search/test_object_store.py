@@ -1,11 +1,15 @@
 """A gallery in an object store."""
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from helpers.galleries import StandIn, contents, index, write_folder
+from helpers.galleries import StandIn, contents, index, moments_of, write_folder
 from helpers.media import write_image
 
-from mmcma.search import Gallery, indexing, lock
-from mmcma.search.manifest import find_manifest, read_manifest
+from mmcma.search import Gallery, indexing, lock, vector_index
+from mmcma.search.manifest import FORM, GalleryManifest, find_manifest, read_manifest
+from mmcma.search.moment_table import MomentTable
+from mmcma.search.rows import first_stage_vectors
 from mmcma.search.tables import lance
 from mmcma.search.writer import GalleryWriter
 from mmcma.utils.errors import DataError
@@ -55,6 +59,20 @@ def test_repair(bucket, folder):
         Gallery(f'{URI}/repair', StandIn())
     assert index(folder, f'{URI}/repair', repair=True).added == 4
     assert contents(f'{URI}/repair') == before
+
+
+def test_an_index_of_vectors(bucket, monkeypatch):
+    """Its files are compared there too."""
+    monkeypatch.setattr(vector_index, 'INDEXED_FROM', 300)
+    frames = np.random.default_rng(0).standard_normal((300, 2, 32)).astype(np.float16)
+    writer = GalleryWriter(f'{URI}/large', GalleryManifest(FORM, '/videos', 'tiny', None, 'f' * 32))
+    writer.add(moments_of(frames))
+    writer.finish({})
+    table = MomentTable(writer.gallery, writer.manifest)
+    table.verify(writer.manifest)
+    assert table.search(first_stage_vectors(frames)[7], 1)[0].path == '1/007.mp4'
+    with pytest.raises(DataError, match='_indices: the index of vectors is not what was written'):
+        table.verify(replace(writer.manifest, index=writer.manifest.index + 1))
 
 
 def test_two_writers(bucket, folder, monkeypatch):
