@@ -29,7 +29,7 @@ def test_it_runs_from_data_to_search(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}')
     parameters, = (cell for cell in notebook.cells if 'parameters' in cell.metadata.get('tags', []))
     parameters.source = 'CLIPS = dict(train=16, val=8, test=8)\nEPOCHS = 1'
-    NotebookClient(notebook, timeout=300, resources=dict(metadata=dict(path=str(tmp_path)))).execute()
+    NotebookClient(notebook, timeout=None, resources=dict(metadata=dict(path=str(tmp_path)))).execute()
     outputs = [output for cell in notebook.cells for output in cell.get('outputs', [])]
     said = ''.join(output.get('text', '') for output in outputs)
     assert 'error' not in said and '8 items, 8 moments; 8 added' in said
