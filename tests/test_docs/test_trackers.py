@@ -1,4 +1,5 @@
 """The trackers of docs/train.md, each with the lines that stand there: a training offline, and what they hold of it."""
+import importlib
 import json
 import re
 import struct
@@ -36,6 +37,7 @@ def trained(tmp_path, monkeypatch, tiny_clip):
 
 def test_weights_and_biases(trained):
     losses, recalls = trained('Wandb')
+    importlib.import_module('wandb').finish()  # as at the end of a process; until then records may wait
     file = next(Path('work').glob('*/vis_data/wandb/offline-run-*/*.wandb'))
     history = [{item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
                for record in wandb_records(file.read_bytes()) if record.WhichOneof('record_type') == 'history']
