@@ -15,6 +15,8 @@ from mmcma.visualization.plots import COLOURS, GRID, INK, plain, png
 
 RECALLS = tuple(f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR'))
 _LABEL_HEIGHT = 10  # of a mark in a plot, with its space, in points
+#: Colours of lines that are told apart by them alone.
+_LINES = (*COLOURS[1:], '#b0413e', '#5b8c3a')
 #: Finished runs of each entry.
 Runs = Mapping[str, list[dict]]
 
@@ -136,7 +138,7 @@ def _recall_by_value(runs: Mapping[str, Mapping[int, list[dict]]], study: Study,
         recalls = [_values(of) for of in own.values()]
         axes.errorbar(list(own), [mean(of) for of in recalls], capsize=2, linewidth=1.4, marker='o', markersize=4,
                       yerr=[stdev(of) if len(of) > 1 else 0.0 for of in recalls], label=method,
-                      color=COLOURS[(number + 1) % len(COLOURS)])
+                      color=_LINES[number % len(_LINES)])
     if floor is not None:
         axes.axhline(floor, color=COLOURS[0], linewidth=1.2, linestyle='--', label='zero-shot')
     assert study.sweep is not None
