@@ -14,7 +14,7 @@ _BACKENDS = {'AimVisBackend': 'aim', 'ClearMLVisBackend': 'clearml', 'DVCLiveVis
 
 
 def check_run_settings(cfg: Config) -> None:
-    """Checks seed, length of training, optimizer wrapper and visualization backends.
+    """Checks that there is a model, seed, length of training, optimizer wrapper and visualization backends.
 
     Raises:
         ConfigError: One of them cannot be; the message gives file, key, value and fix.
@@ -24,6 +24,8 @@ def check_run_settings(cfg: Config) -> None:
 
 
 def _faults(cfg: Config) -> Iterator[str]:
+    if not cfg.get('model'):
+        yield "there is no model: add one, or a _base_ that has one, such as 'mmcma::_base_/models/clip_tiny.py'."
     seed = (cfg.get('randomness') or {}).get('seed')
     if seed is not None and not (_is_int(seed) and 0 <= seed < 2**32):
         yield f'randomness.seed={short(seed)} (or --seed) must be a whole number from 0 to {2**32 - 1}.'

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from helpers.tiny_run import config_text, write_config
 
-from mmcma.config import check_config, load_config, own_config
+from mmcma.config import check_config, check_run_settings, load_config, own_config
 from mmcma.config.reading import CONFIGS
 from mmcma.utils.errors import ConfigError
 
@@ -244,3 +244,8 @@ def test_a_variable_that_came_too_late_is_refused(tmp_path, lines, fault):
         load_config(path)
     else:
         assert fault in message_of(load_config, path)
+
+
+@pytest.mark.parametrize('text', ['', 'model = None', 'model = dict()'])
+def test_a_config_without_a_model_is_refused(tmp_path, text):
+    assert 'there is no model: add one' in message_of(check_run_settings, load_config(written(tmp_path, text)))
