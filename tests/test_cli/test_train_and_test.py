@@ -109,7 +109,7 @@ def test_what_options_of_a_test_leave(tiny_clip, here):
 @pytest.mark.parametrize('name, options, said', [
     ('test', ['--dump', 'all.json'], 'error: --dump all.json: results are dumped as a pickle; call it all.json.pkl'),
     ('test', ['--dump', 'no/all.pkl'], 'error: --dump no/all.pkl cannot be written'),
-    ('test', ['--show-dir', 'tiny.py'], 'error: --show-dir tiny.py is a file'),
+    ('test', ['--show-dir', 'tiny.py'], 'error: --show-dir tiny.py can be no folder'),
     ('train', ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'tiny.py does not say which batch size')])
 def test_options_that_cannot_be(tiny_clip, here, capfd, name, options, said):
     assert run(name, write_config(here, tiny_clip), *options) == 2

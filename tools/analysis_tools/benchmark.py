@@ -23,8 +23,8 @@ BACKBONE = dict(choices=['vit-b32', 'vit-b16'], default='vit-b32')
 
 def main() -> None:
     args = parser().parse_args()
-    numbers = [name for name, value in vars(args).items() if isinstance(value, int | float) and name != 'tiny']
-    check_at_least(args, **dict.fromkeys(numbers, 1))
+    check_at_least(args, **{name: 1 if isinstance(value, int) else 0.001 for name, value in vars(args).items()
+                            if isinstance(value, int | float) and name != 'tiny'})
     check_can_grow(args.out, '--out')
     module, function = COMMANDS[args.command].run
     getattr(import_module(f'benchmarks.{module}'), function)(args)

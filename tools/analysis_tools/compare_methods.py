@@ -31,7 +31,6 @@ from typing import NamedTuple
 from study import ROOT, Entry, Study, read_study
 
 from mmcma.cli.arguments import run_tool
-from mmcma.config import own_config
 from mmcma.utils.errors import ConfigError, UserError
 
 STUDIES = Path(__file__).parent / 'studies'
@@ -45,6 +44,7 @@ METRICS = tuple(f'{way}/R@{k}' for way in ('t2v', 'v2t') for k in (1, 5, 10))
 
 def main() -> None:
     args = parse_args()
+    from mmcma.config import own_config
     if args.command == 'tune' and (Path(args.study).is_file() or own_config(args.study)):
         tune_config(args)
         return

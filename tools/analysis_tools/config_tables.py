@@ -12,8 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 import yaml
-from study import ROOT, read_study
-from study_page import RECALLS, spread
+from study import RECALLS, ROOT, read_study, spread
 
 from mmcma.cli.arguments import run_tool
 from mmcma.utils.errors import DataError, cause

@@ -3,6 +3,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from mmcma.utils.errors import ConfigError, did_you_mean
@@ -10,6 +11,8 @@ from mmcma.utils.errors import ConfigError, did_you_mean
 ROOT = Path(__file__).parents[2]
 #: Where a study's runs, tables and plots are kept.
 RESULTS = ROOT / 'docs' / 'results'
+#: Keys of the figures that tables have.
+RECALLS = tuple(f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR'))
 #: How often each method's cost is taken.
 COST_ROUNDS = 3
 #: Kind of run -> its file below the study's folder, by the entry and what tells its runs apart.
@@ -160,3 +163,8 @@ def swept(method: Entry, sweep: Sweep | None) -> list[Entry]:
         return [method]
     return [replace(method, name=f'{method.name}_{value}', options={**method.options, **options})
             for value, options in sweep.values.items()]
+
+
+def spread(values: list[float]) -> str:
+    """``mean ± standard deviation``, or the value where there is one."""
+    return f'{mean(values):.1f} ± {stdev(values):.1f}' if len(values) > 1 else f'{values[0]:.1f}'

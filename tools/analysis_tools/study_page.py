@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
-from study import RESULTS, Study, Table
+from study import RECALLS, RESULTS, Study, Table, spread
 
 from mmcma.utils.files import write_atomic
 from mmcma.visualization.plots import COLOURS, GRID, INK, plain, png
 
-RECALLS = tuple(f'{direction}/{key}' for direction in ('t2v', 'v2t') for key in ('R@1', 'R@5', 'R@10', 'MdR', 'MnR'))
 _LABEL_HEIGHT = 10  # of a mark in a plot, with its space, in points
 #: Colours of lines that are told apart by them alone.
 _LINES = (*COLOURS[1:], '#b0413e', '#5b8c3a')
@@ -88,11 +87,6 @@ def _marked(entry: str, against: str) -> str:
 
 def _values(runs: list[dict], key: str = 't2v/R@1') -> list[float]:
     return [run['results'][key] for run in runs]
-
-
-def spread(values: list[float]) -> str:
-    """``mean ± standard deviation``, or the value where there is one."""
-    return f'{mean(values):.1f} ± {stdev(values):.1f}' if len(values) > 1 else f'{values[0]:.1f}'
 
 
 def _difference(runs: list[dict], others: list[dict]) -> str:

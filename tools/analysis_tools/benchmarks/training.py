@@ -20,8 +20,9 @@ import torch
 from benchmarks.core import agree, isolated, print_table, race_costs, save, spread
 from benchmarks.released import ReleasedStep
 from benchmarks.steps import step_of_variant, write_job
-from benchmarks.variants import EAGER, EXACT, RELEASED, VARIANTS, setting, size_of, variant_names
+from benchmarks.variants import EXACT, RELEASED, TOWERS, VARIANTS, setting, size_of, variant_names
 
+EAGER = {f'model.{tower}.attn_implementation': 'eager' for tower in TOWERS}
 CHECKED = 8  # videos of the batch on which variants that do not run at the same time are compared
 
 

@@ -95,7 +95,8 @@ def _other_type(path: str, node: dict, rng: Random) -> Mutation:
     if 'type' not in node:
         return _invent(path, node, rng)
     name = str(node['type'])
-    node['type'] = rng.choice([name[:-1], name.lower(), f'mmcma.{name}x', 3, None, ['x']])
+    others = [name[:-1], name.lower(), f'mmcma.{name}x', 3, None, ['x']]
+    node['type'] = rng.choice([other for other in others if other != name])
     return Mutation(f'{path}.type={node["type"]!r}', (repr(node['type']), path), legal=False)
 
 
