@@ -34,7 +34,6 @@ def refused(tmp_path, monkeypatch, capsys, tiny_clip):
 
     def call(tool: str, *args: str) -> str:
         monkeypatch.setattr(sys, 'argv', [tool, *args])
-        monkeypatch.syspath_prepend(TOOLS / 'analysis_tools')
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(TOOLS / tool), run_name='__main__')
         output, errors = capsys.readouterr()
