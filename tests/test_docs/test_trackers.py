@@ -20,6 +20,8 @@ LINES = {backend: lines for lines in re.findall(r'```python\n(.*?)```', PAGE.rea
 OFFLINE = {'WANDB_MODE': 'offline', 'WANDB_ERROR_REPORTING': 'false', 'WANDB_SILENT': 'true',
            'MLFLOW_DISABLE_TELEMETRY': 'true'}
 
+IN_THIS_PROCESS = partial(run, 'train')
+
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch, tiny_clip):
@@ -28,7 +30,7 @@ def trained(tmp_path, monkeypatch, tiny_clip):
     for name, value in OFFLINE.items():
         monkeypatch.setenv(name, value)
 
-    def train(backend: str, train: Callable[..., int] = partial(run, 'train')) -> tuple[list[float], list[float]]:
+    def train(backend: str, train: Callable[..., int] = IN_THIS_PROCESS) -> tuple[list[float], list[float]]:
         hooks = 'custom_hooks = _base_.custom_hooks'  # with the report, which gives query panels
         config = write_config(tmp_path, tiny_clip, epochs=1, extra=f'{LINES[backend]}\n{hooks}')
         assert train(config, '--work-dir', 'work') == 0
