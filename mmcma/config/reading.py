@@ -68,10 +68,6 @@ def _read(path: Path) -> Config:
     try:
         cfg = Config.fromfile(path)
         _drop_own_scope(cfg._cfg_dict)
-        _check_variables(cfg, path)
-        return cfg
-    except ConfigError:
-        raise
     except SyntaxError as error:
         faulty = _first_syntax_error(path) or error
         raise ConfigError(f'config {faulty.filename!r}, line {faulty.lineno}: {faulty.msg}.') from error
@@ -80,6 +76,9 @@ def _read(path: Path) -> Config:
     except Exception as error:  # A config is code: whatever it raises is its author's to mend.
         raise ConfigError(f'config {str(path)!r} cannot be read: {type(error).__name__}: {_one_line(error)}'
                           f'{_where(error)}') from error
+    if path.suffix == '.py':  # mmengine reads YAML and JSON too
+        _check_variables(cfg, path)
+    return cfg
 
 
 def _drop_own_scope(node: Any) -> None:
@@ -100,20 +99,26 @@ def _check_variables(cfg: Config, path: Path) -> None:
     Raises:
         ConfigError: Parts have an entry of its name, and none of them its value.
     """
-    own = {target.id: getattr(node.value, 'value', None) for node in ast.parse(path.read_text(encoding='utf-8')).body
-           if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+    own = _assigned(ast.parse(path.read_text(encoding='utf-8')))
     if '_base_' not in own:
         return
-    texts = [(keys, node) for keys, node in entries(cfg.to_dict()) if isinstance(node, str) and keys[0] in RUNNER_KEYS]
-    for name, value in own.items():
+    texts = [(keys, text) for keys, text in entries(cfg.to_dict()) if isinstance(text, str) and keys[0] in RUNNER_KEYS]
+    for name, node in own.items():
+        value = getattr(node, 'value', None)
         if not isinstance(value, str) or not value or name in RUNNER_KEYS or name in SHARED:
             continue
-        places = [(dotted(keys), node) for keys, node in texts if keys[-1] == name]
-        if places and not any(f'{node}/'.startswith(f'{value.rstrip("/")}/') for _, node in texts):
-            (place, node), *_ = places
-            raise ConfigError(f'config {str(path)!r}: {name} = {value!r} has no effect: {place} is {node!r}, as what '
+        places = [(dotted(keys), text) for keys, text in texts if keys[-1] == name]
+        if places and not any(f'{text}/'.startswith(f'{value.rstrip("/")}/') for _, text in texts):
+            (place, other), *_ = places
+            raise ConfigError(f'config {str(path)!r}: {name} = {value!r} has no effect: {place} is {other!r}, as what '
                               f'the file inherits was made before. Give --cfg-options {name}={value}, or set '
                               f'{" and ".join(place for place, _ in places[:3])} in the file.')
+
+
+def _assigned(tree: ast.Module) -> dict[str, ast.expr]:
+    """Name -> expression of what a file assigns at its top."""
+    return {target.id: node.value for node in tree.body if isinstance(node, ast.Assign)
+            for target in node.targets if isinstance(target, ast.Name)}
 
 
 def _first_syntax_error(path: Path) -> SyntaxError | None:
@@ -124,12 +129,11 @@ def _first_syntax_error(path: Path) -> SyntaxError | None:
         return error
     except OSError:  # A missing base; the syntax error is in another file.
         return None
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', None) == '_base_':
-            bases = ast.literal_eval(node.value)
-            for base in [bases] if isinstance(bases, str) else bases:
-                if found := _first_syntax_error(path.parent / base):
-                    return found
+    if (node := _assigned(tree).get('_base_')) is not None:
+        bases = ast.literal_eval(node)
+        for base in [bases] if isinstance(bases, str) else bases:
+            if found := _first_syntax_error(path.parent / base):
+                return found
     return None
 
 

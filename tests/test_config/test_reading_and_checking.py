@@ -249,3 +249,8 @@ def test_a_variable_that_came_too_late_is_refused(tmp_path, lines, fault):
 @pytest.mark.parametrize('text', ['', 'model = None', 'model = dict()'])
 def test_a_config_without_a_model_is_refused(tmp_path, text):
     assert 'there is no model: add one' in message_of(check_run_settings, load_config(written(tmp_path, text)))
+
+
+@pytest.mark.parametrize('name, text', [('a.yml', 'data_root: mine'), ('a.json', '{"data_root": "mine"}')])
+def test_a_config_may_be_yaml_or_json(tmp_path, name, text):
+    assert load_config(written(tmp_path, text, name)).data_root == 'mine'
