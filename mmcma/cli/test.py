@@ -64,11 +64,8 @@ def set_results(cfg, args: argparse.Namespace) -> None:
         evaluator = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         cfg.test_evaluator = [*evaluator, dict(type='DumpResults', out_file_path=args.dump)]
     if args.show_dir is not None:
-        hooks = cfg.get('custom_hooks') or []
-        if all(hook['type'] != 'RetrievalReportHook' for hook in hooks):
-            hooks = [*hooks, dict(type='RetrievalReportHook')]
-        cfg.custom_hooks = [dict(hook, out_dir=args.show_dir) if hook['type'] == 'RetrievalReportHook' else hook
-                            for hook in hooks]
+        from mmcma.config import set_report
+        set_report(cfg, out_dir=args.show_dir)
 
 
 def test(runner, *, zero_shot: bool) -> dict:

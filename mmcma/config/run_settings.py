@@ -23,6 +23,14 @@ def check_run_settings(cfg: Config) -> None:
         raise ConfigError(f'{cfg.filename or "config"}: {fault}')
 
 
+def set_report(cfg: Config, **options: Any) -> None:
+    """Gives the config's ``RetrievalReportHook`` these options; a config without one gets one."""
+    hooks = cfg.get('custom_hooks') or []
+    if all(hook['type'] != 'RetrievalReportHook' for hook in hooks):
+        hooks = [*hooks, dict(type='RetrievalReportHook')]
+    cfg.custom_hooks = [dict(hook, **options) if hook['type'] == 'RetrievalReportHook' else hook for hook in hooks]
+
+
 def _faults(cfg: Config) -> Iterator[str]:
     if not cfg.get('model'):
         yield "there is no model: add one, or a _base_ that has one, such as 'mmcma::_base_/models/clip_tiny.py'."

@@ -6,12 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import one_process, tiny_run
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
+from helpers import commands, one_process, tiny_run
 
-from mmcma.cli.main import main
 from mmcma.utils.errors import ConfigError
 
 TOOLS = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
@@ -70,7 +66,7 @@ def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tm
     """Two learning rates, the method and the zero-shot model, and the cost of a step; two seeds would be the same."""
     monkeypatch.setattr(tools, 'read_study', lambda path, read=tools.read_study: read_one_seed(read(path)))
     monkeypatch.setattr(importlib.import_module('study'), 'COST_ROUNDS', 1)
-    monkeypatch.setattr(tools, 'call', in_this_process)
+    monkeypatch.setattr(tools, 'call', commands.call)
     monkeypatch.setattr('benchmarks.core.isolated', one_process.in_this_process)
     call(tools, monkeypatch, 'run', 'noise', '--only', 'zero-shot')
     call(tools, monkeypatch, 'tune', 'noise')
@@ -83,14 +79,6 @@ def test_a_real_study_runs_from_tuning_to_the_page(tools, study, monkeypatch, tm
     assert sum(run['t2v_rank_shares']) == pytest.approx(100, abs=0.01)  # each is rounded to 0.001
     assert f'| **cma** | {run["parameters"]["trainable"]:,} |' in page and '| 1.00 | 1.00 |' in page
     assert 'Not run yet: narrow' in page and (tmp_path / 'results' / 'noise' / 'all_parameters.png').is_file()
-
-
-def in_this_process(command: list[str], threads: int) -> str:
-    """Runs a tool without the seconds that a process takes to start."""
-    for kind in (DefaultScope, MMLogger, MessageHub, Visualizer):  # named by the second: two runs would share them
-        kind._instance_dict.clear()
-    main([Path(command[0]).stem, *command[1:]])
-    return ''
 
 
 def test_a_tool_in_a_process_of_its_own(tools):

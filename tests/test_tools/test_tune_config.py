@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import commands
 from PIL import Image
 
 from mmcma.config import load_config
@@ -68,8 +69,7 @@ def fake_train(recall_of):
 
 @pytest.mark.slow
 def test_a_real_config_from_the_command_to_the_plot(tools, monkeypatch, capsys):
-    from test_tools.test_compare_methods import in_this_process
-    monkeypatch.setattr(tools, 'call', in_this_process)
+    monkeypatch.setattr(tools, 'call', commands.call)
     call(tools, monkeypatch, 'mine.py', '--cfg-options', 'train_cfg.max_epochs=2')
     said = capsys.readouterr().out
     # A tenth of 230 is held out; 207 are left, of which a quarter would be less than 500.

@@ -28,7 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from study import ROOT, Entry, Study, read_study
+from study import RECALLS, ROOT, Entry, Study, read_study
 
 from mmcma.cli.arguments import run_tool
 from mmcma.utils.errors import ConfigError, UserError
@@ -39,7 +39,7 @@ COST_STEPS = 5  # that are timed
 KEPT = ('config', 'seed', 'dataset', 'split', 'num_items', 'num_captions', 'gallery', 'protocols', 'parameters',
         'backbone', 'device', 'versions', 'seconds', 'caption_kinds')
 TUNING_SEED = 100
-METRICS = tuple(f'{way}/R@{k}' for way in ('t2v', 'v2t') for k in (1, 5, 10))
+METRICS = tuple(key for key in RECALLS if '/R@' in key)
 
 
 def main() -> None:

@@ -109,6 +109,11 @@ def _relative_cost(study: Study, entry: str) -> tuple[str, str]:
 
 # ---- plots ----
 
+def _deviation(values: list[float]) -> float:
+    """Standard deviation, 0 of one value."""
+    return stdev(values) if len(values) > 1 else 0.0
+
+
 def _plots(study: Study, table: Table, runs: Runs, kinds: list[str]) -> dict[str, Figure]:
     trained = {entry: own for entry, own in runs.items() if study.entries[entry].train}
     untrained = {entry: own for entry, own in runs.items() if entry not in trained}
@@ -131,7 +136,7 @@ def _recall_by_value(runs: Mapping[str, Mapping[int, list[dict]]], study: Study,
     for number, (method, own) in enumerate(runs.items()):
         recalls = [_values(of) for of in own.values()]
         axes.errorbar(list(own), [mean(of) for of in recalls], capsize=2, linewidth=1.4, marker='o', markersize=4,
-                      yerr=[stdev(of) if len(of) > 1 else 0.0 for of in recalls], label=method,
+                      yerr=[_deviation(of) for of in recalls], label=method,
                       color=_LINES[number % len(_LINES)])
     if floor is not None:
         axes.axhline(floor, color=COLOURS[0], linewidth=1.2, linestyle='--', label='zero-shot')
@@ -157,7 +162,7 @@ def _recall_by_parameters(runs: Runs, title: str, marked: str, floor: float | No
     means = [mean(_values(own)) for own in runs.values()]
     for name, x, y in zip(runs, trainable, means):
         recalls = _values(runs[name])
-        axes.errorbar(x, y, yerr=stdev(recalls) if len(recalls) > 1 else 0.0, fmt='o', markersize=5, capsize=2,
+        axes.errorbar(x, y, yerr=_deviation(recalls), fmt='o', markersize=5, capsize=2,
                       color=COLOURS[2] if name == marked else COLOURS[1], linewidth=1)
     axes.set_xscale('log')
     for name, x, y, offset in zip(runs, trainable, means, _label_offsets(np.log10(trainable), np.array(means))):
@@ -218,8 +223,8 @@ def _bars_by_kind(runs: Runs, kinds: Sequence[str], title: str, marked: str) -> 
     colours = [COLOURS[2] if name == marked else COLOURS[1] for name in runs]
     for axes, kind in zip(panels, kinds):
         values = [_values(own, f't2v/{kind}/R@1') for own in runs.values()]
-        spreads = [stdev(of) if len(of) > 1 else 0.0 for of in values]
-        bars = axes.barh(places, [mean(of) for of in values], 0.7, color=colours, xerr=spreads,
+        bars = axes.barh(places, [mean(of) for of in values], 0.7, color=colours,
+                         xerr=[_deviation(of) for of in values],
                          error_kw=dict(ecolor=INK, elinewidth=0.8, capsize=2))
         axes.bar_label(bars, fmt='%.1f', fontsize=7.5, color=INK, padding=2)
         axes.set_title(kind)

@@ -42,13 +42,7 @@ def own_study(config: str, options: list[str], metric: str, work_dir: str | None
     name = Path(config).stem
     folder = Path(work_dir or Path('work_dirs') / name / 'tune')
     trained, held_out = parts(cfg, config)
-    cfg.train_dataloader.dataset.indices = trained
-    cfg.test_dataloader.dataset = {**cfg.train_dataloader.dataset, 'indices': -held_out, 'test_mode': True,
-                                   'on_error': 'raise'}
-    cfg.test_evaluator = dict(type='RetrievalMetric')
-    if 'RetrievalReportHook' not in [hook['type'] for hook in cfg.setdefault('custom_hooks', [])]:
-        cfg.custom_hooks.append(dict(type='RetrievalReportHook'))
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    hold_out(cfg, trained, held_out)
     derived = folder / f'{name}.py'
     text = f'# {config} on {trained:,} of its training items, tested on {held_out:,} others of them.\n{cfg.pretty_text}'
     if derived.is_file() and derived.read_text(encoding='utf-8') != text:
@@ -61,6 +55,17 @@ def own_study(config: str, options: list[str], metric: str, work_dir: str | None
     entry = Entry(name, str(derived.resolve()), rates)
     return Study(name, title=config, metric=metric, seeds=(), options={}, tune={'options': {}}, reference=name,
                  entries={name: entry}, tables={}, sweep=None, folder=folder)
+
+
+def hold_out(cfg, trained: int, held_out: int) -> None:
+    """Changes a config to train on the first ``trained`` training items and test on the last ``held_out`` ones."""
+    from mmcma.config import set_report
+    cfg.train_dataloader.dataset.indices = trained
+    cfg.test_dataloader.dataset = {**cfg.train_dataloader.dataset, 'indices': -held_out, 'test_mode': True,
+                                   'on_error': 'raise'}
+    cfg.test_evaluator = dict(type='RetrievalMetric')
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    set_report(cfg)
 
 
 def parts(cfg, config: str) -> tuple[int, int]:
