@@ -8,6 +8,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from mmcma import registry
 
+SHOWN_ONCE = ('RetrievalDataset',)
+
 
 def registered_parts(name: str, package: str = 'mmcma') -> list[type]:
     """The parts of this package in the registry ``name`` (``'MODELS'``), those of one ``package`` of it."""
@@ -38,6 +40,17 @@ def key_texts(part: type) -> dict[str, list[str]]:
     return {key: texts[key] for key in config_keys(part) if key in texts}
 
 
+def own_texts(part: type) -> dict[str, list[str]]:
+    """``key_texts`` without what a base of ``SHOWN_ONCE`` says of its keys: the page has that once, above the parts."""
+    shared = next((key_texts(kind) for kind in shown_bases(part)), {})
+    return {key: text for key, text in key_texts(part).items() if shared.get(key) != text}
+
+
+def shown_bases(part: type) -> list[type]:
+    """Bases of the part that its page shows."""
+    return [kind for kind in part.__mro__[1:] if kind.__name__ in SHOWN_ONCE]
+
+
 def _args(lines: list[str]) -> dict[str, list[str]]:
     """Key -> lines of its text in the section ``Args`` of a docstring; keys that share a text have it each."""
     texts: dict[str, list[str]] = {}
@@ -66,9 +79,16 @@ def complete_args(app, what, name, part, options, lines: list[str]) -> None:
         return
     own = len(list(_section(lines)))
     start = lines.index('Args:') if own else len(lines)
-    entries = [line for key, text in key_texts(part).items()
+    entries = [line for key, text in own_texts(part).items()
                for line in (f'    {key}: {text[0]}', *(f'        {more}' for more in text[1:]))]
     lines[start:start + own + bool(own)] = ['', 'Args:', *entries, ''] if entries else []
+
+
+def short_signature(app, what, name, part, options, signature, annotation):
+    """``(**kwargs)`` for a class that is made as a base that the page shows."""
+    if what == 'class' and any(part.__init__ is kind.__init__ for kind in shown_bases(part)):
+        return '(**kwargs)', annotation
+    return None
 
 
 class RegisteredParts(SphinxDirective):
@@ -85,4 +105,5 @@ class RegisteredParts(SphinxDirective):
 def setup(app) -> dict:
     app.add_directive('registered-parts', RegisteredParts)
     app.connect('autodoc-process-docstring', complete_args, priority=400)  # napoleon's is 500
+    app.connect('autodoc-process-signature', short_signature)
     return dict(parallel_read_safe=True)

@@ -89,15 +89,17 @@ def items_bar(label: str) -> Iterator[Callable[[int, int, int], None]]:
     """A progress bar on stderr with the rate and the time left; call it with items done, of how many, and failed."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]:.1f} items/s'),
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]}'),
                TimeRemainingColumn(), TextColumn('{task.fields[failed]} failed'))
     progress = Progress(*columns, console=Console(stderr=True))
-    bar = progress.add_task('', total=None, rate=0, failed=0)
+    bar = progress.add_task('', total=None, rate='', failed=0)
     with ExitStack() as shown:
         def show(done: int, total: int, failed: int) -> None:
             if not progress.live.is_started:  # only now, so that none stands above an error of before
                 shown.enter_context(progress)
-            progress.update(bar, completed=done, total=total, failed=failed, rate=progress.tasks[bar].speed or 0)
+            progress.update(bar, completed=done, total=total, failed=failed)
+            speed = progress.tasks[bar].speed  # None until there are two points to measure between
+            progress.update(bar, rate='' if speed is None else f'{speed:.1f} items/s')
         yield show
 
 

@@ -16,9 +16,9 @@ class COCO(RetrievalDataset):
     """123,287 photos with about five sentences each, read from any of the files in use.
 
     Splits:
-        ``train``, ``val``, ``test``: Karpathy's, of ``dataset_coco.json`` (``train`` is its train and restval) or,
+        train, val, test: Karpathy's, of ``dataset_coco.json`` (``train`` is its train and restval) or,
             where only those are there, of BLIP's ``coco_karpathy_{split}.json``.
-        ``train2014``, ``val2014``, ``train2017``, ``val2017``: COCO's own, of ``captions_{split}.json``; their
+        train2014, val2014, train2017, val2017: COCO's own, of ``captions_{split}.json``; their
             photos are others than Karpathy's.
 
     ``ann_file`` may name a file of any form.

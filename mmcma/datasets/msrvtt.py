@@ -26,10 +26,10 @@ class MSRVTT(RetrievalDataset):
     """10,000 web videos of 10 to 30 s with 20 sentences each, read from the files as distributed.
 
     Splits:
-        ``train-9k``, ``train-7k``: The training lists of the 1k-A protocol.
-        ``test-1kA``: Its 1,000 test videos (Yu et al., ECCV 2018), one sentence each,
+        train-9k, train-7k: The training lists of the 1k-A protocol.
+        test-1kA: Its 1,000 test videos (Yu et al., ECCV 2018), one sentence each,
             which stands in the list itself.
-        ``train``, ``val``, ``test-full``: The official split. Both training lists
+        train, val, test-full: The official split. Both training lists
             above contain ``val``: to choose by validation, train on ``train``.
     """
     SPLITS = {

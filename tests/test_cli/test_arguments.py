@@ -30,6 +30,13 @@ def test_the_bar_says_how_far_it_is(capsys):
     assert 'items/s' in errors
 
 
+def test_a_bar_of_one_step_gives_no_rate(capsys):
+    with items_bar('encoding') as show:
+        show(50, 50, 0)
+    errors = capsys.readouterr().err
+    assert '50/50' in errors and 'items/s' not in errors
+
+
 def test_a_bar_that_shows_nothing_yet_is_not_there(capsys):
     with items_bar('decoding'):
         pass

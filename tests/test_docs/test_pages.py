@@ -61,8 +61,16 @@ def test_every_part_and_key_is_in_the_reference(pages, reference):
             name = re.escape(f'{part.__module__}.{part.__name__}')
             entry = re.search(rf'id="{name}">(.*?)(?=<dt class="sig sig-object|\Z)', html, re.S)
             assert entry, part
-            for key in reference.key_texts(part):
+            for key in reference.own_texts(part):
                 assert f'<strong>{key}</strong>' in entry[1], (part, key)
+
+
+@pytest.mark.slow
+@needs_sphinx
+def test_keys_of_all_data_sets_are_given_once(pages):
+    page = (pages / 'config' / 'datasets.html').read_text()
+    assert page.count('<strong>on_error</strong>') == 1
+    assert page.index('<strong>on_error</strong>') < page.index('id="mmcma.datasets.msrvtt.MSRVTT"')
 
 
 @pytest.mark.slow
