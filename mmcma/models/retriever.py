@@ -274,7 +274,10 @@ class CrossModalRetriever(SwitchedAdapters):
     @staticmethod
     def predict(text: Features, visual: VisualFeatures, data_samples: list[RetrievalSample],
                 keys: list[CaptionKey]) -> list[RetrievalSample]:
-        """The samples with their features on the CPU and the keys of their captions; see :class:`RetrievalSample`."""
+        """The samples with their features on the CPU and the keys of their captions; see :class:`RetrievalSample`.
+
+        Each has copies of its own: a view keeps its whole batch in memory, and pickled takes all of it along.
+        """
         counts = [len(sample.captions) for sample in data_samples]
         remaining = iter(keys)
         for sample, count in zip(data_samples, counts):
@@ -282,10 +285,10 @@ class CrossModalRetriever(SwitchedAdapters):
         for name, rows in (('text_pooled', text.pooled), ('text_tokens', text.tokens), ('text_mask', text.mask)):
             if rows is not None:
                 for sample, own in zip(data_samples, rows.cpu().split(counts)):
-                    sample.set_field(own, name)
+                    sample.set_field(own.clone(), name)
         mask = torch.ones(visual.tokens.shape[:2], dtype=torch.bool) if visual.mask is None else visual.mask
         for sample, tokens, valid in zip(data_samples, visual.tokens.cpu(), mask.cpu()):
-            sample.visual_tokens, sample.visual_mask = tokens, valid
+            sample.visual_tokens, sample.visual_mask = tokens.clone(), valid.clone()
         return data_samples
 
 

@@ -20,6 +20,19 @@ def test_three_modes(tiny_clip, build):
         model(**data, mode='train')
 
 
+def test_a_sample_holds_no_more_than_its_own_features(tiny_clip, build):
+    """A view of the batch would pickle all of it."""
+    head = dict(type='RetrievalHead', similarity=dict(type='TokenWise'), loss=dict(type='SymmetricInfoNCE'))
+    model = build(model_config(tiny_clip, head=head))
+    with torch.no_grad():
+        samples = model(**model.data_preprocessor(batch()), mode='predict')
+    for sample in samples:
+        tensors = {key: value for key, value in sample.items() if isinstance(value, torch.Tensor)}
+        assert {'visual_tokens', 'visual_mask', 'text_pooled', 'text_tokens', 'text_mask'} <= set(tensors)
+        for key, value in tensors.items():
+            assert value.untyped_storage().nbytes() == value.nbytes, key
+
+
 def test_only_the_neck_trains_and_the_towers_stay_in_eval_mode(tiny_clip, build):
     model = build(model_config(tiny_clip)).train()
     assert all(name.startswith('neck.') for name in model.trainable_parameters())

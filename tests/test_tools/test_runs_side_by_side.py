@@ -76,6 +76,11 @@ def test_mcnemar_is_the_binomial_tail(won, lost):
 def test_what_goes_into_a_model(run, tmp_path, tiny_clip):
     code, said = run('get_flops', 'cma_tiny_glyphmotion')
     assert code == 0 and '2,991,361, of which 42,496 train (1.421 %)' in said and '8 frames of 64 pixels' in said
+    # A layer: 24 w^2 a token, attention, which counts whatever kernel does it, and two adapters of 8 channels.
+    width, tokens = 192, 17
+    layer = 24 * width**2 * tokens + 4 * width * tokens**2 + 2 * 4 * 8 * width * tokens
+    frame = 2 * 16 * 3 * 16**2 * width + 4 * layer + 2 * width * 128
+    assert f'a clip       {8 * frame / 1e9:.3f} GFLOP' in said
     assert 'a clip' in run('get_flops', 'stop_tiny_glyphmotion')[1]  # gives a module a parameter
     config = write_config(tmp_path, tiny_clip)
     code, said = run('print_config', config, '--cfg-options', 'model.neck.shared_dim=3')
