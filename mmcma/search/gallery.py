@@ -156,15 +156,15 @@ class Gallery:
             limit = min(4 * limit, MOST_HITS)
 
     def _ordered(self, query: Features, moments: list[Moment], text: bool) -> list['_Scored']:
-        """What the first stage found, as the model's similarity orders it."""
+        """What the first stage found, as the model's similarity orders it; equals by path, not as they were written."""
         if not moments:
             return []
         visual = features_of(moments)
         similarity = self.inferencer.similarity if text else self.inferencer.visual_similarity
-        scores = similarity(query, visual)[0]  # (len(moments),)
+        scores = similarity(query, visual)[0].tolist()
         weights = self._frame_weights(query, visual) if text else None
-        return [_Scored(moments[index], float(scores[index]), None if weights is None else weights[index])
-                for index in scores.argsort(descending=True, stable=True).tolist()]
+        order = sorted(range(len(moments)), key=lambda row: (-scores[row], moments[row].path, moments[row].start))
+        return [_Scored(moments[row], scores[row], None if weights is None else weights[row]) for row in order]
 
     def _below_root(self, folder: str) -> str:
         """A folder as the rows' paths begin: without ``.``, ``..`` and slashes at its ends.

@@ -61,6 +61,14 @@ def test_the_model_orders_what_the_first_stage_found(gallery):
     assert_best(gallery.search_text('150', k=4, rerank=6), expected)
 
 
+def test_equal_hits_come_by_path_whenever_they_were_indexed(tmp_path):
+    for name in ('c', 'a', 'd', 'b'):  # a gallery has its rows in this order
+        write_image(tmp_path / 'media' / f'{name}.png', grey=90)
+        index(tmp_path / 'media', tmp_path / 'gallery')
+    hits = Gallery(tmp_path / 'gallery', StandIn()).search_text('90', k=4)
+    assert [Path(hit.path).stem for hit in hits] == ['a', 'b', 'c', 'd'] and len({hit.score for hit in hits}) == 1
+
+
 def test_a_hit_says_which_frames_matched(gallery):
     hit = next(hit for hit in gallery.search_text('100', k=33) if hit.path.endswith('v3.mp4'))
     assert hit.frame_times == [0.0, 0.5, 1.0, 2.0] and (hit.start, hit.end) == (0.0, 2.5)
