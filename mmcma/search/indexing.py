@@ -22,7 +22,7 @@ from mmcma.search.repair import repaired
 from mmcma.search.rows import Moment
 from mmcma.search.tables import is_local
 from mmcma.search.writer import GalleryWriter, Written, write_rows
-from mmcma.utils.errors import ConfigError, DataError
+from mmcma.utils.errors import ConfigError, DataError, few
 
 #: Rows of a commit, and the seconds that the first of them waits: what a kill loses, beside files being decoded.
 ROWS_AT_ONCE, LONGEST_WAIT = 1024, 10
@@ -86,6 +86,7 @@ def index_folder(folder: str | Path, out: str | Path, inferencer: RetrievalInfer
     with _encoder(inferencer, workers, timeout, ray, out) as encoder, writer_lock(out):
         new = GalleryManifest(FORM, str(root), _absolute(model), checkpoint and _absolute(checkpoint),
                               inferencer.fingerprint, AUTO if cut is None else cut, fast)
+        _check_place(out)
         manifest = repaired(out, new) if repair else find_manifest(out) or new
         _check_same(out, manifest, root, cut, fast)
         check_fingerprint(out, manifest, inferencer)
@@ -111,8 +112,7 @@ def check_request(folder: str | Path, out: str | Path, repair: bool = False, mom
     """
     cut = None if moments is None else check_plan(moments)
     list_folder(Path(folder))
-    if is_local(str(out)) and os.path.exists(out) and not os.path.isdir(out):
-        raise ConfigError(f'--out {out} is no folder; choose another')
+    _check_place(str(out))
     try:
         manifest = find_manifest(str(out))
     except DataError:
@@ -123,6 +123,19 @@ def check_request(folder: str | Path, out: str | Path, repair: bool = False, mom
         _check_same(str(out), manifest, Path(folder).resolve(), cut, fast)
         with writer_lock(str(out)):
             pass
+
+
+def _check_place(out: str) -> None:
+    """Refuses a file, and a folder in which other things lie than what a gallery, begun or earlier, has."""
+    if not is_local(out) or not os.path.exists(out):
+        return
+    if not os.path.isdir(out):
+        raise ConfigError(f'--out {out} is no folder; choose another')
+    names = sorted(os.listdir(out))
+    foreign = [name for name in names if name != 'lock' and not name.endswith('.lance') and not name.startswith('.')]
+    if foreign and not {'gallery.lance', 'gallery.json'} & set(names):
+        raise ConfigError(f'--out {out} is no gallery and has other things in it ({few(foreign)}); choose another folder')
+
 
 
 def _check_same(out: str, manifest: GalleryManifest, root: Path, cut: str | None, fast: bool) -> None:

@@ -221,6 +221,19 @@ def test_nothing_to_index(tmp_path):
         index(tmp_path / 'empty', tmp_path / 'new')
 
 
+@pytest.mark.parametrize('check', [indexing.check_request, index], ids=['before the model', 'with it'])
+def test_a_folder_with_other_things_is_no_place_for_a_gallery(folder, tmp_path, check):
+    with pytest.raises(ConfigError, match=r'media is no gallery and has other things in it \(images'):
+        check(folder, folder)  # the media themselves
+    assert not list(folder.glob('*.lance'))
+    begun = tmp_path / 'begun'  # and killed; the Finder has been there
+    begun.mkdir()
+    for name in ('lock', '.DS_Store'):
+        (begun / name).touch()
+    (begun / 'moments.lance').mkdir()
+    check(folder, begun)
+
+
 def test_a_gallery_that_is_none_or_empty(tmp_path):
     with pytest.raises(DataError, match='no gallery.*mmcma index FOLDER'):
         Gallery(tmp_path, StandIn())
