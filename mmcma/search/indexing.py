@@ -134,7 +134,7 @@ def _check_place(out: str) -> None:
     names = sorted(os.listdir(out))
     foreign = [name for name in names if name != 'lock' and not name.endswith('.lance') and not name.startswith('.')]
     if foreign and not {'gallery.lance', 'gallery.json'} & set(names):
-        raise ConfigError(f'--out {out} is no gallery and has other things in it ({few(foreign)}); choose another folder')
+        raise ConfigError(f'--out {out} is no gallery and has other things in it ({few(foreign)}); choose another')
 
 
 
