@@ -26,8 +26,8 @@ from mmcma.search.vector_index import index_checksum, keep_index
 
 #: Paths of one predicate.
 _PATHS_AT_ONCE = 1000
-#: Fragments of a table, above which they are joined.
-_FRAGMENTS = 64
+#: Fragments of a table, above which they are joined, and the rows of one that is left alone: what is written again.
+_FRAGMENTS, _FRAGMENT_ROWS = 64, 2 ** 17
 #: Seconds after an indexing that what it replaced can be read by those who opened the gallery before.
 KEPT_SECONDS = 3600
 _FILE_FACTS = ('path', 'digest', 'size', 'modified', 'checksum')
@@ -174,7 +174,7 @@ class GalleryWriter:
         """Joins small fragments, drops deleted rows, and keeps the index of a large table; the checksum of that."""
         with one_line_errors(self.uri, GO_ON):
             if len(table.get_fragments()) > _FRAGMENTS:
-                table.optimize.compact_files()
+                table.optimize.compact_files(target_rows_per_fragment=_FRAGMENT_ROWS)
             keep_index(table)
             return index_checksum(table)
 

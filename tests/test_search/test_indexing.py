@@ -267,3 +267,23 @@ def test_small_fragments_are_joined(folder, indexed, tmp_path, monkeypatch):
     index(folder, tmp_path / 'small')
     assert len(lance.dataset(tmp_path / 'small' / 'moments.lance').get_fragments()) == 1
     assert contents(tmp_path / 'small') == contents(indexed)
+
+
+def test_full_fragments_are_not_written_again(folder, tmp_path, monkeypatch):
+    """What one more file costs does not grow with the gallery."""
+    monkeypatch.setattr(indexing, 'ROWS_AT_ONCE', 1)
+    monkeypatch.setattr(writer, '_FRAGMENTS', 2)
+    monkeypatch.setattr(writer, '_FRAGMENT_ROWS', 3)
+    index(folder, tmp_path / 'gallery')
+
+    def files() -> list[set[str]]:
+        return [{file.path for file in fragment.metadata.files}
+                for fragment in lance.dataset(tmp_path / 'gallery' / 'moments.lance').get_fragments()]
+    before = files()
+    assert len(before) == 2
+    for number in range(4):
+        write_image(folder / 'more' / f'{number}.png', grey=9 * number)
+        index(folder, tmp_path / 'gallery')
+    assert before[0] in files()
+    assert len(Gallery(tmp_path / 'gallery', StandIn())) == 11
+
