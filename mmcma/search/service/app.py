@@ -2,13 +2,14 @@
 from pathlib import Path
 from secrets import token_urlsafe
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from mmcma import __version__
 from mmcma.search import Gallery
+from mmcma.search.service.freshness import Freshness
 from mmcma.search.service.guard import COOKIE, Guard
 from mmcma.search.service.items import item_routes
 from mmcma.search.service.preview import Previews
@@ -39,10 +40,11 @@ def make_app(gallery: Gallery, folder: Path, *, token: str | None = None, hosts:
     for kind in (RequestValidationError, UserError, Exception):
         app.add_exception_handler(kind, _one_line)
     (folder / 'previews').mkdir()
-    app.include_router(query_routes(gallery, folder))
-    app.include_router(item_routes(gallery, Previews(folder / 'previews')))
+    fresh = Freshness(gallery)
+    app.include_router(query_routes(gallery, fresh, folder))
+    app.include_router(item_routes(gallery, fresh, Previews(folder / 'previews')))
 
-    @app.get('/api/health')
+    @app.get('/api/health', dependencies=[Depends(fresh)])
     def health() -> dict:
         """Whether it answers; what is searched, and with which model."""
         return dict(status='ok', name=gallery.root.name, model=Path(gallery.manifest.model).stem, files=len(gallery),

@@ -6,12 +6,13 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import torch
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from mmcma.apis.media import is_image
 from mmcma.search import Gallery
+from mmcma.search.service.freshness import Freshness
 from mmcma.search.service.preview import Previews, frame_from
 from mmcma.utils.errors import DataError, MediaError
 from mmcma.utils.images import film_strip, read_image
@@ -24,11 +25,11 @@ _Path = Annotated[str, Query(description="of a file of the gallery, relative to 
 _Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False, description='the moment, in seconds')]
 
 
-def item_routes(gallery: Gallery, previews: Previews) -> APIRouter:
+def item_routes(gallery: Gallery, fresh: Freshness, previews: Previews) -> APIRouter:
     """``/api/items`` and below it. Paths are parameters: a name may hold a newline, or what a proxy would tidy up."""
     router = APIRouter(prefix='/api/items')
 
-    @router.get('')
+    @router.get('', dependencies=[Depends(fresh)])
     def items(k: Annotated[int, Query(ge=1, le=1000, description='how many')] = 12) -> dict:
         """How many files there are, a sample of them, evenly spaced in the order of their paths, and their folders."""
         paths = gallery.paths()

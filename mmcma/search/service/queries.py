@@ -1,13 +1,12 @@
 """The queries of the API: a text, a moment of the gallery, or an uploaded file."""
 import math
 import shutil
-import time
 from pathlib import Path, PurePath
 from tempfile import NamedTemporaryFile
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, UploadFile
+from fastapi import APIRouter, Depends, HTTPException, UploadFile
 from fastapi import Query as Parameters
 from pydantic import BaseModel, Field
 
@@ -15,13 +14,12 @@ from mmcma.apis.media import is_image
 from mmcma.search import Gallery, Hit
 from mmcma.search.gallery import MOST_HITS, features_of
 from mmcma.search.listing import SUFFIXES
+from mmcma.search.service.freshness import Freshness
 from mmcma.search.service.items import check_listed
 from mmcma.search.service.text_encoder import TextEncoder
 from mmcma.structures import Features
 from mmcma.utils.errors import DataError, MediaError
 
-#: Seconds between two looks for new moments.
-REFRESH_SECONDS = 1.0
 #: Uploads that are decoded at a time.
 _DECODED_AT_ONCE = 2
 
@@ -72,9 +70,9 @@ class Answer(BaseModel):
     next: int | None = Field(description='offset of the next page, where there may be one')
 
 
-def query_routes(gallery: Gallery, uploads: Path) -> APIRouter:
+def query_routes(gallery: Gallery, fresh: Freshness, uploads: Path) -> APIRouter:
     """``GET`` and ``POST /api/search``; uploaded files lie in ``uploads`` while they are read."""
-    router, find = APIRouter(prefix='/api'), _Finder(gallery)
+    router, find = APIRouter(prefix='/api', dependencies=[Depends(fresh)]), _Finder(gallery)
     decoding = BoundedSemaphore(_DECODED_AT_ONCE)
 
     @router.get('/search')
@@ -82,7 +80,6 @@ def query_routes(gallery: Gallery, uploads: Path) -> APIRouter:
         """Finds the moments that fit a text best, or are most like a moment of the gallery."""
         if bool(query.q.strip()) == bool(query.like):
             raise HTTPException(422, 'give one query: q, a text that is not empty, or like, a path of the gallery')
-        find.refresh()
         return find(find.text(query.q) if query.q else find.moment(query.like, query.at), query, bool(query.q))
 
     @router.post('/search')
@@ -91,7 +88,6 @@ def query_routes(gallery: Gallery, uploads: Path) -> APIRouter:
         name = PurePath(file.filename or '')
         if name.suffix.lower() not in SUFFIXES:
             raise HTTPException(415, f'{name.name!r} is no video or image; its name must end in {" ".join(SUFFIXES)}')
-        find.refresh()
         with decoding, NamedTemporaryFile(suffix=name.suffix, dir=uploads) as copy:
             shutil.copyfileobj(file.file, copy)
             copy.flush()
@@ -106,20 +102,10 @@ def query_routes(gallery: Gallery, uploads: Path) -> APIRouter:
 
 
 class _Finder:
-    """Turns queries into features, and features into answers, from the gallery as it was last committed."""
+    """Turns queries into features, and features into answers."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery, self._encode = gallery, TextEncoder(gallery.inferencer)
-        self._refreshing, self._fresh_until = Lock(), 0.0
-
-    def refresh(self) -> None:
-        """Takes up new moments; one request does, others go on with what there is."""
-        if time.monotonic() > self._fresh_until and self._refreshing.acquire(blocking=False):
-            try:
-                self._gallery.refresh()
-                self._fresh_until = time.monotonic() + REFRESH_SECONDS
-            finally:
-                self._refreshing.release()
 
     def text(self, text: str) -> Features:
         try:

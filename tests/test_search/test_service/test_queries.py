@@ -10,7 +10,7 @@ from helpers.galleries import StandIn, index, write_folder
 from helpers.media import write_image
 
 from mmcma.search import Gallery
-from mmcma.search.service import make_app, queries
+from mmcma.search.service import make_app
 from mmcma.search.service.text_encoder import TextEncoder
 from mmcma.structures import Features
 from mmcma.utils.errors import DataError
@@ -149,17 +149,20 @@ def test_what_is_wrong_with_the_gallery_or_the_service_is_no_fault_of_the_reques
         assert answer.status_code == 500 and says in answer.json()['detail']
 
 
-def test_new_moments_are_taken_up(tmp_path, monkeypatch):
+@pytest.mark.parametrize('files', [
+    lambda client: len(found(client.get('/api/search', params=dict(q='200')))),
+    lambda client: client.get('/api/health').json()['files'], lambda client: client.get('/api/items').json()['files']])
+def test_new_moments_are_taken_up(tmp_path, monkeypatch, files):
     root = write_folder(tmp_path / 'root', images=2, videos=0)
     index(root, tmp_path / 'gallery')
     (tmp_path / 'service').mkdir()
     client = TestClient(make_app(Gallery(tmp_path / 'gallery', StandIn()), tmp_path / 'service'))
-    assert len(found(client.get('/api/search', params=dict(q='200')))) == 2
+    assert files(client) == 2
     write_image(root / 'new.png', grey=200)
     index(root, tmp_path / 'gallery')
-    assert len(found(client.get('/api/search', params=dict(q='200')))) == 2  # looked a moment ago
-    monkeypatch.setattr(queries.time, 'monotonic', lambda: 1e9)
-    assert found(client.get('/api/search', params=dict(q='200')))[0][0] == 'new.png'
+    assert files(client) == 2  # looked a moment ago
+    monkeypatch.setattr(freshness.time, 'monotonic', lambda: 1e9)
+    assert files(client) == 3
 
 
 class Counting:
