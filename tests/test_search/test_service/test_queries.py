@@ -10,7 +10,7 @@ from helpers.galleries import StandIn, index, write_folder
 from helpers.media import write_image
 
 from mmcma.search import Gallery
-from mmcma.search.service import make_app
+from mmcma.search.service import freshness, make_app
 from mmcma.search.service.text_encoder import TextEncoder
 from mmcma.structures import Features
 from mmcma.utils.errors import DataError
