@@ -18,7 +18,7 @@ html_theme = 'furo'
 html_title = f'mmcma {release}'
 html_show_copyright = False
 html_static_path = ['_static']
-html_css_files = ['tables.css']
+html_css_files = ['tables.css', 'plots.css']
 
 myst_heading_anchors = 3
 # A folder of JSON files, which is no page.
