@@ -8,6 +8,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from mmcma import registry
 
+#: Bases that a page shows above its parts, whose keys and signature the parts do not repeat.
 SHOWN_ONCE = ('RetrievalDataset',)
 
 

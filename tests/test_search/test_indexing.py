@@ -286,4 +286,3 @@ def test_full_fragments_are_not_written_again(folder, tmp_path, monkeypatch):
         index(folder, tmp_path / 'gallery')
     assert before[0] in files()
     assert len(Gallery(tmp_path / 'gallery', StandIn())) == 11
-

@@ -163,6 +163,7 @@ def test_new_moments_are_taken_up(tmp_path, monkeypatch, files):
     assert files(client) == 2  # looked a moment ago
     monkeypatch.setattr(freshness.time, 'monotonic', lambda: 1e9)
     assert files(client) == 3
+    assert found(client.get('/api/search', params=dict(q='200')))[0][0] == 'new.png'
 
 
 class Counting:
