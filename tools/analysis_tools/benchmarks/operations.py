@@ -32,7 +32,7 @@ def methods(args: argparse.Namespace) -> None:
 
 
 def build_towers(size: str) -> dict:
-    """Both towers of a random CLIP of a size, with attention in plain products, which are what is counted."""
+    """Both towers of a random CLIP of a size."""
     image, patch, width, layers, heads, text_width, text_layers, text_heads, joint, vocabulary = SIZES[size]
     config = dict(
         model_type='clip', projection_dim=joint,
@@ -40,10 +40,9 @@ def build_towers(size: str) -> dict:
                            num_attention_heads=heads, patch_size=patch),
         text_config=dict(hidden_size=text_width, intermediate_size=4 * text_width, num_hidden_layers=text_layers,
                          num_attention_heads=text_heads, vocab_size=vocabulary, eos_token_id=1368))
-    own = dict(config=config, attn_implementation='eager')
-    vision = MODELS.build(dict(type='HFVisionTower', **own))
+    vision = MODELS.build(dict(type='HFVisionTower', config=config))
     return dict(vision_backbone=vision,
-                text_backbone=MODELS.build(dict(type='HFTextTower', tokenizer='mmcma/clip-tiny-glyphs', **own)))
+                text_backbone=MODELS.build(dict(type='HFTextTower', tokenizer='mmcma/clip-tiny-glyphs', config=config)))
 
 
 def build_model(towers: dict, config: Config) -> CrossModalRetriever:

@@ -118,15 +118,11 @@ def step_of_config(path: Path, options: list[str], threads: int) -> ConfigStep:
     return ConfigStep(cfg, next(iter(Runner.build_dataloader(loader, seed=0))))
 
 
-def step_of_variant(folder: Path, name: str, size: str, options: Mapping | None = None) -> ConfigStep:
-    """The step of one of VARIANTS on the weights and the batch of a folder of :func:`write_job`, made for ``size``.
-
-    ``options`` replace values of its config.
-    """
+def step_of_variant(folder: Path, name: str, size: str) -> ConfigStep:
+    """The step of one of VARIANTS on the weights and the batch of a folder of :func:`write_job`, made for ``size``."""
     batch, variant = read_batch(folder), VARIANTS[name]
     cfg = load_config(str(variant.config(size)), {
-        **variant.options, **(options or {}), **_backbones(folder),
-        'model.data_preprocessor.max_words': batch['words']})
+        **variant.options, **_backbones(folder), 'model.data_preprocessor.max_words': batch['words']})
     samples = []
     for number, caption in enumerate(batch['captions']):
         sample = RetrievalSample(metainfo=dict(item_id=str(number), item_index=number, captions=[caption]))

@@ -20,9 +20,8 @@ import torch
 from benchmarks.core import agree, isolated, print_table, race_costs, save, spread
 from benchmarks.released import ReleasedStep
 from benchmarks.steps import step_of_variant, write_job
-from benchmarks.variants import EXACT, RELEASED, TOWERS, VARIANTS, setting, size_of, variant_names
+from benchmarks.variants import EXACT, RELEASED, VARIANTS, setting, size_of, variant_names
 
-EAGER = {f'model.{tower}.attn_implementation': 'eager' for tower in TOWERS}
 CHECKED = 8  # videos of the batch on which variants that do not run at the same time are compared
 
 
@@ -70,20 +69,18 @@ def add_share_of_peak(args: argparse.Namespace, found: dict[str, dict]) -> None:
 # ---- one variant ----
 
 @contextmanager
-def open_step(name: str, args: argparse.Namespace, batch: int, options: Mapping | None = None
-              ) -> Iterator[SimpleNamespace]:
+def open_step(name: str, args: argparse.Namespace, batch: int) -> Iterator[SimpleNamespace]:
     """A variant's isolated step, on weights and a batch that are the same for all of them.
 
     Args:
         name: One of :func:`~benchmarks.variants.variant_names`.
         args: What describes the step.
         batch: Videos.
-        options: Replaced values of one of our configs.
     """
     with tempfile.TemporaryDirectory() as folder:
         write_job(Path(folder), argparse.Namespace(**{**vars(args), 'batch': batch}))
         make = (ReleasedStep, args.official, Path(folder)) if name == RELEASED else \
-            (step_of_variant, Path(folder), name, size_of(args), options)
+            (step_of_variant, Path(folder), name, size_of(args))
         with isolated(*make) as step:
             yield step
 
@@ -111,7 +108,7 @@ def clip_flops(args: argparse.Namespace, full: bool) -> int:
     Attention is in plain products there and nothing is computed twice: what a fused kernel or a recomputation adds is
     no need of the step. A frozen weight has no gradient, nor has what comes before the first adapter.
     """
-    with open_step('full-bf16' if full else 'bf16', args, 1, EAGER) as step:
+    with open_step('full-bf16' if full else 'bf16', args, 1) as step:
         return step.call('flops')
 
 
