@@ -106,8 +106,7 @@ class CrossModalRetriever(SwitchedAdapters):
         """Training or eval mode, as torch sets it, but a part in which no weight trains stays in eval mode."""
         super().train(mode)
         for module in self.modules():
-            trains = [p.requires_grad for p in module.parameters()]
-            if module is not self and trains and not any(trains):
+            if module is not self and module.training and {p.requires_grad for p in module.parameters()} == {False}:
                 module.eval()
         return self
 

@@ -1,11 +1,11 @@
 """Many adapters on one backbone, exported and loaded: every method gives what it gives alone."""
 import copy
-from pathlib import Path
 
 import pytest
 import torch
 from helpers.checkpoints import retrieval_config, trained_checkpoint
 from helpers.clip import write_clip
+from helpers.small_configs import with_a_part_of_its_own
 from torch import Tensor
 
 from mmcma.apis import RetrievalInferencer, export_adapter, init_model, load_adapter
@@ -13,8 +13,7 @@ from mmcma.config import load_config
 from mmcma.models.trained_state import trained_state
 from mmcma.utils.errors import ConfigError, WeightsError
 
-CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*/*_tiny_glyphmotion*.py'))
-TRAINED = [path for path in CONFIGS if path.parent.name != 'zeroshot']
+TRAINED = with_a_part_of_its_own('*/*_tiny_glyphmotion*.py')
 
 
 def scores(model, size: int = 64) -> Tensor:

@@ -1,9 +1,9 @@
 """No part mixes devices: all run on fake tensors of a GPU, which raise where two devices meet, on any machine."""
 import copy
-from pathlib import Path
 
 import pytest
 import torch
+from helpers.small_configs import FOLDER, with_a_part_of_its_own
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -14,30 +14,8 @@ from mmcma.models.similarities import Similarity
 from mmcma.registry import MODELS
 from mmcma.structures import RetrievalSample
 
-FOLDER = Path(__file__).parents[2] / 'configs'
+CONFIGS = with_a_part_of_its_own('*/*_tiny_*.py')
 PLAIN = FOLDER / 'cma/cma_tiny_glyphmotion.py'
-
-
-def parts(config: dict) -> set[str]:
-    """The parts of a model beside its towers, each with its options but for sizes: what decides where tensors lie."""
-    neck = config.get('neck') or {}
-    named = [neck, *neck.get('necks', ()), config['head']['similarity'], config['head']['loss']]
-    sizeless = [{key: value for key, value in part.items() if type(value) is not int or value == 0} for part in named]
-    return {str({**part, 'necks': None}) for part in sizeless} | {str(config.get('precision'))}
-
-
-def with_every_part() -> dict[str, dict]:
-    """Models of the small configs by name, without those all of whose parts are in the ones before."""
-    models, seen = {}, set()
-    for path in sorted(FOLDER.glob('*/*_tiny_*.py')):
-        model = load_config(path).model
-        if not parts(model) <= seen:
-            models[path.stem] = model
-            seen |= parts(model)
-    return models
-
-
-MODELS_OF_CONFIGS = with_every_part()
 
 
 def on_fake_cuda(model, mode: FakeTensorMode):
@@ -72,9 +50,9 @@ def run(config: dict) -> None:
             assert model.eval().similarity(text, visual).device.type == 'cuda'
 
 
-@pytest.mark.parametrize('name', MODELS_OF_CONFIGS)
-def test_every_part_of_the_small_configs_stays_on_one_device(name):
-    run(MODELS_OF_CONFIGS[name])
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_part_of_the_small_configs_stays_on_one_device(path):
+    run(load_config(path).model)
 
 
 def test_the_dual_softmax_loss_stays_on_one_device():
@@ -89,7 +67,8 @@ def test_the_sigmoid_loss_stays_on_one_device(monkeypatch):
 def test_no_registered_part_is_left_out():
     registered = {name for name, part in MODELS.module_dict.items()
                   if issubclass(part, (Neck, Similarity, RetrievalLoss)) and part.__module__.startswith('mmcma.')}
-    assert {name for name in registered if f"'{name}'" not in str(MODELS_OF_CONFIGS)} == {'SigmoidLoss'}
+    configs = str([load_config(path).model for path in CONFIGS])
+    assert {name for name in registered if f"'{name}'" not in configs} == {'SigmoidLoss'}
 
 
 @MODELS.register_module()
