@@ -1,5 +1,6 @@
 """Fixtures of the whole suite."""
 import os
+from functools import cache
 from pathlib import Path
 
 import helpers.quick_mmengine  # noqa: F401
@@ -35,6 +36,18 @@ def pytest_collection_modifyitems(items) -> None:
 def tiny_clip(tmp_path_factory) -> str:
     """Folder of a small random CLIP for 32-px images."""
     return write_clip(tmp_path_factory.mktemp('clip'))
+
+
+@pytest.fixture(scope='session')
+def streams(tmp_path_factory):
+    """Gives the file of one of ``helpers.streams.STREAMS``, to be read; each is encoded once."""
+    from helpers.streams import STREAMS, write_stream
+
+    @cache
+    def give(name: str) -> Path:
+        file, codec, options, _ = STREAMS[name]
+        return write_stream(tmp_path_factory.mktemp('stream') / file, codec, options)
+    return give
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 from helpers.media import write_image, write_video
-from helpers.streams import STREAMS, remux, write_stream
+from helpers.streams import remux
 
 from mmcma.apis.media import moment_clips
 from mmcma.registry import TRANSFORMS
@@ -21,9 +21,8 @@ def read_apart(path, moment, pipeline=PIPELINE):
 
 @pytest.mark.parametrize('name', ['closed', 'closed, AVI', 'HEVC, open', 'VP9', 'MPEG-2, open'])
 @pytest.mark.parametrize('sampling', ['uniform', 'clip4clip'])
-def test_moments_are_those_read_apart(tmp_path, name, sampling):
-    name, codec, options, _ = STREAMS[name]
-    path = write_stream(tmp_path / name, codec, options)
+def test_moments_are_those_read_apart(streams, name, sampling):
+    path = streams(name)
     pipeline = [dict(PIPELINE[0], sampling=sampling), PIPELINE[1]]
     found = list(moment_clips(path, pipeline, '2'))
     assert [moment for moment, _, _ in found] == [(0, 2), (1, 3), (2, 4), (3, 5), (4, pytest.approx(6))]
@@ -36,17 +35,15 @@ def test_moments_are_those_read_apart(tmp_path, name, sampling):
 
 
 @pytest.mark.parametrize('pipeline', [PIPELINE, [dict(PIPELINE[0], sampling='clip4clip'), PIPELINE[1]]])
-def test_key_frames_of_moments(tmp_path, pipeline):
+def test_key_frames_of_moments(streams, pipeline):
     """Where the pipeline looks, each half second, it sees the last key frame."""
-    name, codec, options, _ = STREAMS['closed']  # key frames at 0, 1.2, 2.4, 3.6 and 4.8 s
-    path = write_stream(tmp_path / name, codec, options)
+    path = streams('closed')  # key frames at 0, 1.2, 2.4, 3.6 and 4.8 s
     times = [clip.times.round(3).tolist() for _, _, clip in moment_clips(path, pipeline, '2', key_frames=True)]
     assert times == [[0, 1.2], [0, 1.2, 2.4], [1.2, 2.4], [2.4, 3.6], [3.6, 4.8]]
 
 
-def test_damage_costs_the_moments_that_it_reaches(tmp_path):
-    name, codec, options, _ = STREAMS['closed']
-    path = write_stream(tmp_path / name, codec, options)
+def test_damage_costs_the_moments_that_it_reaches(streams, tmp_path):
+    path = streams('closed')
     torn = remux(path, tmp_path / 'torn.mp4',
                  change=lambda number, data: data[:40] + bytes(len(data) - 40) if number == 38 else data)
     found = list(moment_clips(torn, PIPELINE, '1'))

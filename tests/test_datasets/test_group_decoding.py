@@ -24,10 +24,9 @@ class CountingReader(PyAVReader):
 
 
 @pytest.fixture(scope='module', params=STREAMS)
-def stream(request, tmp_path_factory):
-    name, codec, options, skips = STREAMS[request.param]
-    path = write_stream(tmp_path_factory.mktemp('stream') / name, codec, options)
-    return path, decode_all(path), skips
+def stream(request, streams):
+    path = streams(request.param)
+    return path, decode_all(path), STREAMS[request.param][-1]
 
 
 @pytest.mark.slow
@@ -56,8 +55,8 @@ def test_what_lies_between_is_not_decoded(stream):
 
 
 @pytest.fixture(scope='module')
-def closed(tmp_path_factory):
-    return write_stream(tmp_path_factory.mktemp('closed') / 'a.mp4', 'libx264', {'x264-params': X264})
+def closed(streams):
+    return streams('closed')
 
 
 @pytest.mark.parametrize('name', ['a.mkv', 'a.ts'])
@@ -124,7 +123,7 @@ def test_groups_of_both_kinds(tmp_path, name):
         assert video.decoded < 35
 
 
-def test_packets_that_share_a_frame(tmp_path):
+def test_packets_that_share_a_frame(streams):
     """As two fields do. Where frames are counted, a group is taken only if each of its packets gave one frame."""
     class Fields(PyAVReader):
         beginnings = ()
@@ -134,7 +133,7 @@ def test_packets_that_share_a_frame(tmp_path):
             for number, (packet, frames) in enumerate(super()._decoded_packets(start, needed)):
                 yield packet, [(place - 1, frame) for place, frame in frames] if number else []
 
-    path = write_stream(tmp_path / 'a.avi', 'libx264', {'x264-params': X264 + ':bframes=0'})
+    path = streams('no B-frames, AVI')
     with Fields(str(path)) as video:
         counted = video.get_batch([29])
         assert video.beginnings == (24, None) and np.array_equal(counted, decode_all(path)[[30]])

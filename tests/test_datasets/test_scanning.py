@@ -18,9 +18,8 @@ DAMAGED = ['closed', 'closed, AVI', 'open', 'fields', 'HEVC, open', 'HEVC, close
 
 
 @pytest.fixture(scope='module', params=STREAMS)
-def stream(request, tmp_path_factory):
-    name, codec, options, _ = STREAMS[request.param]
-    path = write_stream(tmp_path_factory.mktemp('stream') / name, codec, options)
+def stream(request, streams):
+    path = streams(request.param)
     return path, decode_all(path)
 
 
@@ -48,9 +47,8 @@ def test_key_frames_alone(stream):
 
 
 @pytest.mark.parametrize('name', ['closed', 'closed, AVI', 'HEVC, open', 'VP9'])
-def test_key_frames_are_the_encoders(name, tmp_path):
-    name, codec, options, _ = STREAMS[name]
-    path = write_stream(tmp_path / name, codec, options)
+def test_key_frames_are_the_encoders(name, streams):
+    path = streams(name)
     whole = decode_all(path)
     with open_video(path, key_frames=True) as video:
         assert np.allclose(video.timestamps, np.arange(5) * 1.2, atol=1e-3)
@@ -72,9 +70,8 @@ class CountingReader(PyAVReader):
 
 
 @pytest.mark.parametrize('name, most', [('closed', 24), ('closed, matroska', 24), ('HEVC, open', 23), ('VP9', 40)])
-def test_what_nothing_refers_to_is_not_decoded(name, most, tmp_path):
-    name, codec, options, _ = STREAMS[name]
-    path = write_stream(tmp_path / name, codec, options)
+def test_what_nothing_refers_to_is_not_decoded(name, most, streams):
+    path = streams(name)
     with CountingReader(str(path)) as video:
         next(video.scan([0, 59], np.copy))
         assert video.decoded < 10  # frames come as they are decoded
@@ -116,12 +113,11 @@ def damage(path, target, packet, seed):
 
 
 @pytest.mark.parametrize('name', DAMAGED)
-def test_damage_costs_what_it_reaches(name, tmp_path):
+def test_damage_costs_what_it_reaches(name, streams, tmp_path):
     """What the plain reader finds in the damaged file, the pass finds too; what it does not is an error or right."""
-    name, codec, options, _ = STREAMS[name]
-    path = write_stream(tmp_path / name, codec, options)
+    path = streams(name)
     for packet in (0, 13, 17, 47):
-        broken = damage(path, tmp_path / f'broken{packet}-{name}', packet, packet)
+        broken = damage(path, tmp_path / f'broken{packet}-{path.name}', packet, packet)
         with open_video(broken) as video, open_video(broken) as plain:
             for index, frame in video.scan(range(0, COUNT, 3), np.copy):
                 try:
@@ -131,9 +127,8 @@ def test_damage_costs_what_it_reaches(name, tmp_path):
                 assert np.array_equal(frame, expected), (packet, index)
 
 
-def test_damage_is_named_by_file_and_time(tmp_path):
-    name, codec, options, _ = STREAMS['closed']
-    path = damage(write_stream(tmp_path / name, codec, options), tmp_path / 'broken.mp4', 27, 0)
+def test_damage_is_named_by_file_and_time(streams, tmp_path):
+    path = damage(streams('closed'), tmp_path / 'broken.mp4', 27, 0)
     with open_video(path) as video:
         found = dict(video.scan(range(COUNT), np.copy))
         failed = [index for index, frame in found.items() if isinstance(frame, MediaError)]
@@ -141,7 +136,7 @@ def test_damage_is_named_by_file_and_time(tmp_path):
         assert str(found[35]).startswith(f'{path}: cannot be read at 0:00:03 (pyav: damaged at frame ')
     with open_video(path, key_frames=True) as video:
         assert not any(isinstance(frame, MediaError) for _, frame in video.scan(range(5), np.copy))
-    path = damage(write_stream(tmp_path / name, codec, options), tmp_path / 'broken.mp4', 24, 0)
+    path = damage(streams('closed'), tmp_path / 'broken.mp4', 24, 0)
     with open_video(path, key_frames=True) as video:
         found = [frame for _, frame in video.scan(range(5), np.copy)]
         assert [isinstance(frame, MediaError) for frame in found] == [False, False, True, False, False]
