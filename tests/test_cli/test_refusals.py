@@ -1,4 +1,6 @@
 """What is wrong on the command line is said before a model is loaded."""
+from pathlib import Path
+
 import pytest
 from filelock import FileLock
 from helpers.galleries import index, write_folder
@@ -10,10 +12,17 @@ from mmcma.search import gallery as opening
 from mmcma.search import lock
 
 
+@pytest.fixture(scope='module')
+def made(tmp_path_factory) -> tuple[Path, Path]:
+    """A folder of media and its gallery."""
+    folder = tmp_path_factory.mktemp('made')
+    index(write_folder(folder / 'media', 2, 0), folder / 'gallery')
+    return folder / 'media', folder / 'gallery'
+
+
 @pytest.fixture
-def refused(monkeypatch, capsys, tmp_path):
-    """Calls a command that must not come to a model, with ``{0}`` a folder of media and ``{1}`` its gallery."""
-    index(write_folder(tmp_path / 'media', 2, 0), tmp_path / 'gallery')
+def refused(made, monkeypatch, capsys, tmp_path):
+    """Calls a command that must not come to a model, with ``{0}``, ``{1}`` as made and ``{2}`` a new folder."""
 
     def load(*_, **__):
         raise AssertionError('a model was loaded')
@@ -23,7 +32,7 @@ def refused(monkeypatch, capsys, tmp_path):
 
     def call(*args: str) -> str:
         with pytest.raises(SystemExit) as end:
-            main([arg.format(tmp_path / 'media', tmp_path / 'gallery', tmp_path) for arg in args])
+            main([arg.format(*made, tmp_path) for arg in args])
         errors = capsys.readouterr().err.strip()
         assert end.value.code == 2 and errors.startswith('error: ') and '\n' not in errors
         return errors
@@ -45,7 +54,7 @@ SEARCH, INDEX = ('search', '{1}', 'a dog'), ('index', '{0}', '--model', 'tiny', 
     ((*INDEX, '{2}/new', '--workers', '0'), '--workers 0 must be at least 1'),
     ((*INDEX, '{2}/new', '--timeout', 'nan'), '--timeout nan must be'),
     (('index', '{2}/absent', '--model', 'tiny', '--out', '{2}/new'), 'is no folder'),
-    (('index', '{2}', '--model', 'tiny', '--out', '{1}'), 'was made of the folder'),
+    (('index', '{0}/images', '--model', 'tiny', '--out', '{1}'), 'was made of the folder'),
     (('serve', '{1}', '--host', '0.0.0.0'), '--token'),
     (('serve', '{1}', '--max-upload', '0'), '--max-upload 0 must be at least 1'),
     (('serve', '{0}', '--port', '0'), 'is no gallery'),
@@ -57,8 +66,8 @@ def test_wrong_arguments(refused, tmp_path, args, message):
     assert not (tmp_path / 'new').exists()
 
 
-def test_a_gallery_that_is_being_written(refused, tmp_path):
-    with FileLock(tmp_path / 'gallery' / 'lock'):
+def test_a_gallery_that_is_being_written(refused, made):
+    with FileLock(made[1] / 'lock'):
         assert 'is being written by another process' in refused(*INDEX, '{1}')
 
 

@@ -3,7 +3,7 @@ import pytest
 import stress
 
 
-@pytest.mark.parametrize('seed', [1, 2])
+@pytest.mark.parametrize('seed', [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_no_damaged_frame_without_an_error(seed, monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', ['stress.py', 'videos', '--trials', '26', '--seed', str(seed)])
     stress.main()
