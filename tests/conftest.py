@@ -1,4 +1,5 @@
 """Fixtures of the whole suite."""
+import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,11 @@ def pytest_collection_modifyitems(items) -> None:
         for item in items:
             if item.get_closest_marker('gpu'):
                 item.add_marker(pytest.mark.skip(reason='there is no GPU'))
+
+
+def pytest_collection_finish() -> None:
+    """Half a million objects that modules hold: from here on no garbage collection walks through them."""
+    gc.freeze()
 
 
 @pytest.fixture(scope='session')

@@ -138,9 +138,10 @@ COSINE = dict(param_scheduler=[
     dict(type='MultiStepLR', by_epoch=True, milestones=[2, 3], gamma=0.5)])
 
 
-@pytest.mark.parametrize('schedule', [{}, COSINE], ids=['ours', "mmengine's"])
-@pytest.mark.parametrize('changes', [{'train_cfg.max_epochs': 4}, {'optim_wrapper.optimizer.lr': 0.5},
-                                     {'optim_wrapper.optimizer.weight_decay': 0.01}], ids=lambda new: next(iter(new)))
+@pytest.mark.parametrize('changes, schedule', [
+    ({'train_cfg.max_epochs': 4}, {}), ({'train_cfg.max_epochs': 4}, COSINE), ({'optim_wrapper.optimizer.lr': 0.5}, {}),
+    ({'optim_wrapper.optimizer.lr': 0.5}, COSINE), ({'optim_wrapper.optimizer.weight_decay': 0.01}, {})],
+    ids=lambda value: next(iter(value), 'ours'))
 def test_rates_and_lengths_are_the_configs(tiny_clip, tmp_path, undisturbed, changes, schedule):
     first = undisturbed(**{'train_cfg.max_epochs': 2, **schedule})
     expected = Run(tmp_path / 'expected', tiny_clip, **{'train_cfg.max_epochs': 2, **schedule, **changes})

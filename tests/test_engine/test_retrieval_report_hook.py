@@ -1,6 +1,7 @@
 """The report hook in real, tiny runs: a model of two linear maps on coloured images."""
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from itertools import count
 
 import pytest
@@ -119,12 +120,15 @@ def read(folder, name='report.json'):
     return json.loads((folder / name).read_text())
 
 
-@pytest.fixture
-def trained(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    runner = make_runner(tmp_path / 'run', hook=dict(num_hardest=3), expected=30)
-    runner.train()
-    return runner, tmp_path / 'run', capsys.readouterr().out
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """Runner, folder and output of a training."""
+    folder, output = tmp_path_factory.mktemp('trained'), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
+        patch.chdir(folder)
+        runner = make_runner(folder / 'run', hook=dict(num_hardest=3), expected=30)
+        runner.train()
+    return runner, folder / 'run', output.getvalue()
 
 
 def test_report_of_a_training(trained):

@@ -44,9 +44,8 @@ def test_what_goes_wrong_costs_one_task(workers):
                      'user': (None, 'a.mp4: broken'), 'bug': (None, "KeyError: 'x'")}
 
 
-@pytest.mark.parametrize('workers', [1, 2])
-def test_a_hung_task_is_stopped(workers):
-    found = outcomes(['hang', 1, 2], workers, seconds=3)
+def test_a_hung_task_is_stopped():
+    found = outcomes(['hang', 1, 2], workers=1, seconds=3)
     assert found == {'hang': (None, 'no progress for 3 s, stopped'), 1: (2, None), 2: (4, None)}
 
 
