@@ -33,9 +33,15 @@ def pytest_collection_modifyitems(items) -> None:
                 item.add_marker(pytest.mark.skip(reason='there is no GPU'))
 
 
-def pytest_collection_finish() -> None:
-    """Half a million objects that modules hold: from here on no garbage collection walks through them."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Half a million objects come with what is imported, and stay: no garbage collection walks through them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope='session')
