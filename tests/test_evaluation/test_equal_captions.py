@@ -11,7 +11,7 @@ from torch import distributed
 from mmcma.evaluation import RetrievalMetric
 from mmcma.structures import RetrievalSample
 
-ITEMS = 60
+ITEMS = 36
 EXTRAS = (dict(type='DualSoftmax'), dict(type='QuerybankNorm'), dict(type='Reranking', top_n=7))
 
 

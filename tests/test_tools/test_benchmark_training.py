@@ -82,20 +82,16 @@ def test_agreement_is_the_relative_error():
 
 
 def test_an_object_in_a_process_of_its_own():
-    from benchmarks.core import isolated
-    with isolated(Fraction, 355, 113) as fraction:
-        assert fraction.call('limit_denominator', 10) == Fraction(22, 7)
-        with pytest.raises(ValueError, match='max_denominator'):
-            fraction.call('limit_denominator', 0)
-    with pytest.raises(ZeroDivisionError), isolated(Fraction, 1, 0):
-        pass
-
-
-def test_a_killed_process_is_one_line():
+    """What it answers, raises, and that its being killed is one line."""
     from benchmarks.core import isolated
     killed = pytest.raises(UserError, match='killed.* fewer --variants')
     with killed, isolated(import_module, 'signal') as signals:
+        assert signals.call('Signals', int(signal.SIGTERM)) == signal.SIGTERM
+        with pytest.raises(ValueError, match='-1 is not a valid Signals'):
+            signals.call('Signals', -1)
         signals.call('raise_signal', signal.SIGKILL)
+    with pytest.raises(ZeroDivisionError), isolated(Fraction, 1, 0):
+        pass
 
 
 # ---- training steps ----
