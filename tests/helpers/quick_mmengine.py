@@ -1,4 +1,4 @@
-"""What mmengine does for long runs and large data, and what is most of the time of tiny ones: not in the tests."""
+"""What mmengine and PyTorch do for long runs and large data, most of the time of tiny ones: not in the tests."""
 import copy
 import os
 from pathlib import Path
@@ -7,12 +7,15 @@ from types import SimpleNamespace
 from mmengine.config import Config
 from mmengine.dataset import base_dataset
 from mmengine.utils import version_utils
+from torch.utils.data import _utils
 from yapf.yapflib import yapf_api
 
 # The layout of a config's text, made anew for every checkpoint: two fifths of a tiny training.
 yapf_api.FormatCode = lambda text, **_: (f'{text}\n', True)
 # A walk through all objects of the process for every data set that is made.
 base_dataset.gc = SimpleNamespace(collect=lambda: 0)
+# Seconds that a loader waits for each worker where it is collected as garbage, as after an error; they are 5 there.
+_utils.MP_STATUS_CHECK_INTERVAL = 0.5
 # A process of git for every checkpoint, which asks for the commit of the folder it runs in.
 version_utils._minimal_ext_cmd = lambda _: b'0' * 40
 
