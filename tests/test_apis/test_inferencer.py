@@ -40,9 +40,9 @@ def media(tmp_path_factory) -> list[str]:
                                    root / 'clip3')]
 
 
-@pytest.fixture
-def inferencer(tiny_clip, tmp_path) -> RetrievalInferencer:
-    model = init_model(trained_checkpoint(tmp_path, retrieval_config(tiny_clip)), device='cpu')
+@pytest.fixture(scope='module')
+def inferencer(tiny_clip, tmp_path_factory) -> RetrievalInferencer:
+    model = init_model(trained_checkpoint(tmp_path_factory.mktemp('model'), retrieval_config(tiny_clip)), device='cpu')
     return RetrievalInferencer(model, batch_size=4)
 
 

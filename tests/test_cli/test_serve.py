@@ -1,5 +1,6 @@
 """The command ``mmcma serve``."""
 import asyncio
+import shutil
 import socket
 import sys
 import tempfile
@@ -33,10 +34,16 @@ def serve(monkeypatch, capsys, tmp_path):
     return call
 
 
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('made')
+    index(write_folder(folder / 'media', 2, 0), folder / 'gallery')
+    return folder / 'gallery'
+
+
 @pytest.fixture
-def gallery(tmp_path):
-    index(write_folder(tmp_path / 'media', 2, 0), tmp_path / 'gallery')
-    return tmp_path / 'gallery'
+def gallery(made, tmp_path):
+    return shutil.copytree(made, tmp_path / 'gallery')
 
 
 def test_help(serve):
