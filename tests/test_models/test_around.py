@@ -237,7 +237,7 @@ def test_losses_of_one_name_are_refused(tiny_clip):
         def attach(self, *, vision, text):
             pass
 
-        def losses(self, text, visual, positives, scale):
+        def losses(self, text, visual, positives, logits, scale):
             return dict(together=scale)
 
     model = model_of(tiny_clip, neck=dict(type='CombinedNeck', necks=[NECK, dict(type='CoOp')]))

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mmcma.engine.hooks import ActivationCheckpointHook
 from mmcma.models import DGL, DiscoVLA, PromptSwitch, VideoVoP, VoP
+from mmcma.models.batch_encoding import encode_described
 from mmcma.models.necks.video_vop import ContextPrompts
 from mmcma.utils.errors import ConfigError
 
@@ -31,22 +32,41 @@ NECKS = {
     'dgl': dict(type='DGL', max_frames=4, num_clip_prompts=2, num_frame_prompts=3),
     'dgl-linear': dict(type='DGL', space='linear', max_frames=4),
     'discovla': dict(type='DiscoVLA', lora_rank=3, clip_layers=1),
+    'discovla-captions': dict(type='DiscoVLA', lora_rank=3, clip_layers=1, frame_captions=True, caption_layers=1),
     'prompt-switch': dict(type='PromptSwitch', num_prompts=3)}
 HALF_CLIP = torch.tensor([[True, True, False], [True, True, True]])
 
 
-@pytest.mark.parametrize('case', reference.CASES)
-def test_features_are_those_of_the_public_code(tmp_path, build, case):
-    model = build(model_config(official_reference.write_hf_folder(tmp_path), neck=reference.CASES[case],
+def released(tmp_path, build, case: str):
+    """The model of a case and what its public code computed."""
+    model = build(model_config(official_reference.write_hf_folder(tmp_path), neck=reference.CASES[case], head=MEAN_HEAD,
                                data_preprocessor=dict(type='RetrievalDataPreprocessor'))).eval()
     reference.fill_neck(model.neck)
+    return model, {side: torch.tensor(rows) for side, rows in json.loads(reference.GOLDEN.read_text())[case].items()}
+
+
+@pytest.mark.parametrize('case', [case for case in reference.CASES if case != 'discovla-captions'])
+def test_features_are_those_of_the_public_code(tmp_path, build, case):
+    model, golden = released(tmp_path, build, case)
     ids = reference.captions(case)
     with torch.no_grad():
         found = dict(vision=model.vision_backbone(reference.clips(case)).flatten(0, 1),
                      text=model.text_backbone(ids, ids != 0).pooled)
-    golden = {side: torch.tensor(rows) for side, rows in json.loads(reference.GOLDEN.read_text())[case].items()}
     for side, expected in golden.items():
         torch.testing.assert_close(found[side], expected, atol=2e-5, rtol=1e-5)
+
+
+def test_losses_of_captions_of_frames_are_those_of_the_public_code(tmp_path, build):
+    model, golden = released(tmp_path, build, 'discovla-captions')
+    clips, own = reference.clips('discovla-captions'), reference.frame_captions()
+    ids = torch.cat([reference.captions('discovla-captions')[:len(clips), None], own], dim=1)  # (B, 1 + T, L)
+    inputs = dict(pixels=clips, mask=torch.ones(clips.shape[:2], dtype=torch.bool), token_ids=ids, token_mask=ids != 0)
+    with torch.no_grad():
+        losses = model(inputs, batch(len(clips))['data_samples'], mode='loss')
+        text = encode_described(model.neck, model._encode_tokens, ids, ids != 0, inputs['mask'])
+    torch.testing.assert_close(text.extra['frame_captions'].flatten(0, 1), golden['captions'], atol=2e-5, rtol=1e-5)
+    found = torch.stack([losses[f'loss_{name}'] for name in ('retrieval', 'image', 'distillation')])
+    torch.testing.assert_close(found, golden['losses'][0], atol=2e-5, rtol=1e-5)
 
 
 @pytest.fixture
@@ -159,7 +179,7 @@ def step(model) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss and gradients of a training batch whose second clip has a padding frame."""
     data = model.train().data_preprocessor(batch(size=4, frames=3), True)
     data['inputs']['mask'][1, 2] = False
-    loss = model(**data, mode='loss')['loss']
+    loss, _ = model.parse_losses(model(**data, mode='loss'))
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in model.trainable_parameters().items()}
 
