@@ -1,6 +1,7 @@
 """Methods that know of clips: against their public code and plain loops, and what they must be offered."""
 import copy
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from mmcma.engine.hooks import ActivationCheckpointHook
 from mmcma.models import DGL, DiscoVLA, PromptSwitch, VideoVoP, VoP
 from mmcma.models.batch_encoding import encode_described
+from mmcma.models.necks.frame_captions import caption_scores
 from mmcma.models.necks.video_vop import ContextPrompts
 from mmcma.utils.errors import ConfigError
 
@@ -318,3 +320,55 @@ def test_what_stands_behind_the_end_token_is_pooled(tmp_path, build, architectur
 def test_vop_without_suffix_takes_every_tower(tmp_path, build):
     model = build(dual_config(write_dual(tmp_path, 'siglip'), dict(type='VoP', num_suffix=0)))
     assert model.encode_text(CAPTIONS).pooled.shape == (2, 32)
+
+
+def test_captions_of_padding_frames_are_not_seen(method):
+    """Neither by their neighbours nor in the losses."""
+    losses = []
+    for last in ('moon', 'a blue die on the left'):
+        model = method('discovla-captions')
+        data = batch(size=4, frames=3)
+        for sample in data['data_samples']:
+            sample.frame_mask = torch.tensor([True, True, False])
+            sample.frame_captions = ['a red star', 'nothing', last]
+        losses.append({name: loss.item() for name, loss in model(
+            **model.data_preprocessor(data, True), mode='loss').items()})
+    assert losses[0] == losses[1] and losses[0]['loss_image'] > 0 and losses[0]['loss_distillation'] > 0
+
+
+def test_scores_of_frames_and_captions_worked_by_hand():
+    """Two frames and captions at right angles; the second clip has one frame, that fits the first clip's first."""
+    captions = torch.tensor([[[1., 0], [0, 1]], [[0, 2], [5, 5]]])
+    frames = torch.tensor([[[3., 0], [0, 1]], [[1, 0], [7, 7]]])
+    mask = torch.tensor([[True, True], [True, False]])
+    found = caption_scores(captions, frames, mask, torch.tensor(math.log(3)))
+    # Clip 0 with itself: both find a cosine of 1. Its captions and the frame of clip 1: cosines 1 and 0, with shares
+    # 3/4 and 1/4; that frame finds 1. The caption of clip 1 finds 1 in clip 0; the frames there find 0 and 1 in it.
+    torch.testing.assert_close(found, torch.tensor([[1., 0.875], [0.875, 0.]]))
+
+
+def test_samples_without_captions_of_frames_are_refused(method):
+    model, data = method('discovla-captions'), batch()
+    del data['data_samples'][1].frame_captions
+    with pytest.raises(ConfigError, match="the item 'v1' brings no captions of its frames, and the neck compares "
+                                          'those: add LoadFrameCaptions to the pipeline of train_dataloader.dataset'):
+        model.data_preprocessor(data, True)
+    model.test_step(data)
+
+
+@pytest.mark.parametrize('changes, error', [
+    (dict(caption_layers=9), r'DiscoVLA.caption_layers=9 does not fit: the text tower .* has 2 layers'),
+    (dict(image_weight=-1.0), r'DiscoVLA.image_weight=-1.0 must be at least 0'),
+    (dict(distillation_weight=-0.5), r'DiscoVLA.distillation_weight=-0.5 must be at least 0')])
+def test_what_the_losses_of_frames_refuse(method, changes, error):
+    with pytest.raises(ConfigError, match=error):
+        method('discovla-captions', neck={**NECKS['discovla-captions'], **changes})
+
+
+def test_prompts_in_captions_do_not_go_with_captions_of_frames(method):
+    both = dict(type='CombinedNeck', necks=[NECKS['discovla-captions'], dict(type='CoOp')])
+    with pytest.raises(ConfigError, match='CoOp puts tokens into captions, and DiscoVLA counts on the places of '):
+        method('discovla-captions', neck=both)
+    model = method('discovla-captions', neck=dict(type='CombinedNeck', necks=[
+        NECKS['discovla-captions'], dict(type='VPT', num_prompts=2)]))
+    assert 'loss_image' in model(**model.data_preprocessor(batch(), True), mode='loss')

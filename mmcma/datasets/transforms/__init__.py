@@ -6,4 +6,7 @@ from .loading import LoadImage, LoadVideoFrames
 from .packing import PackRetrievalInputs
 from .processing import ResizeCrop
 
-__all__ = ['BaseTransform', 'LoadCachedFrames', 'LoadFrameCaptions', 'LoadImage', 'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop']
+__all__ = [
+    'BaseTransform', 'LoadCachedFrames', 'LoadFrameCaptions', 'LoadImage', 'LoadVideoFrames', 'PackRetrievalInputs',
+    'ResizeCrop',
+]

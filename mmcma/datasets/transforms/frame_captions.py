@@ -1,4 +1,6 @@
 """Captions of the single frames of a clip, for training."""
+import os
+
 from mmcma.datasets.annotations.reading import read_json
 from mmcma.datasets.annotations.texts import check_caption
 from mmcma.datasets.transforms.base import BaseTransform
@@ -28,11 +30,9 @@ class LoadFrameCaptions(BaseTransform):
     gives_frame_captions = True
 
     def __init__(self, *, ann_file: str) -> None:
-        try:
-            captions = read_json(ann_file)
-        except OSError as error:
-            raise argument_error(self, 'ann_file', ann_file, f'cannot be read ({error.strerror}): name the JSON file '
-                                 'with the captions of frames.') from error
+        if not os.path.isfile(ann_file):
+            raise argument_error(self, 'ann_file', ann_file, 'is no file: name the JSON file with captions of frames.')
+        captions = read_json(ann_file)
         if not isinstance(captions, dict):
             raise DataError(f"{ann_file}: no object with lists of captions of frames by '<id>_<caption>' or '<id>'")
         self.ann_file = ann_file

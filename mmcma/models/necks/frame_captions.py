@@ -52,7 +52,7 @@ class FrameCaptions(nn.Module):
         mask = args[1] if len(args) > 1 else kwargs['mask']
         self.num_frames, self.lengths = neck.described_frames, mask.sum(dim=1)
 
-    def _attend(self, layer: PreNormLayer, adapter: ClassAdapter, call, hidden_states: Tensor, **kwargs) -> tuple:
+    def _attend(self, layer: PreNormLayer, adapter: nn.Module, call, hidden_states: Tensor, **kwargs) -> tuple:
         """Attention of ``(B * (1 + T), L, dim)``: each caption is followed by those of its clip's T frames."""
         left, *rest = call(hidden_states=hidden_states, **kwargs)
         frames = self.num_frames
