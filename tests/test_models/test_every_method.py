@@ -22,6 +22,7 @@ def batch() -> dict:
     for index, caption in enumerate(CAPTIONS):
         sample = RetrievalSample(metainfo=dict(item_id=f'clip{index}', item_index=index, captions=[caption]))
         sample.frame_mask = torch.arange(8) < (6 if index == 1 else 8)
+        sample.frame_captions = [f'{caption} on the left', 'nothing'] * 4
         samples.append(sample)
     frames = [torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, generator=generator) for _ in samples]
     return dict(inputs=frames, data_samples=samples)
