@@ -233,6 +233,17 @@ def test_towers_compile_in_one_piece_but_for_lstms(method, name):
             torch.testing.assert_close(getattr(compiled, 'pooled', compiled), getattr(plain, 'pooled', plain))
 
 
+def test_captions_of_frames_compile_in_one_piece(method):
+    torch._dynamo.reset()
+    model = method('discovla-captions')
+    data = model.data_preprocessor(batch(size=2, frames=3), True)['inputs']
+    found = []
+    for tower in (model.text_backbone, torch.compile(model.text_backbone, backend='eager', fullgraph=True)):
+        with torch.no_grad():
+            found.append(encode_described(model.neck, tower, data['token_ids'], data['token_mask'], data['mask']))
+    torch.testing.assert_close(found[0].extra['frame_captions'], found[1].extra['frame_captions'])
+
+
 @pytest.mark.parametrize('name', ['dgl', 'vop'])
 def test_words_are_as_with_a_mask_that_is_written_out(method, tiny_clip, name):
     """Eager attention gets the causal mask as a tensor, which has to grow with the prompts."""
