@@ -1,11 +1,11 @@
 """Many adapters on one backbone, exported and loaded: every method gives what it gives alone."""
 import copy
-from pathlib import Path
 
 import pytest
 import torch
 from helpers.checkpoints import retrieval_config, trained_checkpoint
 from helpers.clip import write_clip
+from helpers.small_configs import CONFIGS, each
 from torch import Tensor
 
 from mmcma.apis import RetrievalInferencer, export_adapter, init_model, load_adapter
@@ -13,8 +13,7 @@ from mmcma.config import load_config
 from mmcma.models.trained_state import trained_state
 from mmcma.utils.errors import ConfigError, WeightsError
 
-CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*/*_tiny_glyphmotion*.py'))
-TRAINED = [path for path in CONFIGS if path.parent.name != 'zeroshot']
+TRAINED = [path for path in sorted(CONFIGS.glob('*/*_tiny_glyphmotion*.py')) if path.parent.name != 'zeroshot']
 
 
 def scores(model, size: int = 64) -> Tensor:
@@ -30,7 +29,7 @@ def shared():
     return init_model('tiny', device='cpu')
 
 
-@pytest.mark.parametrize('path', TRAINED, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', each(TRAINED))
 def test_every_method_is_exported_loaded_and_switched(path, shared, tmp_path):
     checkpoint, folder = trained_checkpoint(tmp_path, load_config(path)), tmp_path / path.stem
     alone = init_model(path, checkpoint, device='cpu')

@@ -41,6 +41,7 @@ def trained(tmp_path, monkeypatch, tiny_clip):
     return train
 
 
+@pytest.mark.slow
 def test_weights_and_biases(trained):
     losses, recalls = trained('Wandb', in_a_process)
     file = next(Path('work').glob('*/vis_data/wandb/offline-run-*/*.wandb'))
