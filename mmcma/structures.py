@@ -23,6 +23,7 @@ class RetrievalSample(BaseDataElement):
         captions (list[str]): One in training, all of the item in a test set.
         caption_kinds (list[str]): What each caption takes to be told apart,
             parallel to ``captions``; only where the data set knows it.
+        frame_captions (list[str]): Of each of the T frames; only in training, where the pipeline has them.
         frame_mask (Tensor): bool ``(T,)``, False on padding frames.
         visual_tokens (Tensor): ``(T, D)`` frame embeddings before normalisation, or ``(K, D)`` of the whole clip
             where the neck leaves such.

@@ -148,6 +148,7 @@ _VOP_CAPTIONS = 12 * (4 + 4) * 512
     ('prompt/vop-f', 12 * 8 * 768 + _VOP_CAPTIONS),
     ('prompt/dgl', 12 * (8 + 12 * 4) * 768 + _LAYER + 769 * 1536 + 1537 * 512 + 4 * 768),
     ('lora/discovla', 12 * 8 * 4 * (768 + 512) + 4 * (8 * 769 + 9 * 768)),
+    ('lora/discovla-captions', 12 * 8 * 4 * (768 + 512) + 4 * (8 * 769 + 9 * 768) + 2 * (8 * 513 + 9 * 512)),
     ('prompt/prompt-switch', 6 * 6 * 768 + 4 * 768 * 769 + 151_277_313)])
 def test_video_methods_train_what_their_formula_says(name, count, clip_b32_without_memory):
     assert trained_on(f'{name}_vit-b32_msrvtt.py', clip_b32_without_memory) == count

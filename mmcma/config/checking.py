@@ -150,6 +150,24 @@ def _check_frames(builders: dict[str, tuple], source: str) -> None:
                     'part that works on images.')
             if path.startswith('model.') and '_dataloader' in other:
                 _check_number_of_frames(builder, node_of_part, loader, node, f'{source}: {path}', other)
+    _check_frame_captions(builders, source)
+
+
+def _check_frame_captions(builders: dict[str, tuple], source: str) -> None:
+    """Refuses a method that compares captions of frames without a step that gives them, and the other way round."""
+    wanted = [f'{path}.{argument}' for path, (builder, node) in builders.items()
+              if (argument := getattr(builder, 'frame_captions_where', None)) and node.get(argument)]
+    given = [path for path, (builder, _) in builders.items() if getattr(builder, 'gives_frame_captions', False) is True]
+    trained = [path for path in given if path.startswith('train_dataloader')]
+    if any(path.startswith('train_dataloader') for path in builders) and wanted and not trained:
+        raise ConfigError(f'{source}: {wanted[0]}=True compares frames with captions of theirs, and no step of '
+                          'train_dataloader.dataset.pipeline gives any: add LoadFrameCaptions, or set it to False.')
+    for path in given:
+        if path not in trained:
+            raise ConfigError(f'{source}: {path} gives captions of frames, which training alone takes: take it out.')
+        if not wanted:
+            raise ConfigError(f'{source}: {path} gives captions of frames, and the model compares none: take it out, '
+                              "or use a neck that does, such as dict(type='DiscoVLA', frame_captions=True).")
 
 
 def _check_number_of_frames(part: Callable, own: Mapping, loader: Callable, loading: Mapping, where: str,

@@ -6,17 +6,18 @@ from .didemo import DiDeMo
 from .flickr8k import Flickr8k
 from .flickr30k import Flickr30k
 from .glyph_motion.dataset import GlyphMotion
+from .glyph_motion.frame_captions import DescribeGlyphFrames
 from .glyph_motion.glyph_pictures import GlyphPictures
 from .lsmdc import LSMDC
 from .msrvtt import MSRVTT
 from .msvd import MSVD
 from .retrieval_dataset import RetrievalDataset
-from .transforms import LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop
+from .transforms import LoadFrameCaptions, LoadImage, LoadVideoFrames, PackRetrievalInputs, ResizeCrop
 from .vatex import VATEX
 from .video.reader import VideoReader, open_video
 
 __all__ = [
-    'COCO', 'LSMDC', 'MSRVTT', 'MSVD', 'VATEX', 'ActivityNetCaptions', 'CaptionedFiles', 'DiDeMo', 'Flickr30k',
-    'Flickr8k', 'GlyphMotion', 'GlyphPictures', 'LoadImage', 'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop',
-    'RetrievalDataset', 'VideoReader', 'open_video',
+    'COCO', 'LSMDC', 'MSRVTT', 'MSVD', 'VATEX', 'ActivityNetCaptions', 'CaptionedFiles', 'DescribeGlyphFrames',
+    'DiDeMo', 'Flickr30k', 'Flickr8k', 'GlyphMotion', 'GlyphPictures', 'LoadFrameCaptions', 'LoadImage',
+    'LoadVideoFrames', 'PackRetrievalInputs', 'ResizeCrop', 'RetrievalDataset', 'VideoReader', 'open_video',
 ]

@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from mmcma.models.caption_cleaning import clean_caption, has_ftfy, is_clip_tokenizer
 from mmcma.models.text_memory import CaptionKey
 from mmcma.registry import MODELS
-from mmcma.utils.errors import argument_error
+from mmcma.structures import RetrievalSample
+from mmcma.utils.errors import ConfigError, argument_error, short
 
 
 @MODELS.register_module()
@@ -38,7 +39,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.max_words, self.clean = max_words, clean
 
     def bind(self, *, image_mean: list[float], image_std: list[float], tokenizer: PreTrainedTokenizerBase,
-             context_length: int, pads_to_limit: bool = False, num_prompts: int = 0) -> None:
+             context_length: int, pads_to_limit: bool = False, num_prompts: int = 0,
+             frame_captions: bool = False) -> None:
         """Takes normalisation and tokenizer from the towers.
 
         Args:
@@ -48,6 +50,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             context_length: Most tokens that the text tower takes.
             pads_to_limit: Whether it takes captions of exactly that many tokens.
             num_prompts: Places of the text tower that are left free for learned tokens.
+            frame_captions: Whether training takes captions of single frames.
         """
         if self.max_words is not None and self.max_words > context_length:
             raise argument_error(self, 'max_words', self.max_words, "exceeds the text tower's "
@@ -58,6 +61,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.limit = self.max_words or context_length
         self.context_length = context_length
         self.num_prompts = num_prompts
+        self.frame_captions = frame_captions
         self.padding = 'max_length' if pads_to_limit else 'longest'
         self.tokenizer = tokenizer
         self._cleans = is_clip_tokenizer(tokenizer) if self.clean is None else self.clean
@@ -76,13 +80,20 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         Returns:
             ``data_samples`` as they were, and ``inputs``: ``pixels`` float32 ``(B, T, 3, H, W)`` and ``mask`` bool
             ``(B, T)``; of the N captions of all samples, in order, ``token_ids`` int64 and ``token_mask`` bool
-            ``(N, L)``, and ``caption_keys``, see :meth:`tokenise_with_keys`.
+            ``(N, L)``, and ``caption_keys``, see :meth:`tokenise_with_keys`. In a training with captions of frames the
+            former are ``(B, 1 + T, L)``, each caption followed by those of its item's T frames.
+
+        Raises:
+            ConfigError: A sample to train with lacks the captions of its frames.
         """
         samples = data['data_samples']
         clips = self.cast_data(dict(frames=torch.stack(data['inputs']),
                                     mask=torch.stack([sample.frame_mask for sample in samples])))
+        described = training and self.frame_captions
         token_ids, token_mask, keys = self.tokenise_with_keys(
-            [caption for sample in samples for caption in sample.captions])
+            [caption for sample in samples for caption in (_with_frames(sample) if described else sample.captions)])
+        if described:
+            token_ids, token_mask = (x.unflatten(0, (len(samples), -1)) for x in (token_ids, token_mask))
         return dict(inputs=dict(pixels=self.normalise(clips['frames']), mask=clips['mask'], token_ids=token_ids,
                                 token_mask=token_mask, **({} if training else dict(caption_keys=keys))),
                     data_samples=samples)
@@ -136,3 +147,13 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             yield
         finally:
             self.num_prompts = num_prompts
+
+
+def _with_frames(sample: RetrievalSample) -> list[str]:
+    """The caption of a sample to train with and those of its frames."""
+    captions = getattr(sample, 'frame_captions', None)
+    if captions is None:
+        raise ConfigError(f'the item {short(sample.item_id)} brings no captions of its frames, and the neck compares '
+                          'those: add LoadFrameCaptions to the pipeline of train_dataloader.dataset, or set '
+                          'model.neck.frame_captions=False.')
+    return [*sample.captions, *captions]

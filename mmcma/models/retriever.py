@@ -1,20 +1,19 @@
 """Two towers, a neck and a head, wired into one model."""
-from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmcma.models.adapters import SwitchedAdapters
 from mmcma.models.backbones.pretrained import shared_reads
 from mmcma.models.backbones.tower import TextTower, Tower, VisionTower, fingerprint
+from mmcma.models.batch_encoding import encode_described, encode_in_parts
 from mmcma.models.necks.base import Neck
 from mmcma.models.text_memory import CaptionKey, TextMemory
 from mmcma.registry import MODELS
-from mmcma.structures import AnyFeatures, Features, RetrievalSample, VisualFeatures
+from mmcma.structures import Features, RetrievalSample, VisualFeatures
 from mmcma.utils.errors import ConfigError, NonFiniteError, argument_error
 
 #: Captions of a test batch that are encoded at once: their hidden states stay near the cache's size on a CPU, too.
@@ -78,7 +77,8 @@ class CrossModalRetriever(SwitchedAdapters):
         self.data_preprocessor.bind(image_mean=vision.image_mean, image_std=vision.image_std,
                                     tokenizer=text.tokenizer, context_length=text.context_length,
                                     pads_to_limit=text.pads_to_limit,
-                                    num_prompts=0 if self.neck is None else self.neck.num_text_prompts)
+                                    num_prompts=0 if self.neck is None else self.neck.num_text_prompts,
+                                    frame_captions=self.neck is not None and self.neck.needs_frame_captions)
         self.head.bind(embed_dim=text.embed_dim, logit_scale=text.logit_scale, logit_bias=text.logit_bias,
                        text_tower=text, max_words=self.data_preprocessor.limit)
         if self.neck is not None:
@@ -229,7 +229,8 @@ class CrossModalRetriever(SwitchedAdapters):
 
         Args:
             inputs: ``pixels`` float32 ``(B, T, 3, H, W)``, ``mask`` bool ``(B, T)``, and of all captions
-                ``token_ids`` int64 ``(N, L)``, ``token_mask`` bool ``(N, L)`` and, to predict, ``caption_keys``.
+                ``token_ids`` int64 ``(N, L)``, ``token_mask`` bool ``(N, L)`` and, to predict, ``caption_keys``;
+                see :meth:`RetrievalDataPreprocessor.forward`.
             data_samples: One :class:`RetrievalSample` per item.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
 
@@ -241,10 +242,14 @@ class CrossModalRetriever(SwitchedAdapters):
             raise ValueError(f"mode={mode!r} must be 'loss', 'predict' or 'tensor'.")
         clips, captions = (inputs['pixels'], inputs['mask']), (inputs['token_ids'], inputs['token_mask'])
         if mode == 'loss':
-            visual = _encode_in_parts(self.micro_batch_size, self._encode_to_train, *clips)
+            visual = encode_in_parts(self.micro_batch_size, self._encode_to_train, *clips)
             neck = self._working_neck()
             encode_text = partial(self._encode_tokens, with_tokens=neck is not None and neck.needs_text_tokens)
-            text = _encode_in_parts(self.micro_batch_size, encode_text, *captions)
+            if self.neck is not None and self.neck.needs_frame_captions:
+                encode_text = partial(encode_described, self.neck, encode_text)
+                text = encode_in_parts(self.micro_batch_size, encode_text, *captions, inputs['mask'])
+            else:
+                text = encode_in_parts(self.micro_batch_size, encode_text, *captions)
             return self.loss(text, visual, data_samples)
         visual = self._encode_pixels(*clips)
         if mode == 'tensor':
@@ -289,11 +294,3 @@ class CrossModalRetriever(SwitchedAdapters):
         for sample, tokens, valid in zip(data_samples, visual.tokens.cpu(), mask.cpu()):
             sample.visual_tokens, sample.visual_mask = tokens.clone(), valid.clone()
         return data_samples
-
-
-def _encode_in_parts(size: int | None, encode: Callable[..., AnyFeatures], *rows: Tensor) -> AnyFeatures:
-    """``encode(*rows)``; with a size that many rows at a time, whose activations the backward pass computes again."""
-    if size is None:
-        return encode(*rows)
-    parts = zip(*(x.split(size) for x in rows))
-    return Features.join([checkpoint(encode, *part, use_reentrant=False) for part in parts])

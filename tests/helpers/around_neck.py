@@ -52,7 +52,7 @@ class AroundNeck(Neck):
     def extra_features(self) -> dict[str, Tensor]:
         return dict(first=self.first) if self.weight else {}
 
-    def losses(self, text, visual, positives, scale) -> dict[str, Tensor]:
+    def losses(self, text, visual, positives, logits, scale) -> dict[str, Tensor]:
         if not self.weight:
             return {}
         first = visual.extra['first']

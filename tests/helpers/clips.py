@@ -24,7 +24,8 @@ def batch(size: int = 3, frames: int = 2, seed: int = 0) -> dict:
     """What a loader gives of ``size`` clips of ``frames`` frames, each with a caption."""
     generator = torch.Generator().manual_seed(seed)
     mask = torch.ones(frames, dtype=torch.bool)
-    samples = [RetrievalSample(item_id=f'v{i}', item_index=i, captions=[f'a red star {i}'], frame_mask=mask)
+    samples = [RetrievalSample(item_id=f'v{i}', item_index=i, captions=[f'a red star {i}'], frame_mask=mask,
+                               frame_captions=['a red star', 'moon', 'nothing', 'a blue die on the left'][:frames])
                for i in range(size)]
     return dict(inputs=[torch.randint(0, 256, (frames, 3, 32, 32), dtype=torch.uint8, generator=generator)
                         for _ in range(size)], data_samples=samples)

@@ -103,8 +103,8 @@ def dgl(checkout: Path, space: str) -> dict[str, Tensor]:
                 text=clip.encode_text(ids, of_captions))
 
 
-def discovla(checkout: Path) -> dict[str, Tensor]:
-    neck = our_neck('discovla')
+def discovla(checkout: Path, case: str) -> dict[str, Tensor]:
+    neck = our_neck(case)
     sys.path.insert(0, str(checkout))
     for name in ('timm', 'timm.models'):
         stand_in(name)
@@ -117,13 +117,29 @@ def discovla(checkout: Path) -> dict[str, Tensor]:
         for block, update in zip(tower.transformer.resblocks, updates):
             block.attn.TVPt_LoRA_a.copy_(update.down.weight)
             block.attn.TVPt_LoRA_b.copy_(update.up.weight)
-    for block, (down, _, up) in zip(model.clip.visual.transformer.resblocks[-neck.clip_layers:], neck.adapters):
+    blocks = [*model.clip.visual.transformer.resblocks[-neck.clip_layers:], *model.clip.transformer.resblocks[-2:]]
+    for block, (down, _, up) in zip(blocks, [*neck.adapters, *(neck.captions.adapters if neck.captions else ())]):
         for part, linear in (('down', down), ('up', up)):
             getattr(block.attn, f'TVPt_{part}_weight').copy_(linear.weight)
             getattr(block.attn, f'TVPt_{part}_bias').copy_(linear.bias)
-    ids, clips = methods.captions('discovla'), methods.clips('discovla')
+    ids, clips = methods.captions(case), methods.clips(case)
     _, frames = model.get_train_video_feat(clips.flatten(0, 1), torch.ones(clips.shape[:2]))
+    if neck.captions:
+        return discovla_training(model, ids[:len(clips)], clips)
     return dict(vision=frames.flatten(0, 1), text=model.get_text_feat(ids, (ids != 0).long()))
+
+
+def discovla_training(model: nn.Module, ids: Tensor, clips: Tensor) -> dict[str, Tensor]:
+    """Features of captions of frames, and the three losses with their weights."""
+    own = methods.frame_captions()
+    model.config = SimpleNamespace(world_size=1, local_rank=0)
+    model.loss_fct, model.alpha, model.beta = import_module('tvr.models.until_module').CrossEn(), 0.3, 1.0
+    torch.distributed.barrier = lambda: None  # of one process
+    _, retrieval, image, distillation = model(ids, ids != 0, own, own != 0, clips,
+                                              torch.ones(clips.shape[:2]))
+    captions = model.get_train_text_feat(own.flatten(0, 1), (own != 0).flatten(0, 1), clips.shape[1])
+    return dict(captions=captions.flatten(0, 1),
+                losses=torch.stack([retrieval, model.alpha * image, model.beta * distillation])[None])
 
 
 def prompt_switch(checkout: Path) -> dict[str, Tensor]:
@@ -154,7 +170,7 @@ def main() -> None:
     modelscope, dgl_code, discovla_code, prompt_switch_code = map(Path, sys.argv[1:])
     found = {'vop': vop(modelscope), 'dgl-transformer': dgl(dgl_code, 'transformer'),
              'dgl-linear': dgl(dgl_code, 'linear'), 'prompt-switch': prompt_switch(prompt_switch_code),
-             'discovla': discovla(discovla_code)}
+             **{case: discovla(discovla_code, case) for case in ('discovla', 'discovla-captions')}}
     golden = {case: {side: [[round(x, 7) for x in row] for row in tensor.tolist()] for side, tensor in sides.items()}
               for case, sides in found.items()}
     source = ('modelscope/modelscope, knightyxp/DGL, LunarShen/DsicoVLA and bladewaltz1/PromptSwitch, run by '

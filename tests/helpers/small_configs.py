@@ -1,14 +1,35 @@
-"""The configs of configs/ for the small CLIP of which each has a part that no other has."""
+"""The configs of the small CLIP, for tests of every one of them."""
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / 'configs'
-#: Models that differ from another's in sizes or data alone, or in what stands together of which each is in others.
-REPEATED = {
-    'cma_tiny_glyphmotion', 'cma_tiny_glyphmotion_full-share', 'cma_tiny_glyphmotion_seq-transformer', 'cma_tiny_msvd',
-    'cma_tiny_flickr8k', 'lora_tiny_glyphmotion', 'lora_tiny_glyphmotion_seq-transformer',
-    'vpt-shallow_tiny_glyphmotion', 'zeroshot_tiny_glyphmotion', 'zeroshot_tiny_glyphpictures'}
+import pytest
+
+from mmcma.config import load_config
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
-def with_a_part_of_its_own(pattern: str) -> list[Path]:
-    """Configs by a pattern within the folder, in order."""
-    return [path for path in sorted(FOLDER.glob(pattern)) if path.stem not in REPEATED]
+def each(paths: Iterable[Path]) -> list:
+    """A parameter of each; fast are those with a part, or a tower that trains, which none before them has."""
+    seen: set[str] = set()
+    found = []
+    for path in paths:
+        parts = _parts(path)
+        found.append(pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if parts <= seen else []))
+        seen |= parts
+    return found
+
+
+@cache
+def _parts(path: Path) -> frozenset[str]:
+    """Types in the model of a config, and what trains of its towers."""
+    found, nodes = set(), [load_config(path).model]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            found |= {f'{key}={node[key]}' for key in ('type', 'trainable') if key in node}
+            nodes += node.values()
+        elif isinstance(node, (list, tuple)):
+            nodes += node
+    return frozenset(found)

@@ -21,6 +21,7 @@ CASES = {
     'dgl-transformer': dict(type='DGL', max_frames=reference.FRAMES),
     'dgl-linear': dict(type='DGL', space='linear', max_frames=reference.FRAMES),
     'discovla': dict(type='DiscoVLA', lora_rank=4, clip_layers=2),
+    'discovla-captions': dict(type='DiscoVLA', lora_rank=4, clip_layers=2, frame_captions=True, caption_layers=2),
     'prompt-switch': dict(type='PromptSwitch', num_prompts=3)}
 
 
@@ -51,3 +52,14 @@ def captions(case: str) -> torch.Tensor:
         ids[row, :end] = torch.tensor(rng.randint(1, 1300, end))
         ids[row, 0], ids[row, end] = VOCABULARY['bos_token_id'], VOCABULARY['eos_token_id']
     return ids
+
+
+def frame_captions() -> torch.Tensor:
+    """Token ids ``(4, 3, L)`` of a caption of each frame of the clips, padded with 0."""
+    rng = np.random.RandomState(31)
+    ids = torch.zeros(reference.VIDEOS * reference.FRAMES, reference.CONTEXT, dtype=torch.long)
+    for row in ids:
+        end = rng.randint(2, reference.CONTEXT)
+        row[:end] = torch.tensor(rng.randint(1, 1300, end))
+        row[0], row[end] = VOCABULARY['bos_token_id'], VOCABULARY['eos_token_id']
+    return ids.unflatten(0, (reference.VIDEOS, reference.FRAMES))

@@ -129,6 +129,7 @@ def test_what_is_written_is_read_back(tmp_path, monkeypatch):
     assert not cache.path('a').exists()
 
 
+@pytest.mark.slow
 def test_no_decoder_is_used_and_nothing_else_that_may_be_absent(tmp_path):
     """All of the package imports without them."""
     new_cache(tmp_path).write('a', np.full((2, 3, 32, 32), 7, dtype=np.uint8))

@@ -24,6 +24,8 @@ from mmcma.utils.errors import ConfigError
 
 ONES = torch.ones(1, 2, 3)
 NECK = dict(type='AroundNeck', weight=0.5)
+#: Methods with losses of their own: of the clips, and of captions of frames.
+LOSING = [NECK, dict(type='DiscoVLA', lora_rank=2, clip_layers=1, frame_captions=True, caption_layers=1)]
 
 
 class Twice(Neck):
@@ -197,9 +199,13 @@ def test_it_compiles_in_one_piece(tiny_clip):
         torch.testing.assert_close(compiled, tower(pixels))
 
 
-def of_rank(clip: str) -> tuple[dict, dict]:
-    """Losses and gradients of this process's half of the batch."""
-    rank, model = distributed.get_rank(), model_of(clip)
+def of_rank(clip: str) -> list[tuple[dict, dict]]:
+    """Losses and gradients of this process's half of the batch, with each of LOSING."""
+    return [half_a_step(model_of(clip, neck=neck)) for neck in LOSING]
+
+
+def half_a_step(model) -> tuple[dict, dict]:
+    rank = distributed.get_rank()
     model.train()
     data = model.data_preprocessor(batch(4, frames=3), True)
     rows = slice(2 * rank, 2 * rank + 2)
@@ -214,11 +220,13 @@ def of_rank(clip: str) -> tuple[dict, dict]:
 
 
 def test_two_processes_have_the_losses_and_gradients_of_one(tiny_clip):
-    losses, gradients = step(model_of(tiny_clip))
-    for found, found_gradients in in_group(of_rank, tiny_clip):
-        for name, value in found.items():
-            torch.testing.assert_close(value, losses[name], rtol=1e-4, atol=1e-5)
-        assert_equal([found_gradients], [gradients])
+    whole = [step(model_of(tiny_clip, neck=neck)) for neck in LOSING]
+    for of_both in in_group(of_rank, tiny_clip):
+        for (found, found_gradients), (losses, gradients) in zip(of_both, whole, strict=True):
+            assert len(found) > 2
+            for name, value in found.items():
+                torch.testing.assert_close(value, losses[name], rtol=1e-4, atol=1e-5)
+            assert_equal([found_gradients], [gradients])
 
 
 def test_losses_are_off_without_the_neck_and_in_tests(tiny_clip, monkeypatch):
@@ -237,7 +245,7 @@ def test_losses_of_one_name_are_refused(tiny_clip):
         def attach(self, *, vision, text):
             pass
 
-        def losses(self, text, visual, positives, scale):
+        def losses(self, text, visual, positives, logits, scale):
             return dict(together=scale)
 
     model = model_of(tiny_clip, neck=dict(type='CombinedNeck', necks=[NECK, dict(type='CoOp')]))

@@ -3,7 +3,7 @@ import copy
 
 import pytest
 import torch
-from helpers.small_configs import FOLDER, with_a_part_of_its_own
+from helpers.small_configs import CONFIGS, each
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -14,8 +14,8 @@ from mmcma.models.similarities import Similarity
 from mmcma.registry import MODELS
 from mmcma.structures import RetrievalSample
 
-CONFIGS = with_a_part_of_its_own('*/*_tiny_*.py')
-PLAIN = FOLDER / 'cma/cma_tiny_glyphmotion.py'
+PATHS = sorted(CONFIGS.glob('*/*_tiny_*.py'))
+PLAIN = CONFIGS / 'cma/cma_tiny_glyphmotion.py'
 
 
 def on_fake_cuda(model, mode: FakeTensorMode):
@@ -50,8 +50,8 @@ def run(config: dict) -> None:
             assert model.eval().similarity(text, visual).device.type == 'cuda'
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_every_part_of_the_small_configs_stays_on_one_device(path):
+@pytest.mark.parametrize('path', each(PATHS))
+def test_every_small_config_stays_on_one_device(path):
     run(load_config(path).model)
 
 
@@ -65,10 +65,10 @@ def test_the_sigmoid_loss_stays_on_one_device(monkeypatch):
 
 
 def test_no_registered_part_is_left_out():
-    registered = {name for name, part in MODELS.module_dict.items()
-                  if issubclass(part, (Neck, Similarity, RetrievalLoss)) and part.__module__.startswith('mmcma.')}
-    configs = str([load_config(path).model for path in CONFIGS])
-    assert {name for name in registered if f"'{name}'" not in configs} == {'SigmoidLoss'}
+    parts = {name for name, part in MODELS.module_dict.items() if issubclass(part, (Neck, Similarity, RetrievalLoss))
+             and part.__module__.startswith('mmcma.')}
+    configs = str([load_config(path).model for path in PATHS])
+    assert {name for name in parts if f"'{name}'" not in configs} == {'SigmoidLoss'}
 
 
 @MODELS.register_module()

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.small_configs import CONFIGS, each
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
@@ -11,8 +12,8 @@ from mmcma.models.trained_state import trained_names
 from mmcma.registry import MODELS
 from mmcma.structures import RetrievalSample
 
-CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*/*_tiny_glyphmotion*.py'))
-TRAINED = [path for path in CONFIGS if path.parent.name != 'zeroshot']
+PATHS = sorted(CONFIGS.glob('*/*_tiny_glyphmotion*.py'))
+TRAINED = [path for path in PATHS if path.parent.name != 'zeroshot']
 CAPTIONS = ['a red star moves left', 'the blue moon grows', 'a snowman, then a king', 'an airplane turns']
 
 
@@ -22,6 +23,7 @@ def batch(size: int) -> dict:
     for index, caption in enumerate(CAPTIONS[:size]):
         sample = RetrievalSample(metainfo=dict(item_id=f'clip{index}', item_index=index, captions=[caption]))
         sample.frame_mask = torch.arange(8) < (6 if index == 1 else 8)
+        sample.frame_captions = [f'{caption} on the left', 'nothing'] * 4
         samples.append(sample)
     frames = [torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8, generator=generator) for _ in samples]
     return dict(inputs=frames, data_samples=samples)
@@ -35,8 +37,8 @@ def build(path: Path):
 
 
 # STOP's networks of pixels make its steps ten times as long.
-@pytest.mark.parametrize('path', [pytest.param(path, marks=[pytest.mark.slow] if path.stem.startswith('stop') else [])
-                                  for path in TRAINED], ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [pytest.param(*own.values, id=own.id, marks=pytest.mark.slow)
+                                  if own.id.startswith('stop') else own for own in each(TRAINED)])
 def test_three_steps_change_what_trains_and_nothing_else(path):
     cfg, model = build(path)
     model.train()
@@ -52,7 +54,7 @@ def test_three_steps_change_what_trains_and_nothing_else(path):
     assert not unchanged, sorted(unchanged)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', each(PATHS))
 def test_a_text_against_a_clip_has_one_score_whatever_else_is_scored(path):
     """Tile by tile, with masked frames: what the metric does with every method and head."""
     _, model = build(path)

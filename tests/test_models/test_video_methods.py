@@ -1,6 +1,7 @@
 """Methods that know of clips: against their public code and plain loops, and what they must be offered."""
 import copy
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mmcma.engine.hooks import ActivationCheckpointHook
 from mmcma.models import DGL, DiscoVLA, PromptSwitch, VideoVoP, VoP
+from mmcma.models.batch_encoding import encode_described
+from mmcma.models.necks.frame_captions import caption_scores
 from mmcma.models.necks.video_vop import ContextPrompts
 from mmcma.utils.errors import ConfigError
 
@@ -31,22 +34,41 @@ NECKS = {
     'dgl': dict(type='DGL', max_frames=4, num_clip_prompts=2, num_frame_prompts=3),
     'dgl-linear': dict(type='DGL', space='linear', max_frames=4),
     'discovla': dict(type='DiscoVLA', lora_rank=3, clip_layers=1),
+    'discovla-captions': dict(type='DiscoVLA', lora_rank=3, clip_layers=1, frame_captions=True, caption_layers=1),
     'prompt-switch': dict(type='PromptSwitch', num_prompts=3)}
 HALF_CLIP = torch.tensor([[True, True, False], [True, True, True]])
 
 
-@pytest.mark.parametrize('case', reference.CASES)
-def test_features_are_those_of_the_public_code(tmp_path, build, case):
-    model = build(model_config(official_reference.write_hf_folder(tmp_path), neck=reference.CASES[case],
+def released(tmp_path, build, case: str):
+    """The model of a case and what its public code computed."""
+    model = build(model_config(official_reference.write_hf_folder(tmp_path), neck=reference.CASES[case], head=MEAN_HEAD,
                                data_preprocessor=dict(type='RetrievalDataPreprocessor'))).eval()
     reference.fill_neck(model.neck)
+    return model, {side: torch.tensor(rows) for side, rows in json.loads(reference.GOLDEN.read_text())[case].items()}
+
+
+@pytest.mark.parametrize('case', [case for case in reference.CASES if case != 'discovla-captions'])
+def test_features_are_those_of_the_public_code(tmp_path, build, case):
+    model, golden = released(tmp_path, build, case)
     ids = reference.captions(case)
     with torch.no_grad():
         found = dict(vision=model.vision_backbone(reference.clips(case)).flatten(0, 1),
                      text=model.text_backbone(ids, ids != 0).pooled)
-    golden = {side: torch.tensor(rows) for side, rows in json.loads(reference.GOLDEN.read_text())[case].items()}
     for side, expected in golden.items():
         torch.testing.assert_close(found[side], expected, atol=2e-5, rtol=1e-5)
+
+
+def test_losses_of_captions_of_frames_are_those_of_the_public_code(tmp_path, build):
+    model, golden = released(tmp_path, build, 'discovla-captions')
+    clips, own = reference.clips('discovla-captions'), reference.frame_captions()
+    ids = torch.cat([reference.captions('discovla-captions')[:len(clips), None], own], dim=1)  # (B, 1 + T, L)
+    inputs = dict(pixels=clips, mask=torch.ones(clips.shape[:2], dtype=torch.bool), token_ids=ids, token_mask=ids != 0)
+    with torch.no_grad():
+        losses = model(inputs, batch(len(clips))['data_samples'], mode='loss')
+        text = encode_described(model.neck, model._encode_tokens, ids, ids != 0, inputs['mask'])
+    torch.testing.assert_close(text.extra['frame_captions'].flatten(0, 1), golden['captions'], atol=2e-5, rtol=1e-5)
+    found = torch.stack([losses[f'loss_{name}'] for name in ('retrieval', 'image', 'distillation')])
+    torch.testing.assert_close(found, golden['losses'][0], atol=2e-5, rtol=1e-5)
 
 
 @pytest.fixture
@@ -159,7 +181,7 @@ def step(model) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss and gradients of a training batch whose second clip has a padding frame."""
     data = model.train().data_preprocessor(batch(size=4, frames=3), True)
     data['inputs']['mask'][1, 2] = False
-    loss = model(**data, mode='loss')['loss']
+    loss, _ = model.parse_losses(model(**data, mode='loss'))
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in model.trainable_parameters().items()}
 
@@ -209,6 +231,17 @@ def test_towers_compile_in_one_piece_but_for_lstms(method, name):
             plain = tower(*given)
             compiled = torch.compile(tower, backend='eager', fullgraph=whole)(*given)
             torch.testing.assert_close(getattr(compiled, 'pooled', compiled), getattr(plain, 'pooled', plain))
+
+
+def test_captions_of_frames_compile_in_one_piece(method):
+    torch._dynamo.reset()
+    model = method('discovla-captions')
+    data = model.data_preprocessor(batch(size=2, frames=3), True)['inputs']
+    found = []
+    for tower in (model.text_backbone, torch.compile(model.text_backbone, backend='eager', fullgraph=True)):
+        with torch.no_grad():
+            found.append(encode_described(model.neck, tower, data['token_ids'], data['token_mask'], data['mask']))
+    torch.testing.assert_close(found[0].extra['frame_captions'], found[1].extra['frame_captions'])
 
 
 @pytest.mark.parametrize('name', ['dgl', 'vop'])
@@ -298,3 +331,55 @@ def test_what_stands_behind_the_end_token_is_pooled(tmp_path, build, architectur
 def test_vop_without_suffix_takes_every_tower(tmp_path, build):
     model = build(dual_config(write_dual(tmp_path, 'siglip'), dict(type='VoP', num_suffix=0)))
     assert model.encode_text(CAPTIONS).pooled.shape == (2, 32)
+
+
+def test_captions_of_padding_frames_are_not_seen(method):
+    """Neither by their neighbours nor in the losses."""
+    losses = []
+    for last in ('moon', 'a blue die on the left'):
+        model = method('discovla-captions')
+        data = batch(size=4, frames=3)
+        for sample in data['data_samples']:
+            sample.frame_mask = torch.tensor([True, True, False])
+            sample.frame_captions = ['a red star', 'nothing', last]
+        losses.append({name: loss.item() for name, loss in model(
+            **model.data_preprocessor(data, True), mode='loss').items()})
+    assert losses[0] == losses[1] and losses[0]['loss_image'] > 0 and losses[0]['loss_distillation'] > 0
+
+
+def test_scores_of_frames_and_captions_worked_by_hand():
+    """Two frames and captions at right angles; the second clip has one frame, that fits the first clip's first."""
+    captions = torch.tensor([[[1., 0], [0, 1]], [[0, 2], [5, 5]]])
+    frames = torch.tensor([[[3., 0], [0, 1]], [[1, 0], [7, 7]]])
+    mask = torch.tensor([[True, True], [True, False]])
+    found = caption_scores(captions, frames, mask, torch.tensor(math.log(3)))
+    # Clip 0 with itself: both find a cosine of 1. Its captions and the frame of clip 1: cosines 1 and 0, with shares
+    # 3/4 and 1/4; that frame finds 1. The caption of clip 1 finds 1 in clip 0; the frames there find 0 and 1 in it.
+    torch.testing.assert_close(found, torch.tensor([[1., 0.875], [0.875, 0.]]))
+
+
+def test_samples_without_captions_of_frames_are_refused(method):
+    model, data = method('discovla-captions'), batch()
+    del data['data_samples'][1].frame_captions
+    with pytest.raises(ConfigError, match="the item 'v1' brings no captions of its frames, and the neck compares "
+                                          'those: add LoadFrameCaptions to the pipeline of train_dataloader.dataset'):
+        model.data_preprocessor(data, True)
+    model.test_step(data)
+
+
+@pytest.mark.parametrize('changes, error', [
+    (dict(caption_layers=9), r'DiscoVLA.caption_layers=9 does not fit: the text tower .* has 2 layers'),
+    (dict(image_weight=-1.0), r'DiscoVLA.image_weight=-1.0 must be at least 0'),
+    (dict(distillation_weight=-0.5), r'DiscoVLA.distillation_weight=-0.5 must be at least 0')])
+def test_what_the_losses_of_frames_refuse(method, changes, error):
+    with pytest.raises(ConfigError, match=error):
+        method('discovla-captions', neck={**NECKS['discovla-captions'], **changes})
+
+
+def test_prompts_in_captions_do_not_go_with_captions_of_frames(method):
+    both = dict(type='CombinedNeck', necks=[NECKS['discovla-captions'], dict(type='CoOp')])
+    with pytest.raises(ConfigError, match='CoOp puts tokens into captions, and DiscoVLA counts on the places of '):
+        method('discovla-captions', neck=both)
+    model = method('discovla-captions', neck=dict(type='CombinedNeck', necks=[
+        NECKS['discovla-captions'], dict(type='VPT', num_prompts=2)]))
+    assert 'loss_image' in model(**model.data_preprocessor(batch(), True), mode='loss')

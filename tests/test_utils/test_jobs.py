@@ -44,8 +44,9 @@ def test_what_goes_wrong_costs_one_task(workers):
                      'user': (None, 'a.mp4: broken'), 'bug': (None, "KeyError: 'x'")}
 
 
-def test_a_hung_task_is_stopped():
-    found = outcomes(['hang', 1, 2], workers=1, seconds=3)
+@pytest.mark.parametrize('workers', [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_a_hung_task_is_stopped(workers):
+    found = outcomes(['hang', 1, 2], workers, seconds=3)
     assert found == {'hang': (None, 'no progress for 3 s, stopped'), 1: (2, None), 2: (4, None)}
 
 
@@ -80,7 +81,7 @@ def values_until(task):
         raise MediaError('a.mp4: broken')
 
 
-@pytest.mark.parametrize('workers', [1, 2])
+@pytest.mark.parametrize('workers', [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_generators_give_values_as_they_come(workers):
     tasks = [(3, ''), (2, 'user'), (1, 'die'), (0, ''), (2, 'hang'), (100, '')]
     found = {task: [] for task in tasks}

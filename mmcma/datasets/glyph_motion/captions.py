@@ -157,4 +157,9 @@ def _name(actor: Actor, share: float, rng: Random) -> str:
     words = _PLURALS.get(glyph, glyph)
     if actor.event != 'flashes':
         words = f'{colour} {words}'
+    return with_article(words)
+
+
+def with_article(words: str) -> str:
+    """'a red star', 'an orange star'."""
     return f'{"an" if words[0] in "aeiou" else "a"} {words}'

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from mmcma.datasets.glyph_motion.captions import with_article
 from mmcma.datasets.glyph_motion.glyphs import COLOURS, GLYPHS, glyph_mask, paint
 from mmcma.registry import DATASETS
 from mmcma.structures import RetrievalSample
@@ -69,8 +70,8 @@ class GlyphPictures(Dataset):
         words = f'{thing[0]} {thing[1]}'
         if rng.random() < 0.35:
             words = f'{"big" if big else "small"} {words}'
-        place = '' if big or rng.random() < 0.4 else _place(x / side, y / side)
-        return _article(words) + place
+        place = '' if big or rng.random() < 0.4 else place_in_words(x / side, y / side)
+        return with_article(words) + place
 
     def _pair(self, rng: np.random.Generator, canvas: np.ndarray) -> str:
         side = self.image_size
@@ -85,7 +86,7 @@ class GlyphPictures(Dataset):
             first, second, relation = second, first, inverse
         if rng.random() < 0.4:
             relation = 'and'
-        return f'{_article(" ".join(first))} {relation} {_article(" ".join(second))}'
+        return f'{with_article(" ".join(first))} {relation} {with_article(" ".join(second))}'
 
     def _distinct_draws(self) -> list[int]:
         draws: list[int] = []
@@ -111,12 +112,8 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, thing: tuple[str, str],
     paint(canvas, glyph_mask(name, size, angle=int(rng.integers(-3, 4)) * 4), tuple(shade), centre)
 
 
-def _article(words: str) -> str:
-    return f'{"an" if words[0] in "aeiou" else "a"} {words}'
-
-
-def _place(x: float, y: float) -> str:
-    """Words for a relative position in the image, ``''`` near its middle."""
+def place_in_words(x: float, y: float) -> str:
+    """Words for a position in the image, in fractions of its sides: ``' on the top left'``, ``''`` near its middle."""
     vertical = 'top' if y < 0.38 else 'bottom' if y > 0.62 else ''
     horizontal = 'left' if x < 0.38 else 'right' if x > 0.62 else ''
     place = f'{vertical} {horizontal}'.strip()

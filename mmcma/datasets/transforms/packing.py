@@ -14,7 +14,8 @@ class PackRetrievalInputs(BaseTransform):
     """Pack frames, captions and names.
 
     Required Keys: ``frames``, uint8 ``(T, 3, H, W)``; ``frame_mask``; ``id``,
-    ``item_index``, ``path``, ``captions``, optionally ``caption_kinds``.
+    ``item_index``, ``path``, ``captions``, optionally ``caption_kinds`` and
+    ``frame_captions``.
 
     Returns ``dict(inputs=uint8 Tensor (T, 3, H, W), data_samples=RetrievalSample)``.
 
@@ -34,8 +35,9 @@ class PackRetrievalInputs(BaseTransform):
         sample.item_id = results['id']
         for key in ('item_index', 'path', 'captions'):
             setattr(sample, key, results[key])
-        if 'caption_kinds' in results:
-            sample.caption_kinds = results['caption_kinds']
+        for key in ('caption_kinds', 'frame_captions'):
+            if key in results:
+                setattr(sample, key, results[key])
         sample.frame_mask = torch.from_numpy(results['frame_mask'])
         return dict(inputs=torch.from_numpy(results['frames']), data_samples=sample)
 

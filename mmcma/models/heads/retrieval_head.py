@@ -12,8 +12,8 @@ from mmcma.registry import MODELS
 from mmcma.structures import Features
 from mmcma.utils.errors import argument_error
 
-#: Losses by name of gathered text, visual features, positives and the scale: a neck's ``losses``.
-FurtherLosses = Callable[[Features, Features, Tensor, Tensor], dict[str, Tensor]]
+#: Losses by name of gathered text, visual features, positives, logits and the scale: a neck's ``losses``.
+FurtherLosses = Callable[[Features, Features, Tensor, Tensor, Tensor], dict[str, Tensor]]
 
 
 @MODELS.register_module()
@@ -93,8 +93,9 @@ class RetrievalHead(BaseModule):
         item_index = gather_constant(item_index)
         positives = item_index[:, None] == item_index[None, :]
         scale = self._scale()
-        loss = self.loss_fn(scale * self(text, visual), positives)
-        more = {} if further is None else further(text, visual, positives, scale)
+        logits = scale * self(text, visual)
+        loss = self.loss_fn(logits, positives)
+        more = {} if further is None else further(text, visual, positives, logits, scale)
         own = dict(loss_retrieval=loss) if more else dict(loss=loss)
         return own | {f'loss_{name}': value for name, value in more.items()} | dict(logit_scale=scale.detach())
 

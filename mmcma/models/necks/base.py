@@ -39,6 +39,11 @@ class Neck(BaseModule):
         merges_tokens (bool): Whether rows and tokens of the vision tower are others behind some layer of it.
         needs_places (bool): Whether the method counts on them: on a frame for each row, and on where its tokens stand.
         needs_text_tokens (bool): Whether :meth:`losses` compares words.
+        needs_frame_captions (bool): Whether :meth:`losses` compares captions of single frames: in training every sample
+            brings those of its T frames, and ``extra['frame_captions']`` of the text features is float32 ``(N, T, D)``.
+        frame_captions_where (str | None): Argument of the method that says so.
+        described_frames (int): In a training with such captions: T, the rows of the text tower that follow each
+            caption's, its frames'; 0 where captions stand alone.
         num_frames (int): Where the method called :meth:`watch_clips`: frames T of a clip in the batch at hand,
             whose hidden states are ``(B * T, ...)``, clip after clip.
         frame_mask (Tensor): Mask of those clips, bool ``(B, T)``, False on padding frames; None where there are none.
@@ -50,10 +55,13 @@ class Neck(BaseModule):
     merges_tokens = False
     needs_places = False
     needs_text_tokens = False
+    needs_frame_captions = False
+    frame_captions_where: str | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self.enabled = True
+        self.described_frames = 0
         self.num_frames = 1
         self.frame_mask: Tensor | None = None
 
@@ -65,7 +73,8 @@ class Neck(BaseModule):
         """
         raise NotImplementedError
 
-    def losses(self, text: Features, visual: Features, positives: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    def losses(self, text: Features, visual: Features, positives: Tensor, logits: Tensor,
+               scale: Tensor) -> dict[str, Tensor]:
         """Losses of a training batch beside the head's, scalars by name, weighted already; by default none.
 
         The model's loss dict has them as ``loss_<name>``. Tests do not ask for them.
@@ -74,6 +83,7 @@ class Neck(BaseModule):
             text: Features of the N captions of all processes.
             visual: Features of their N items; ``extra`` is what :meth:`extra_features` gave.
             positives: bool ``(N, N)``, which caption describes which item.
+            logits: ``(N, N)``, what the head's loss compares: its scores of captions and items, scaled.
             scale: The head's factor of cosines.
         """
         return {}
@@ -164,6 +174,10 @@ class Neck(BaseModule):
     def enable(self, on: bool) -> None:
         """Switches the method on or off; its weights stay."""
         self.enabled = on
+
+    def describe(self, num_frames: int) -> None:
+        """Sets :attr:`described_frames`."""
+        self.described_frames = num_frames
 
     def watch_clips(self, vision: VisionTower) -> None:
         """Keeps :attr:`num_frames` and :attr:`frame_mask` those of the clips that the tower was last called with."""

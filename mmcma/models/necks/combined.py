@@ -33,6 +33,7 @@ class CombinedNeck(Neck):
         self.needs_several_frames = any(neck.needs_several_frames for neck in self.necks)
         self.clip_tokens = _only_one([neck for neck in self.necks if neck.clip_tokens is not None])
         self.needs_text_tokens = any(neck.needs_text_tokens for neck in self.necks)
+        self.needs_frame_captions = any(neck.needs_frame_captions for neck in self.necks)
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Attaches the methods one after the other."""
@@ -44,6 +45,9 @@ class CombinedNeck(Neck):
             if merging.merges_tokens and other.needs_places:
                 raise ConfigError(f'{type(merging).__name__} merges tokens and frames, and {type(other).__name__} '
                                   'counts on a frame for each row and on the places of its tokens: take one of them.')
+            if merging.num_text_prompts and other.needs_frame_captions:
+                raise ConfigError(f'{type(merging).__name__} puts tokens into captions, and {type(other).__name__} '
+                                  'counts on the places of theirs: take one of them.')
 
     def enable(self, on: bool) -> None:
         """Switches all methods on or off; their weights stay."""
@@ -51,9 +55,15 @@ class CombinedNeck(Neck):
         for neck in self.necks:
             neck.enable(on)
 
-    def losses(self, text: Features, visual: Features, positives: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    def describe(self, num_frames: int) -> None:
+        """Tells all methods how many frames are described."""
+        for neck in self.necks:
+            neck.describe(num_frames)
+
+    def losses(self, text: Features, visual: Features, positives: Tensor, logits: Tensor,
+               scale: Tensor) -> dict[str, Tensor]:
         """The losses of all methods."""
-        return _joined([neck.losses(text, visual, positives, scale) for neck in self.necks])
+        return _joined([neck.losses(text, visual, positives, logits, scale) for neck in self.necks])
 
     def extra_features(self) -> dict[str, Tensor]:
         """The extra features of all methods."""

@@ -3,28 +3,18 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from transformers.activations import ACT2FN
 
 from mmcma.models.backbones.sites import PreNormLayer
 from mmcma.models.backbones.tower import TextTower, VisionTower
 from mmcma.models.necks.argument_checks import check_counts
 from mmcma.models.necks.base import Neck
+from mmcma.models.necks.class_adapter import ClassAdapter
 from mmcma.models.necks.clip_attention import attend, clip_mask, heads_of, in_clips, require_parts
+from mmcma.models.necks.frame_captions import FrameCaptions, caption_losses
 from mmcma.models.necks.joint_lora import joint_lora
 from mmcma.registry import MODELS
+from mmcma.structures import Features
 from mmcma.utils.errors import ConfigError, argument_error
-
-
-class ClassAdapter(nn.Sequential):
-    """``c -> gelu(c Wd + bd) Wu + bu`` of what a class token got from its own frame, zero at the start."""
-
-    def __init__(self, *, dim: int, rank: int) -> None:
-        down, up = nn.Linear(dim, rank), nn.Linear(rank, dim)
-        super().__init__(down, ACT2FN['quick_gelu'], up)
-        nn.init.xavier_uniform_(down.weight)
-        nn.init.normal_(down.bias, std=1e-6)
-        for zero in up.parameters():
-            nn.init.zeros_(zero)
 
 
 @MODELS.register_module()
@@ -35,24 +25,37 @@ class DiscoVLA(Neck):
     and gets through a narrow adapter what it would have got from its own frame.
     This is the model that the public code (https://github.com/LunarShen/DsicoVLA) tests.
 
-    Its training has two losses more, which compare frames with captions that
-    another model wrote of each, and class adapters in the text tower that serve
-    those captions alone. No data set here has captions of frames, so both are left out.
+    With ``frame_captions`` its training has two losses more, for which each training pair brings a caption of each
+    of its frames (:class:`~mmcma.datasets.transforms.LoadFrameCaptions`): ``image``, the contrast of frames with
+    their captions, and ``distillation``, the divergence of the clips' scores from what that one compares. Those
+    captions, and no others, see each other in the last text layers (:class:`~.frame_captions.FrameCaptions`).
 
     Args:
         lora_rank: Width of the updates and of the adapters.
         clip_layers: Number of those last vision layers.
+        frame_captions: Whether frames are compared with captions of theirs.
+        caption_layers: Number of those last text layers.
+        image_weight, distillation_weight: Of the two losses, from 0 up.
 
     Raises:
         ConfigError: An argument is out of range or, in :meth:`attach`, does not fit the towers.
     """
     needs_several_frames = True
+    frame_captions_where = 'frame_captions'
 
-    def __init__(self, *, lora_rank: int = 8, clip_layers: int = 4) -> None:
+    def __init__(self, *, lora_rank: int = 8, clip_layers: int = 4, frame_captions: bool = False,
+                 caption_layers: int = 2, image_weight: float = 0.3, distillation_weight: float = 1.0) -> None:
         super().__init__()
-        check_counts(self, lora_rank=lora_rank, clip_layers=clip_layers)
+        check_counts(self, lora_rank=lora_rank, clip_layers=clip_layers, caption_layers=caption_layers)
+        for name, weight in (('image_weight', image_weight), ('distillation_weight', distillation_weight)):
+            if weight < 0:
+                raise argument_error(self, name, weight, 'must be at least 0.')
         self.lora_rank = lora_rank
         self.clip_layers = clip_layers
+        self.needs_frame_captions = frame_captions
+        self.caption_layers = caption_layers
+        self.image_weight = image_weight
+        self.distillation_weight = distillation_weight
 
     def attach(self, *, vision: VisionTower, text: TextTower) -> None:
         """Builds the updates and adapters and hooks them into both towers.
@@ -76,6 +79,18 @@ class DiscoVLA(Neck):
             self.adapters.append(adapter)
             self.rewrite_around(layers[index].attn, partial(self._attend, layers[index], adapter),
                                 f'vision layer {index} attn')
+        self.captions = FrameCaptions(
+            self, text, layers=self.caption_layers, rank=self.lora_rank) if self.needs_frame_captions else None
+
+    def losses(self, text: Features, visual: Features, positives: Tensor, logits: Tensor,
+               scale: Tensor) -> dict[str, Tensor]:
+        """``image`` and ``distillation``, weighted, where frames have captions; see :class:`Neck`."""
+        if not self.needs_frame_captions:
+            return {}
+        assert visual.tokens is not None  # of frames, which no method beside this one changes
+        image, distillation = caption_losses(text.extra['frame_captions'], visual.tokens, visual.mask, logits,
+                                             positives, scale)
+        return dict(image=self.image_weight * image, distillation=self.distillation_weight * distillation)
 
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """All, as in the public code: biases too."""

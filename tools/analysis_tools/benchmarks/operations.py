@@ -10,6 +10,7 @@ from benchmarks.core import print_table, save
 from benchmarks.products import Products
 from benchmarks.variants import METHODS, size_of
 from mmcma.config import load_config
+from mmcma.models.batch_encoding import encode_described
 from mmcma.models.necks.base import unclaimed
 from mmcma.models.retriever import CrossModalRetriever
 from mmcma.registry import MODELS
@@ -65,6 +66,17 @@ def step_flops(model: CrossModalRetriever, args: argparse.Namespace) -> int:
     trained = list(model.trainable_parameters().values())
     with FakeTensorMode(allow_non_fake_inputs=True), Products() as counter:
         visual = model.vision_backbone(torch.zeros(1, args.frames, 3, size, size))
-        text = model.text_backbone(torch.full((1, args.words), 1368), torch.ones(1, args.words, dtype=torch.bool))
-        torch.autograd.grad(visual.sum() + text.pooled.sum(), trained, allow_unused=True)
+        texts = _encoded(model, args)
+        torch.autograd.grad(visual.sum() + sum(x.sum() for x in texts), trained, allow_unused=True)
     return counter.flops
+
+
+def _encoded(model: CrossModalRetriever, args: argparse.Namespace) -> list[torch.Tensor]:
+    """Embeddings of a caption and, where the method takes such, of those of its frames."""
+    described = args.frames if model.neck is not None and model.neck.needs_frame_captions else 0
+    token_ids = torch.full((1, 1 + described, args.words), 1368)
+    if not described:
+        return [model.text_backbone(token_ids[0], token_ids[0] > 0).pooled]
+    text = encode_described(model.neck, model.text_backbone, token_ids, token_ids > 0,
+                            torch.ones(1, described, dtype=torch.bool))
+    return [text.pooled, text.extra['frame_captions']]

@@ -127,6 +127,7 @@ def step_of_variant(folder: Path, name: str, size: str) -> ConfigStep:
     for number, caption in enumerate(batch['captions']):
         sample = RetrievalSample(metainfo=dict(item_id=str(number), item_index=number, captions=[caption]))
         sample.frame_mask = torch.ones(batch['frames'].shape[1], dtype=torch.bool)
+        sample.frame_captions = [caption] * len(sample.frame_mask)  # for a method that takes such
         samples.append(sample)
     adapters = torch.load(folder / 'adapters.pt', weights_only=True) if variant.tolerance else None
     return ConfigStep(cfg, dict(inputs=list(batch['frames']), data_samples=samples), adapters)

@@ -1,0 +1,65 @@
+"""Captions of the single frames of a clip, for training."""
+import os
+
+from mmcma.datasets.annotations.reading import read_json
+from mmcma.datasets.annotations.texts import check_caption
+from mmcma.datasets.transforms.base import BaseTransform
+from mmcma.registry import TRANSFORMS
+from mmcma.utils.errors import ConfigError, DataError, argument_error, short
+
+
+@TRANSFORMS.register_module()
+class LoadFrameCaptions(BaseTransform):
+    """Take the captions of a clip's frames from a file, such as another model wrote them.
+
+    It stands after the step that loads the frames, in the pipeline of the training set.
+
+    Required Keys: ``id``, ``captions`` (of which there is one in training), ``frame_mask``.
+
+    Added Keys: ``frame_captions``, a list of T strings, empty where the frame is padding.
+
+    Args:
+        ann_file: A JSON file: an object with a list of captions, frame after frame, of each ``'<id>_<caption>'``, as
+            DiscoVLA's public code has them, or of each ``'<id>'``. A list is as long as ``num_frames`` or, for a
+            clip of fewer frames, as that clip.
+
+    Raises:
+        ConfigError: There is no such file.
+        DataError: It is no such object; while training: a pair is not in it, or has another number of captions.
+    """
+    gives_frame_captions = True
+
+    def __init__(self, *, ann_file: str) -> None:
+        if not os.path.isfile(ann_file):
+            raise argument_error(self, 'ann_file', ann_file, 'is no file: name the JSON file with captions of frames.')
+        captions = read_json(ann_file)
+        if not isinstance(captions, dict):
+            raise DataError(f"{ann_file}: no object with lists of captions of frames by '<id>_<caption>' or '<id>'")
+        self.ann_file = ann_file
+        self._captions = captions
+
+    def transform(self, results: dict) -> dict:
+        if len(results['captions']) != 1:
+            raise ConfigError(f'LoadFrameCaptions: the item {short(results["id"])} has {len(results["captions"])} '
+                              'captions, not one: captions of frames are for training alone, so take the step out '
+                              'of the pipelines of val_dataloader and test_dataloader.')
+        names = f'{results["id"]}_{results["captions"][0]}', results['id']
+        name = next((name for name in names if name in self._captions), None)
+        if name is None:
+            raise DataError(f'{self.ann_file}: no captions of frames of {short(names[0])}, nor of {short(names[1])}: '
+                            'add them, or train on a list without this item (ann_file of the data set).')
+        results['frame_captions'] = self._fitted(self._captions[name], f'{self.ann_file}, {short(name)}',
+                                                 len(results['frame_mask']), int(results['frame_mask'].sum()))
+        return results
+
+    @staticmethod
+    def _fitted(captions: object, where: str, num_frames: int, valid: int) -> list[str]:
+        if not isinstance(captions, list) or len(captions) not in (num_frames, valid):
+            given = f'{len(captions)} captions' if isinstance(captions, list) else f'{short(captions)} is no list'
+            raise DataError(f'{where}: {given}; the clip has {valid} frames of num_frames={num_frames}: one caption '
+                            'for each')
+        checked = [check_caption(caption, where) for caption in captions[:valid]]
+        return checked + [''] * (num_frames - valid)
+
+    def __repr__(self) -> str:
+        return f'LoadFrameCaptions(ann_file={self.ann_file!r})'
