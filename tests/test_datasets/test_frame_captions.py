@@ -26,6 +26,11 @@ def test_those_of_the_pair_come_before_those_of_the_item(load):
     assert load(both, captions=['a dog']) == ['a', 'b', 'c']
 
 
+@pytest.mark.parametrize('name', ['v1_a cat ', 'v1_ a cat', 'v1_a  cat\n'])
+def test_blanks_that_readers_strip_are_no_other_caption(load, name):
+    assert load({name: ['a', 'b', 'c']}) == ['a', 'b', 'c']
+
+
 @pytest.mark.parametrize('captions', [['a', 'b'], ['a', 'b', 'c']])
 def test_a_short_clip_has_none_on_padding(load, captions):
     assert load({'v1': captions}, valid=2) == ['a', 'b', '']
@@ -43,9 +48,11 @@ def test_a_file_that_does_not_fit_is_refused(load, contents, sample, error):
     assert error in str(caught.value)
 
 
-def test_they_are_for_training_alone(load):
-    with pytest.raises(ConfigError, match="'v1' has 2 captions, not one: captions of frames are for training alone"):
-        load({'v1': ['a'] * 3}, captions=['a cat', 'a dog'])
+def test_of_several_captions_all_are_looked_up(load):
+    both = {'v1_a cat': ['a', 'b', 'c'], 'v1_a dog': ['d', 'e', 'f']}
+    assert load(both, captions=['a cat', 'a dog']) == ['a', 'b', 'c']
+    with pytest.raises(DataError, match="no captions of frames of 'v1_a cow', nor of 'v1'"):
+        load(both, captions=['a cat', 'a cow'])
 
 
 def test_a_file_that_is_not_there():

@@ -1,11 +1,13 @@
 """Captions of the single frames of a clip, for training."""
 import os
 
+import numpy as np
+
 from mmcma.datasets.annotations.reading import read_json
 from mmcma.datasets.annotations.texts import check_caption
 from mmcma.datasets.transforms.base import BaseTransform
 from mmcma.registry import TRANSFORMS
-from mmcma.utils.errors import ConfigError, DataError, argument_error, short
+from mmcma.utils.errors import DataError, argument_error, short
 
 
 @TRANSFORMS.register_module()
@@ -14,7 +16,8 @@ class LoadFrameCaptions(BaseTransform):
 
     It stands after the step that loads the frames, in the pipeline of the training set.
 
-    Required Keys: ``id``, ``captions`` (of which there is one in training), ``frame_mask``.
+    Required Keys: ``id``; ``captions``, of which there is one in training: of several, as where a data set is checked,
+    all are looked up and the first one's are given; ``frame_mask``.
 
     Added Keys: ``frame_captions``, a list of T strings, empty where the frame is padding.
 
@@ -36,21 +39,22 @@ class LoadFrameCaptions(BaseTransform):
         if not isinstance(captions, dict):
             raise DataError(f"{ann_file}: no object with lists of captions of frames by '<id>_<caption>' or '<id>'")
         self.ann_file = ann_file
-        self._captions = captions
+        # Readers of data sets strip captions, and who wrote the file may not have.
+        self._captions = {_without_blanks(name): own for name, own in captions.items()}
 
     def transform(self, results: dict) -> dict:
-        if len(results['captions']) != 1:
-            raise ConfigError(f'LoadFrameCaptions: the item {short(results["id"])} has {len(results["captions"])} '
-                              'captions, not one: captions of frames are for training alone, so take the step out '
-                              'of the pipelines of val_dataloader and test_dataloader.')
-        names = f'{results["id"]}_{results["captions"][0]}', results['id']
-        name = next((name for name in names if name in self._captions), None)
+        found = [self._of_pair(results['id'], caption, results['frame_mask']) for caption in results['captions']]
+        results['frame_captions'] = found[0]
+        return results
+
+    def _of_pair(self, item_id: str, caption: str, mask: np.ndarray) -> list[str]:
+        names = f'{item_id}_{caption}', item_id
+        name = next((name for name in names if _without_blanks(name) in self._captions), None)
         if name is None:
             raise DataError(f'{self.ann_file}: no captions of frames of {short(names[0])}, nor of {short(names[1])}: '
                             'add them, or train on a list without this item (ann_file of the data set).')
-        results['frame_captions'] = self._fitted(self._captions[name], f'{self.ann_file}, {short(name)}',
-                                                 len(results['frame_mask']), int(results['frame_mask'].sum()))
-        return results
+        return self._fitted(self._captions[_without_blanks(name)], f'{self.ann_file}, {short(name)}', len(mask),
+                            int(mask.sum()))
 
     @staticmethod
     def _fitted(captions: object, where: str, num_frames: int, valid: int) -> list[str]:
@@ -63,3 +67,7 @@ class LoadFrameCaptions(BaseTransform):
 
     def __repr__(self) -> str:
         return f'LoadFrameCaptions(ann_file={self.ann_file!r})'
+
+
+def _without_blanks(name: str) -> str:
+    return ''.join(name.split())
