@@ -58,7 +58,7 @@ def test_the_features_alone_are_kept(tiny_clip, build):
 
 def test_testing_and_features_are_not_cut_up(tiny_clip, build, monkeypatch):
     model = build(model_config(tiny_clip, micro_batch_size=1)).eval()
-    monkeypatch.setattr('mmcma.models.retriever.checkpoint', None)
+    monkeypatch.setattr('mmcma.models.batch_encoding.checkpoint', None)
     model.test_step(batch())
 
 
