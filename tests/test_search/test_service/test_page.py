@@ -246,6 +246,19 @@ def test_a_phone_in_the_dark(browser, url):
     page.close()
 
 
+def test_who_asks_before_the_page_has_begun_keeps_what_was_found(browser, url):
+    page, held = browser.new_page(), []
+    page.route('**/api/health', lambda route: held.append(route))
+    page.goto(url)
+    ask(page, 'a red circle')
+    found = page.locator('article').first.element_handle()
+    held[0].continue_()
+    page.locator('#about', has_text='searched with').wait_for()
+    page.wait_for_load_state('networkidle')
+    assert found.evaluate('card => card.isConnected')
+    page.close()
+
+
 def test_the_token_is_asked_for_once(browser, gallery, tmp_path):
     with live(gallery, tmp_path, token='a-secret') as url:
         page = browser.new_context().new_page()

@@ -233,6 +233,6 @@ async function begin() {
   const {folders} = await ask('items?k=1');
   byId('folder').append(...folders.map(folder => new Option(visible(folder), folder)));
   window.onpopstate = () => fromAddress().catch(complain);
-  await fromAddress();
+  if (!query.file && !query.params.toString()) await fromAddress();  // else somebody has asked already
 }
 begin().catch(complain);
