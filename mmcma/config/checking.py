@@ -93,7 +93,8 @@ def check_config(cfg: Config) -> None:
     Raises:
         ConfigError: A type is unknown, a keyword is unknown or missing; the
             message gives file, key path and near matches. Or a part needs
-            several frames and the training data have one.
+            several frames and the training data have one, or captions of
+            frames and they have none.
     """
     _check_dicts(cfg)
     for loader in LOADERS:
@@ -114,6 +115,7 @@ def check_config(cfg: Config) -> None:
                 _check_arguments(builder, node, place, where)
                 builders[path] = (builder, node)
     _check_frames(builders, cfg.filename or 'config')
+    _check_frame_captions(builders, cfg.filename or 'config')
 
 
 def _check_dicts(cfg: Config) -> None:
@@ -150,7 +152,6 @@ def _check_frames(builders: dict[str, tuple], source: str) -> None:
                     'part that works on images.')
             if path.startswith('model.') and '_dataloader' in other:
                 _check_number_of_frames(builder, node_of_part, loader, node, f'{source}: {path}', other)
-    _check_frame_captions(builders, source)
 
 
 def _check_frame_captions(builders: dict[str, tuple], source: str) -> None:

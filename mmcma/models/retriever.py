@@ -245,11 +245,11 @@ class CrossModalRetriever(SwitchedAdapters):
             visual = encode_in_parts(self.micro_batch_size, self._encode_to_train, *clips)
             neck = self._working_neck()
             encode_text = partial(self._encode_tokens, with_tokens=neck is not None and neck.needs_text_tokens)
+            rows = [*captions]
             if self.neck is not None and self.neck.needs_frame_captions:
                 encode_text = partial(encode_described, self.neck, encode_text)
-                text = encode_in_parts(self.micro_batch_size, encode_text, *captions, inputs['mask'])
-            else:
-                text = encode_in_parts(self.micro_batch_size, encode_text, *captions)
+                rows.append(inputs['mask'])
+            text = encode_in_parts(self.micro_batch_size, encode_text, *rows)
             return self.loss(text, visual, data_samples)
         visual = self._encode_pixels(*clips)
         if mode == 'tensor':

@@ -49,12 +49,11 @@ class LoadFrameCaptions(BaseTransform):
 
     def _of_pair(self, item_id: str, caption: str, mask: np.ndarray) -> list[str]:
         names = f'{item_id}_{caption}', item_id
-        name = next((name for name in names if _without_blanks(name) in self._captions), None)
-        if name is None:
-            raise DataError(f'{self.ann_file}: no captions of frames of {short(names[0])}, nor of {short(names[1])}: '
-                            'add them, or train on a list without this item (ann_file of the data set).')
-        return self._fitted(self._captions[_without_blanks(name)], f'{self.ann_file}, {short(name)}', len(mask),
-                            int(mask.sum()))
+        for name in names:
+            if (key := _without_blanks(name)) in self._captions:
+                return self._fitted(self._captions[key], f'{self.ann_file}, {short(name)}', len(mask), int(mask.sum()))
+        raise DataError(f'{self.ann_file}: no captions of frames of {short(names[0])}, nor of {short(names[1])}: '
+                        'add them, or train on a list without this item (ann_file of the data set).')
 
     @staticmethod
     def _fitted(captions: object, where: str, num_frames: int, valid: int) -> list[str]:

@@ -1,4 +1,5 @@
 """Ranges of arguments that several methods have."""
+from mmcma.models.backbones.tower import Tower
 from mmcma.utils.errors import ConfigError, argument_error
 
 
@@ -14,6 +15,13 @@ def check_dropout(part: object, **probabilities: float) -> None:
     for name, probability in probabilities.items():
         if not 0 <= probability < 1:
             raise argument_error(part, name, probability, 'must be in [0, 1).')
+
+
+def check_depth(part: object, argument: str, count: int, modality: str, tower: Tower) -> None:
+    """Raises: ConfigError: When an argument of the part asks for more layers than the tower has."""
+    if count > len(tower.blocks):
+        raise argument_error(part, argument, count, f'does not fit: the {modality} tower {tower.source!r} has '
+                             f'{len(tower.blocks)} layers.')
 
 
 def check_length(argument: str, most: int, given: int, what: str) -> None:

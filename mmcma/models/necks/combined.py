@@ -41,12 +41,12 @@ class CombinedNeck(Neck):
             neck.attach(vision=vision, text=text)
         self.merges_tokens = any(neck.merges_tokens for neck in self.necks)
         self.needs_places = any(neck.needs_places for neck in self.necks)
-        for merging, other in permutations(self.necks, 2):
-            if merging.merges_tokens and other.needs_places:
-                raise ConfigError(f'{type(merging).__name__} merges tokens and frames, and {type(other).__name__} '
+        for one, other in permutations(self.necks, 2):
+            if one.merges_tokens and other.needs_places:
+                raise ConfigError(f'{type(one).__name__} merges tokens and frames, and {type(other).__name__} '
                                   'counts on a frame for each row and on the places of its tokens: take one of them.')
-            if merging.num_text_prompts and other.needs_frame_captions:
-                raise ConfigError(f'{type(merging).__name__} puts tokens into captions, and {type(other).__name__} '
+            if one.num_text_prompts and other.needs_frame_captions:
+                raise ConfigError(f'{type(one).__name__} puts tokens into captions, and {type(other).__name__} '
                                   'counts on the places of theirs: take one of them.')
 
     def enable(self, on: bool) -> None:

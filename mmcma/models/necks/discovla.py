@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mmcma.models.backbones.sites import PreNormLayer
 from mmcma.models.backbones.tower import TextTower, VisionTower
-from mmcma.models.necks.argument_checks import check_counts
+from mmcma.models.necks.argument_checks import check_counts, check_depth
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.class_adapter import ClassAdapter
 from mmcma.models.necks.clip_attention import attend, clip_mask, heads_of, in_clips, require_parts
@@ -64,9 +64,7 @@ class DiscoVLA(Neck):
             ConfigError: A tower does not show its layers' parts, or the vision tower has fewer than ``clip_layers``.
         """
         layers = require_parts(self, vision)
-        if self.clip_layers > len(layers):
-            raise argument_error(self, 'clip_layers', self.clip_layers, f'does not fit: the vision tower '
-                                 f'{vision.source!r} has {len(layers)} layers.')
+        check_depth(self, 'clip_layers', self.clip_layers, 'vision', vision)
         if not text.pre_norm_layers:
             raise ConfigError(f'DiscoVLA changes queries, keys and values, and the text tower {text.source!r} shows '
                               'none: take a CLIP, or LoRA, which finds linear layers by name.')

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from mmcma.models.backbones.sites import PreNormLayer
 from mmcma.models.backbones.tower import TextTower
 from mmcma.models.losses import SymmetricInfoNCE
+from mmcma.models.necks.argument_checks import check_depth
 from mmcma.models.necks.base import Neck
 from mmcma.models.necks.class_adapter import ClassAdapter
 from mmcma.models.necks.clip_attention import attend, heads_of, in_clips
@@ -36,10 +37,8 @@ class FrameCaptions(nn.Module):
         if not tower.pools_end_token:
             raise argument_error(neck, 'frame_captions', True, f'relates the end tokens of captions, and the text '
                                  f'tower {tower.source!r} does not pool them: set it to False.')
+        check_depth(neck, 'caption_layers', layers, 'text', tower)
         parts = tower.pre_norm_layers
-        if layers > len(parts):
-            raise argument_error(neck, 'caption_layers', layers, f'does not fit: the text tower {tower.source!r} has '
-                                 f'{len(parts)} layers.')
         self.num_frames = 0  # of each caption in the batch at hand, which is followed by theirs
         self.lengths = torch.empty(0)  # int (N,): tokens of each, 0 for those of padding frames
         tower.register_forward_pre_hook(partial(self._on_captions, neck), with_kwargs=True)
